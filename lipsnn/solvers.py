@@ -1,0 +1,122 @@
+"""Which conic solver runs: MOSEK when its licence is found, else Clarabel."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+logger = logging.getLogger("lipsnn")
+
+# Interior-point solvers answer to about 1e-8; SCS is first-order and must be asked.
+_SETTINGS: dict[str, dict[str, Any]] = {"SCS": {"eps": 1e-7, "max_iters": 100_000}}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solver said of one program.
+
+    Attributes
+    ----------
+    value : float
+        The objective it reports, NaN if it gave no point.
+    status : str
+        "optimal", or the solver's own word for anything else ("optimal_inaccurate",
+        "infeasible", "solver_error: ..."), never softened.
+    solver : str
+        Which solver ran.
+    iterations : int or None
+    seconds : float
+        Wall time, the building of the program included.
+    """
+
+    value: float
+    status: str
+    solver: str
+    iterations: int | None
+    seconds: float
+
+    @property
+    def has_point(self) -> bool:
+        """Whether there is a point to evaluate, optimal or not."""
+        return self.status in ("optimal", "optimal_inaccurate", "user_limit")
+
+
+@functools.cache
+def mosek_licence() -> str | None:
+    """None when MOSEK can be used here, else the reason in one line."""
+    try:
+        import mosek
+    except ImportError:
+        return "the package mosek is not installed"
+    try:
+        with mosek.Env() as env:
+            env.checkoutlicense(mosek.feature.pton)
+    except mosek.Error as error:
+        return " ".join(str(error.msg or error).split()).rstrip(".")
+    return None
+
+
+@functools.cache
+def default_solver() -> str:
+    """The solver used when none is named; says once which one it is, and why."""
+    reason = mosek_licence()
+    if reason is None:
+        logger.warning("lipsnn: solving with MOSEK")
+        return "MOSEK"
+    logger.warning("lipsnn: solving with CLARABEL (MOSEK is not usable: %s)", reason)
+    return "CLARABEL"
+
+
+def choose_solver(solver: str | None = None) -> str:
+    """The name of an installed CVXPY solver.
+
+    Raises
+    ------
+    ValueError
+        If `solver` is not installed, with the list of those that are.
+    RuntimeError
+        If MOSEK is asked for by name and its licence is missing or expired.
+    """
+    if solver is None:
+        return default_solver()
+    import cvxpy as cp
+
+    name = str(solver).upper()
+    if name not in cp.installed_solvers():
+        raise ValueError(
+            f"solver {solver!r} is not installed; installed are {', '.join(cp.installed_solvers())}"
+        )
+    if name == "MOSEK" and (reason := mosek_licence()) is not None:
+        raise RuntimeError(
+            f"MOSEK was asked for but is not usable: {reason}. Set MOSEKLM_LICENSE_FILE to a valid "
+            "licence, or leave solver=None to use Clarabel"
+        )
+    return name
+
+
+def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
+    """Solve a CVXPY problem; the solver's failure is a status, not an exception."""
+    import time
+
+    import cvxpy as cp
+
+    name = choose_solver(solver)
+    start = time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            # "may be inaccurate" is what the status says
+            warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+            problem.solve(solver=name, **_SETTINGS.get(name, {}))
+    except (cp.error.SolverError, ArithmeticError) as error:
+        status = "solver_error: " + " ".join(str(error).split())
+        return Solution(float("nan"), status, name, None, time.perf_counter() - start)
+    value = float("nan") if problem.value is None else float(problem.value)
+    stats = problem.solver_stats
+    iterations = None if stats is None else stats.num_iters
+    return Solution(value, str(problem.status), name, iterations, time.perf_counter() - start)

@@ -1,0 +1,5 @@
+"""Base models: what the convex refinement starts from."""
+
+from lipsnn.train.sgd import train_sgd
+
+__all__ = ["train_sgd"]
