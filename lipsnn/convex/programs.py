@@ -1,0 +1,127 @@
+"""Programs (6) and (12) in CVXPY as the paper prints them, and the joint program of the book.
+
+Each takes the data with the bias feature, X (n, d + 1); activation patterns, a boolean (n, m)
+whose column i is the diagonal of D_i; and signs s (m,). A unit with s_i = +1 is one of the
+paper's u_i (its pattern in P+), one with s_i = -1 a v_j (its pattern in P-); both are rows of
+one matrix here.
+"""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.certificate.lmi import lmi_matrix
+from lipsnn.convex.solution import ProgramSolution
+from lipsnn.solvers import solve
+
+
+def solve_l2(
+    X: Array, y: Array, patterns: Array, signs: Array, strength: float, solver: str | None = None
+) -> ProgramSolution:
+    """Program (6): l2-regularised training within fixed patterns and signs.
+
+    Returns
+    -------
+    ProgramSolution
+        `weights` are the u_i and v_j, (m, d + 1).
+    """
+    u = cp.Variable((patterns.shape[1], X.shape[1]))
+    value = _loss(X, y, patterns, signs, u) + strength * cp.sum(cp.norm(u, 2, axis=1))
+    problem = cp.Problem(cp.Minimize(value), _cones(X, patterns, u))
+    return _solution(problem, u, solver)
+
+
+def solve_lipschitz(
+    X: Array,
+    y: Array,
+    patterns: Array,
+    signs: Array,
+    kappa: Array,
+    multipliers: Array,
+    strength: float,
+    solver: str | None = None,
+) -> ProgramSolution:
+    """Program (12): Lipschitz training at fixed T = diag(multipliers) and kappa = |a|.
+
+    Units with kappa_i = 0 are left out: their t_i is 0 too, and they have no effect.
+
+    Returns
+    -------
+    ProgramSolution
+        `weights` are the u_i and v_j, (m, d + 1), zero for units left out.
+    """
+    used = (kappa > 0) & (multipliers > 0)
+    patterns, outer, t = patterns[:, used], (signs * kappa)[used], multipliers[used]
+    w, rho = cp.Variable((outer.size, X.shape[1])), cp.Variable()
+    problem = cp.Problem(
+        cp.Minimize(_loss(X, y, patterns, outer, w) + strength * rho),
+        [*_cones(X, patterns, w), lmi_matrix(rho, t, w[:, :-1], outer) << 0],
+    )
+    return _solution(problem, w, solver, used, rho)
+
+
+def solve_joint(
+    X: Array, y: Array, patterns: Array, signs: Array, strength: float, solver: str | None = None
+) -> ProgramSolution:
+    """The joint program: (4) within fixed patterns and signs, over W, |a| and T together.
+
+    Not in the paper. In z_i = a_i w_i and q_i = a_i^2 / (2 t_i), with zbar_0 = sum_i zbar_i
+    and q_0 = 1 - sum_i q_i, the LMI (2b) reads
+    ``[[rho I, Zbar_0'], [Zbar_0, 4 diag(q_0, ..., q_m)]] >= 0``, so that T need not be fixed.
+
+    Returns
+    -------
+    ProgramSolution
+        `weights` are the z_i, (m, d + 1), and `shares` the q_i, (m,).
+    """
+    m, d = patterns.shape[1], X.shape[1] - 1
+    z, q, rho = cp.Variable((m, d + 1)), cp.Variable(m, nonneg=True), cp.Variable()
+    slopes = cp.vstack([cp.sum(z[:, :-1], axis=0, keepdims=True), z[:, :-1]])
+    shares = cp.hstack([1 - cp.sum(q), q])
+    lmi = cp.bmat([[rho * np.eye(d), slopes.T], [slopes, 4 * cp.diag(shares)]])
+    problem = cp.Problem(
+        cp.Minimize(_loss(X, y, patterns, np.ones(m), z) + strength * rho),
+        [*_cones(X, patterns, cp.multiply(signs[:, None], z)), (lmi + lmi.T) / 2 >> 0],
+    )
+    return _solution(problem, z, solver, rho=rho, shares=q)
+
+
+def _loss(X: Array, y: Array, patterns: Array, outer: Array, w: cp.Expression) -> cp.Expression:
+    """``1/2 |sum_i a_i D_i X w_i - y|^2``."""
+    fitted = cp.sum(cp.multiply(patterns * outer[None, :], X @ w.T), axis=1)
+    return 0.5 * cp.sum_squares(fitted - y)
+
+
+def _cones(X: Array, patterns: Array, w: cp.Expression) -> list[cp.Constraint]:
+    """The cones (5): ``(2 D_i - I) X w_i >= 0`` for every unit."""
+    return [cp.multiply(2.0 * patterns - 1.0, X @ w.T) >= 0]
+
+
+def _solution(
+    problem: cp.Problem,
+    weights: cp.Variable,
+    solver: str | None,
+    used: Array | None = None,
+    rho: cp.Variable | None = None,
+    shares: cp.Variable | None = None,
+) -> ProgramSolution:
+    """Solve and read the point off the variables; rows not in `used` are zero."""
+    stats = solve(problem, solver)
+    point = None
+    if stats.has_point and weights.value is not None:
+        point = np.asarray(weights.value)
+        if used is not None:
+            point, kept = np.zeros((used.size, point.shape[1])), point
+            point[used] = kept
+    return ProgramSolution(
+        value=stats.value,
+        weights=point,
+        status=stats.status,
+        solver=stats.solver,
+        iterations=stats.iterations,
+        seconds=stats.seconds,
+        rho=None if rho is None or point is None else float(rho.value),
+        shares=None if shares is None or point is None else np.asarray(shares.value),
+    )

@@ -1,0 +1,46 @@
+"""What solving one of the convex programs gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lipsnn._checks import Array
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramSolution:
+    """A point of program (6), (12) or the joint one, and how good the solver says it is.
+
+    Attributes
+    ----------
+    value : float
+        Objective at the point, NaN if there is none.
+    weights : ndarray, (m, d + 1), or None
+        u_i and v_j of (6) and (12), z_i of the joint program; None without a point.
+    status : str
+        "optimal", or the solver's own word for anything else.
+    solver : str
+    iterations : int or None
+    seconds : float
+    rho : float or None
+        L^2 at the point, in the Lipschitz programs.
+    shares : ndarray, (m,), or None
+        q_i = a_i^2 / (2 t_i), in the joint program.
+    gap, primal_residual, dual_residual : float or None
+        Relative, where the solver tells.
+    cone_duals : ndarray, (m, n), or None
+        Multipliers of the rows of (5), where the solver tells.
+    """
+
+    value: float
+    weights: Array | None
+    status: str
+    solver: str
+    iterations: int | None
+    seconds: float
+    rho: float | None = None
+    shares: Array | None = None
+    gap: float | None = None
+    primal_residual: float | None = None
+    dual_residual: float | None = None
+    cone_duals: Array | None = None
