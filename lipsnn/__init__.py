@@ -5,14 +5,23 @@ networks" (Yin and Lesage-Landry, 2026). Data flows one way through the package:
 data -> network -> training -> certificate -> convex refinement -> attack -> figure.
 """
 
+from lipsnn.attack import pgd_attack
 from lipsnn.certificate import Certificate, certify
+from lipsnn.convex import Refinement, objective, refine
+from lipsnn.datasets import Dataset, load_dataset
 from lipsnn.network import ShallowNet
 from lipsnn.train import train_sgd
 
 __all__ = [
     "Certificate",
+    "Dataset",
+    "Refinement",
     "ShallowNet",
     "certify",
+    "load_dataset",
+    "objective",
+    "pgd_attack",
+    "refine",
     "train_sgd",
 ]
 

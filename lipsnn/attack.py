@@ -9,11 +9,11 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.network import ShallowNet
+from lipsnn.network import as_network
 
 
 def pgd_attack(
-    net: ShallowNet,
+    net: Any,
     X: Any,
     y: Any,
     radius: float,
@@ -32,7 +32,7 @@ def pgd_attack(
 
     Parameters
     ----------
-    net : ShallowNet
+    net : ShallowNet or torch.nn.Sequential
     X : array_like, (n, d)
     y : array_like, (n,)
     radius : float
@@ -52,6 +52,7 @@ def pgd_attack(
     -------
     ndarray, (n, d)
     """
+    net = as_network(net)
     X, y = _checks.data_pair(X, y, net.dim)
     radius = _checks.nonnegative(radius, "radius")
     norm = _checks.one_of(norm, "norm", (2, math.inf))
@@ -74,6 +75,17 @@ def pgd_attack(
             worst[better] = (X + delta)[better]
             worst_error[better] = error[better]
     return worst
+
+
+def adversarial_mse(net: Any, X: Any, y: Any, radii: Any, **settings: Any) -> Array:
+    """Mean squared error under `pgd_attack` at each attack size, (len(radii),).
+
+    `settings` go to `pgd_attack`; a radius of 0 is the clean error.
+    """
+    net = as_network(net)
+    attacked = [net(pgd_attack(net, X, y, radius, **settings)) for radius in radii]
+    _, y = _checks.data_pair(X, y, net.dim)
+    return np.array([np.mean((output - y) ** 2) for output in attacked])
 
 
 def _steepest(gradient: Array, norm: float) -> Array:

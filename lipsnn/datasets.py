@@ -110,10 +110,8 @@ def load_dataset(
     _checks.one_of(variant, "variant", ("paper", "clean"))
     if not 0 <= _checks.count(split, "split", least=0) < SPLITS:
         raise ValueError(f"split must be one of 0 to {SPLITS - 1}, got {split}")
-    if name == "rastrigin":
-        table = rastrigin(dimension, size, noise, seed)
-    else:
-        table = _UCI[name](variant)
+    draw = {"rastrigin": lambda _: rastrigin(dimension, size, noise, seed)}
+    table = {**_UCI, **draw}[name](variant)
     raw = table.to_numpy(dtype=np.float64)
     folds = KFold(SPLITS, shuffle=True, random_state=_PARTITION_SEED)
     train, test = list(folds.split(raw))[split]

@@ -58,7 +58,7 @@ class ShallowNet:
             )
         if outer.shape[0] != weights.shape[0]:
             raise ValueError(
-                f"weights has {weights.shape[0]} rows (units) but outer has {outer.shape[0]} entries"
+                f"weights has {weights.shape[0]} rows (units), outer has {outer.shape[0]} entries"
             )
         offset = float(_checks.finite_array(self.offset, "offset", 0))
         weights.flags.writeable = False
@@ -165,3 +165,15 @@ class ShallowNet:
             output.weight.copy_(torch.tensor(self.outer)[None, :])
             output.bias.fill_(self.offset)
         return nn.Sequential(hidden, nn.ReLU(), output)
+
+
+def as_network(net: Any) -> ShallowNet:
+    """`net` itself if it is a `ShallowNet`, or a torch network converted by `from_torch`."""
+    if isinstance(net, ShallowNet):
+        return net
+    if hasattr(net, "state_dict"):
+        return ShallowNet.from_torch(net)
+    raise TypeError(
+        f"expected a ShallowNet or torch's nn.Sequential(Linear, ReLU, Linear), "
+        f"got {type(net).__name__}"
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
-from lipsnn.network import ShallowNet
+from lipsnn.network import ShallowNet, as_network
 
 REGULARIZERS = ("l2", "lipschitz")
 
@@ -20,7 +20,7 @@ def loss(net: ShallowNet, X: Array, y: Array) -> float:
 
 
 def objective(
-    net: ShallowNet,
+    net: Any,
     X: Any,
     y: Any,
     strength: float,
@@ -35,7 +35,7 @@ def objective(
 
     Parameters
     ----------
-    net : ShallowNet
+    net : ShallowNet or torch.nn.Sequential
     X : array_like, (n, d)
     y : array_like, (n,)
     strength : float
@@ -48,6 +48,7 @@ def objective(
     -------
     float
     """
+    net = as_network(net)
     X, y = _checks.data_pair(X, y, net.dim)
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)

@@ -122,6 +122,6 @@ def _solution(
         solver=stats.solver,
         iterations=stats.iterations,
         seconds=stats.seconds,
-        rho=None if rho is None or point is None else float(rho.value),
+        rho=None if rho is None or point is None else float(np.asarray(rho.value)),
         shares=None if shares is None or point is None else np.asarray(shares.value),
     )

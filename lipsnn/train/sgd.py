@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,14 +12,14 @@ from torch import nn
 from lipsnn import _checks
 from lipsnn.network import ShallowNet
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
-    "sgd": lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
+    "sgd": functools.partial(torch.optim.SGD, momentum=0.9),
 }
 
 
 def initial_network(dim: int, width: int, generator: torch.Generator) -> nn.Sequential:
-    """torch's default initialisation, drawn from `generator` alone: (w_i, bias) and a_i, float64."""
+    """torch's default initialisation without an output bias, drawn from `generator` alone."""
     net = nn.Sequential(
         nn.Linear(dim, width, dtype=torch.float64),
         nn.ReLU(),

@@ -1,0 +1,7 @@
+"""Convex refinement: programs (6), (12) and the joint one, and Algorithm 1 around them."""
+
+from lipsnn.convex.objective import objective
+from lipsnn.convex.refine import refine
+from lipsnn.convex.result import Refinement, Round
+
+__all__ = ["Refinement", "Round", "objective", "refine"]

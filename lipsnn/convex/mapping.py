@@ -1,0 +1,33 @@
+"""Between a network and the variables of the convex programs: (7), (13) and (14)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.network import ShallowNet
+
+
+def from_products(products: Array, signs: Array, offset: float) -> ShallowNet:
+    """The network whose unit i is ``s_i |z_i|``-balanced: mapping (7).
+
+    With ``products`` the u_i and v_j of (6), or s_i z_i of the joint program (s_i z_i lies in
+    the same cone): ``w_i = u_i / sqrt|u_i|``, ``a_i = s_i sqrt|u_i|``. Zero units stay zero.
+    Among all rescalings of a unit this one has the smallest ``|w_i|^2 + a_i^2``.
+    """
+    root = np.sqrt(np.linalg.norm(products, axis=1))
+    weights = products / np.where(root > 0, root, 1.0)[:, None]
+    return ShallowNet(weights, np.where(root > 0, signs * root, 0.0), offset)
+
+
+def cone_violation(net: ShallowNet, X1: Array, patterns: Array) -> float:
+    """How far `net` has left the cones (5), relative to the largest thing a unit could say.
+
+    The largest ``-|a_i| (2 D_i - I) X w_i`` over all rows and units, divided by the largest
+    ``|x_k|`` times the largest ``|a_i w_i|``; 0 when every unit still has its pattern, or one on
+    its boundary.
+    """
+    products = np.abs(net.outer)[:, None] * net.weights
+    signed = np.where(patterns, 1.0, -1.0) * (X1 @ products.T)
+    scale = np.linalg.norm(X1, axis=1).max() * np.linalg.norm(products, axis=1).max()
+    return float(np.maximum(-signed.min(), 0.0) / scale) if scale > 0 else 0.0

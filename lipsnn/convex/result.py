@@ -1,0 +1,85 @@
+"""What a refinement gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lipsnn.certificate import Certificate
+from lipsnn.network import ShallowNet
+
+
+@dataclass(frozen=True)
+class Round:
+    """One step of a refinement, evaluated afresh on the network it led to.
+
+    Attributes
+    ----------
+    step : str
+        "initial", or the program that was solved: "(6)", "(12)", "joint".
+    objective : float
+        Problem (4) at the network.
+    loss : float
+        Its first term, half the sum of squared errors.
+    bound : float or None
+        L, for the Lipschitz problem.
+    seconds : float
+        Since the refinement began.
+    status : str
+        What the solver said.
+    accepted : bool
+        False if the step was no improvement and the network before it was kept.
+    """
+
+    step: str
+    objective: float
+    loss: float
+    bound: float | None
+    seconds: float
+    status: str
+    accepted: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """A refined network, never worse on problem (4) than the one it came from.
+
+    Attributes
+    ----------
+    net : ShallowNet
+        The refined network, or the initial one if nothing better was found.
+    objective, initial_objective : float
+        Problem (4) at `net` and at the initial network, both by forward pass and certificate,
+        never the solver's word.
+    history : tuple of Round
+        The initial network first, then every program that was solved.
+    status : str
+        "optimal": the convex program was solved; "converged" or "round_limit": how the
+        alternation ended; "interrupted": by Ctrl-C, with the best network so far; "not
+        improved (...)": the initial network comes back, with the reason; anything else is the
+        solver's own word.
+    seconds : float
+    regularizer, method, solver : str
+    certificate, initial_certificate : Certificate or None
+        Of `net` and of the initial network, for the Lipschitz problem.
+    cone_violation : float
+        How far the solver's weights lay outside the cones (5), relative; the objective is that
+        of the network with the patterns it really has.
+    """
+
+    net: ShallowNet
+    objective: float
+    initial_objective: float
+    history: tuple[Round, ...]
+    status: str
+    seconds: float
+    regularizer: str
+    method: str
+    solver: str
+    certificate: Certificate | None = None
+    initial_certificate: Certificate | None = None
+    cone_violation: float = 0.0
+
+    @property
+    def reduction(self) -> float:
+        """Relative reduction of the objective, in [0, 1]."""
+        return 1.0 - self.objective / self.initial_objective if self.initial_objective else 0.0
