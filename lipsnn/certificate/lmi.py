@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import cvxpy as cp
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.network import ShallowNet
 from lipsnn.solvers import Solution, solve
 
+if TYPE_CHECKING:
+    import cvxpy as cp
+
 
 def lmi_matrix(
-    rho: cp.Expression | float, t: cp.Expression | Array, wbar: cp.Expression | Array,
+    rho: cp.Expression | float,
+    t: cp.Expression | Array,
+    wbar: cp.Expression | Array,
     outer: cp.Expression | Array,
 ) -> cp.Expression:
     """M(rho, T, W, a) of equation (3), of order d + m + 1, symmetric by construction.
 
     Affine in (rho, t) at fixed weights and in (rho, wbar, outer) at fixed t.
     """
+    import cvxpy as cp
+
     m, d = wbar.shape
     slope = cp.diag(t) @ wbar
     a = cp.reshape(outer, (m, 1), order="F")
@@ -31,22 +40,40 @@ def lmi_matrix(
     return (matrix + matrix.T) / 2
 
 
-def solve_lmi(net: ShallowNet, solver: str | None = None) -> tuple[float, Array, Solution]:
-    """Program (2): min rho over rho and T = diag(t) >= 0 such that M(rho, T, W, a) <= 0.
+@dataclass(frozen=True, eq=False)
+class LmiSolution:
+    """What a solver found for program (2).
 
-    Returns
-    -------
+    Attributes
+    ----------
     rho : float
-        The optimal value, NaN without a point.
+        The solver's optimal value, NaN without a point.
     t : ndarray, (m,)
-        The multipliers.
+        The solver's multipliers, cut off at zero.
+    P : ndarray, (d, d)
+        The dual matrix of the block -rho I, of trace 1 at the optimum: fact A's P.
     solution : Solution
+        Status, iterations, seconds.
     """
+
+    rho: float
+    t: Array
+    P: Array
+    solution: Solution
+
+
+def solve_lmi(net: ShallowNet, solver: str | None = None) -> LmiSolution:
+    """Program (2): min rho over rho and T = diag(t) >= 0 such that M(rho, T, W, a) <= 0."""
+    import cvxpy as cp
+
     rho, t = cp.Variable(), cp.Variable(net.width, nonneg=True)
-    problem = cp.Problem(
-        cp.Minimize(rho), [lmi_matrix(rho, t, net.weights[:, :-1], net.outer) << 0]
-    )
+    lmi = lmi_matrix(rho, t, net.weights[:, :-1], net.outer) << 0
+    problem = cp.Problem(cp.Minimize(rho), [lmi])
     solution = solve(problem, solver)
+    d = net.dim
     if not solution.has_point:
-        return float("nan"), np.full(net.width, np.nan), solution
-    return float(rho.value), np.maximum(t.value, 0.0), solution
+        return LmiSolution(
+            float("nan"), np.full(net.width, np.nan), np.full((d, d), np.nan), solution
+        )
+    P = lmi.dual_value[:d, :d]
+    return LmiSolution(float(rho.value), np.maximum(t.value, 0.0), (P + P.T) / 2, solution)

@@ -1,0 +1,224 @@
+"""Program (2) by a primal-dual interior-point method, over P or over q.
+
+With c_i the norms and u_i the directions of the slopes zbar_0 .. zbar_m, the value is
+
+    maximise  1/2 sum c_i sqrt(u_i' P u_i)               over P >= 0, tr P = 1,
+    minimise  lam + 1/4 sum c_i / v_i                     over v > 0, X >= 0,
+              X = lam I - 1/4 sum c_i v_i u_i u_i'        (q_i is proportional to c_i / v_i).
+
+Optimal are P X = 0 and v_i^2 u_i'P u_i = 1. One Newton system in the Nesterov-Todd scaling G of
+(P, X), with utilde_i = G'u_i and w_i = c_i v_i / (8 u_i'P u_i), serves both forms:
+
+    D + sum_i w_i (utilde_i' D utilde_i) utilde_i utilde_i' = B       for a symmetric D,
+
+of order r (r + 1) / 2 as it stands (form "P") and of order m + 1 by Woodbury's identity
+(form "q"), whose matrix is I + sqrt(w_i w_j) (utilde_i'utilde_j)^2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from lipsnn._checks import Array
+
+MAX_ITERATIONS = 80
+# A step stops this far from the boundary of the cone.
+_DAMPING = 0.98
+# Features of the P form are built for so many numbers at a time: memory stays linear in m.
+_CHUNK = 2**21
+
+Solve = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class InteriorResult:
+    """P (r, r), shares q (n,) in the simplex, iterations, and the relative gap they leave."""
+
+    P: Array
+    q: Array
+    iterations: int
+    gap: float
+
+
+def quadratic(rows: Array, matrix: Array) -> Array:
+    """The values ``row' matrix row`` (n,) for rows (n, r)."""
+    return np.einsum("ij,ij->i", rows @ matrix, rows)
+
+
+def weighted_gram(rows: Array, weights: Array) -> Array:
+    """``sum_i weights_i row_i row_i'`` (r, r) for rows (n, r)."""
+    return (rows.T * weights) @ rows
+
+
+def order_of(form: str, n: int, r: int) -> int:
+    """Order of the Newton system of a form."""
+    return r * (r + 1) // 2 if form == "P" else n
+
+
+def work_of(form: str, n: int, r: int) -> float:
+    """Floating-point operations of one iteration, roughly."""
+    p = order_of("P", n, r)
+    common = 6.0 * n * r * r + 20.0 * r**3
+    return common + (n * p**2 + p**3 / 3 if form == "P" else 2.0 * n**2 * r + n**3 / 3)
+
+
+def _system_p(rows: Array, w: Array) -> Solve:
+    """Solver of the Newton system over the r (r + 1) / 2 entries of D."""
+    n, r = rows.shape
+    upper = np.triu_indices(r)
+    scale = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
+    K = np.eye(len(scale))
+    root = np.sqrt(np.sqrt(w))
+    chunk = max(_CHUNK // len(scale), 1)
+    for start in range(0, n, chunk):
+        part = rows[start : start + chunk] * root[start : start + chunk, None]
+        features = part[:, upper[0]] * part[:, upper[1]]
+        features *= scale
+        K += features.T @ features
+    factor = cho_factor(K, overwrite_a=True, check_finite=False)
+
+    def solve(B: Array) -> Array:
+        x = cho_solve(factor, B[upper] * scale, check_finite=False) / scale
+        D = np.empty((r, r))
+        D[upper] = x
+        D[upper[::-1]] = x
+        return D
+
+    return solve
+
+
+def _system_q(rows: Array, w: Array) -> Solve:
+    """Solver of the same system over the n terms, by Woodbury's identity."""
+    root = np.sqrt(w)
+    K = (rows * np.sqrt(root)[:, None]) @ (rows * np.sqrt(root)[:, None]).T
+    K *= K
+    K[np.diag_indices_from(K)] += 1.0
+    factor = cho_factor(K, overwrite_a=True, check_finite=False)
+
+    def solve(B: Array) -> Array:
+        y = root * cho_solve(factor, root * quadratic(rows, B), check_finite=False)
+        return B - weighted_gram(rows, y)
+
+    return solve
+
+
+_SYSTEMS = {"P": _system_p, "q": _system_q}
+
+
+def _longest_step(D: Array, sigma: Array) -> float:
+    """The step to the boundary from diag(sigma) along D."""
+    root = np.sqrt(sigma)
+    least = float(np.linalg.eigvalsh(D / np.outer(root, root))[0])
+    return np.inf if least >= 0 else -1.0 / least
+
+
+def interior_point(
+    norms: Array, units: Array, tol: float, form: str, start: Array | None = None
+) -> InteriorResult:
+    """Solve the pair above to a relative gap of `tol`.
+
+    Parameters
+    ----------
+    norms : ndarray, (n,)
+        c_i > 0, of sum 1.
+    units : ndarray, (n, r)
+        u_i, of norm 1.
+    tol : float
+        Relative gap between the two values at which to stop.
+    form : {"P", "q"}
+        Which Newton system to solve.
+    start : ndarray, (r, r), optional
+        A positive definite P to start from.
+
+    Returns
+    -------
+    InteriorResult
+        The best pair seen; its gap says whether `tol` was met.
+    """
+    n, r = units.shape
+    P = np.eye(r) / r if start is None else start / np.trace(start)
+    v = quadratic(units, P) ** -0.5
+    A = weighted_gram(units, 0.25 * norms * v)
+    lam = 1.5 * float(np.linalg.eigvalsh(A)[-1])
+    X = lam * np.eye(r) - A
+    lower, upper, q, best_P = 0.0, np.inf, norms, P
+    iteration = stalled = 0
+    while True:
+        s = quadratic(units, P)
+        value = 0.5 * float(norms @ np.sqrt(s)) / np.sqrt(np.trace(P))
+        ratio = norms / v
+        total = float(ratio.sum())
+        certified = np.sqrt(total * float(np.linalg.eigvalsh(A)[-1]))
+        before = upper - lower
+        if value > lower:
+            lower, best_P = value, P
+        if certified < upper:
+            upper, q = certified, ratio / total
+        stalled = 0 if upper - lower < 0.9 * before else stalled + 1
+        gap = (upper - lower) / upper
+        if gap <= tol or iteration == MAX_ITERATIONS or stalled == 6:
+            break
+        try:
+            step = _newton_step(norms, units, form, P, X, A, lam, v, s)
+        except np.linalg.LinAlgError:  # P or X is singular to rounding: no digit is left to gain
+            break
+        P, X, lam, v = step
+        if not (np.isfinite(P).all() and np.isfinite(v).all()):
+            break
+        A = weighted_gram(units, 0.25 * norms * v)
+        iteration += 1
+    return InteriorResult(best_P / np.trace(best_P), q, iteration, gap)
+
+
+def _newton_step(
+    norms: Array,
+    units: Array,
+    form: str,
+    P: Array,
+    X: Array,
+    A: Array,
+    lam: float,
+    v: Array,
+    s: Array,
+) -> tuple[Array, Array, float, Array]:
+    """One predictor-corrector step (Mehrotra) from (P, X, lam, v)."""
+    r = units.shape[1]
+    root_p, root_x = np.linalg.cholesky(P), np.linalg.cholesky(X)
+    left, sigma, right = np.linalg.svd(root_x.T @ root_p)
+    G = root_p @ (right.T / np.sqrt(sigma))
+    G_inverse = (left / np.sqrt(sigma)).T @ root_x.T
+    rows = units @ G
+    e = -(2 * np.log(v) + np.log(s))
+    metric = G.T @ G
+    residual = G.T @ (X + A - lam * np.eye(r)) @ G + weighted_gram(rows, norms * v * e / 8)
+    solve = _SYSTEMS[form](rows, norms * v / (8 * s))
+    along = solve(metric)
+    scale = float(np.sum(metric * along))
+    mu = float(sigma @ sigma) / r
+
+    def direction(centre: Array) -> tuple[Array, Array, float]:
+        B = solve(centre + residual)
+        d_lam = (float(np.sum(metric * B)) - (1 - np.trace(P))) / scale
+        dP = B - d_lam * along
+        return dP, centre - dP, d_lam
+
+    dP, dX, _ = direction(-np.diag(sigma))
+    step_p, step_x = min(1.0, _longest_step(dP, sigma)), min(1.0, _longest_step(dX, sigma))
+    D = np.diag(sigma)
+    after = float(np.sum((D + step_p * dP) * (D + step_x * dX))) / r
+    centring = min(1.0, max(after / mu, 0.0)) ** 3
+    second = (dP @ dX + dX @ dP) / (sigma[:, None] + sigma[None, :])
+    dP, dX, d_lam = direction(np.diag(centring * mu / sigma - sigma) - second)
+    dv = v / 2 * (e - quadratic(rows, dP) / s)
+    step_p = min(1.0, _DAMPING * _longest_step(dP, sigma))
+    step_x = min(1.0, _DAMPING * _longest_step(dX, sigma))
+    steepest = float((dv / v).min())
+    if steepest < 0:
+        step_x = min(step_x, -_DAMPING / steepest)
+    P = P + step_p * (G @ dP @ G.T)
+    X = X + step_x * (G_inverse.T @ dX @ G_inverse)
+    return (P + P.T) / 2, (X + X.T) / 2, lam + step_x * d_lam, v + step_x * dv

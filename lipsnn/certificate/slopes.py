@@ -1,0 +1,178 @@
+"""What the certificate needs of a network: its slopes zbar_i = a_i wbar_i, safely scaled."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.network import ShallowNet
+
+# Relative room kept below 1 in sum(q): it pays for the units whose slope is zero but whose
+# multiplier must be finite, and for q_0, so that rounding never makes q_0 negative. A bound
+# grows by half of it.
+SHARE = 1e-12
+# Rounding of the eigenvalue and of the sums in a bound, relative; a proof is `verify`'s.
+ROUNDING = 1e-12
+# t and rho are squares: outside this range they lose digits or overflow.
+_SMALLEST, _LARGEST = 1e-290, 1e290
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """The slopes of a network, scaled by a power of two so that the largest entry is near 1.
+
+    Attributes
+    ----------
+    net : ShallowNet
+    scaled : ndarray, (m, d)
+        ``zbar_i / 2^exponent``; what underflows here is below 1e-300 of the largest.
+    exponent : int
+    terms : ndarray, (n,)
+        Which of zbar_0, zbar_1, .., zbar_m are not negligible, 0 standing for the sum zbar_0.
+    norms : ndarray, (n,)
+        Their norms, divided by `total`.
+    units : ndarray, (n, d)
+        Their directions.
+    total : float
+        Sum of the norms of all terms of `scaled`, zero when every slope is zero.
+    """
+
+    net: ShallowNet
+    scaled: Array
+    exponent: int
+    terms: Array
+    norms: Array
+    units: Array
+    total: float
+
+    @property
+    def constant(self) -> bool:
+        """Whether every slope is zero: the network is a constant."""
+        return self.total == 0.0
+
+    @functools.cached_property
+    def sum(self) -> Array:
+        """zbar_0 (d,), scaled."""
+        return self.scaled.sum(axis=0)
+
+    def unscale(self, value: float) -> float:
+        """`value` of the scaled slopes in the units of the network; may overflow to infinity."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.ldexp(value, self.exponent))
+
+
+def slopes(net: ShallowNet) -> Slopes:
+    """Slopes of `net`, computed without overflow whatever the scale of its weights."""
+    wbar, outer = net.weights[:, :-1], net.outer
+    largest = np.abs(wbar).max(axis=1)
+    row, row_exponent = np.frexp(largest)
+    unit, unit_exponent = np.frexp(outer)
+    exponents = row_exponent.astype(np.int64) + unit_exponent
+    alive = (row != 0) & (unit != 0)
+    exponent = int(exponents[alive].max()) if alive.any() else 0
+    if alive.all() and np.ptp(exponents) < 900 and abs(exponent) < 900:
+        scaled = np.ldexp(outer, -exponent)[:, None] * wbar
+    else:  # the careful way, row by row
+        shift = np.where(alive, np.maximum(exponents - exponent, -1100), -1100)
+        half = shift // 2
+        mantissas = np.ldexp(wbar, -row_exponent[:, None]) * unit[:, None]
+        scaled = np.ldexp(np.ldexp(mantissas, half[:, None]), (shift - half)[:, None])
+        scaled[~alive] = 0.0
+    total = scaled.sum(axis=0)
+    stacked = np.vstack([total, scaled])
+    norms = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
+    size = float(norms.sum())
+    # below rounding even if all m of them point the same way
+    terms = np.flatnonzero(norms > 1e-16 * size / len(norms))
+    norms = norms[terms]
+    units = stacked[terms] if len(terms) < len(stacked) else stacked
+    units /= norms[:, None]
+    return Slopes(net, scaled, exponent, terms, norms / (size or 1.0), units, size)
+
+
+def multipliers(slopes: Slopes, q: Array) -> Array:
+    """Multipliers t (m,) with ``q_i = a_i^2 / (2 t_i)``, from q (n,) of the terms in the simplex.
+
+    A unit with a_i = 0 gets t_i = 0, a unit without slope a share of q as small as `SHARE`.
+    """
+    m = slopes.net.width
+    outer = slopes.net.outer
+    full = np.zeros(m + 1)
+    full[slopes.terms] = q / q.sum() if len(q) else q
+    silent = (full[1:] == 0) & (outer != 0)
+    if slopes.constant:
+        full[1:][silent] = 0.5 / max(silent.sum(), 1)
+    else:
+        full[1:] *= 1 - 2 * SHARE
+        full[1:][silent] = SHARE / max(silent.sum(), 1)
+    t = np.zeros(m)
+    live = outer != 0
+    with np.errstate(over="ignore", under="ignore"):
+        t[live] = outer[live] * (outer[live] / (2 * full[1:][live]))
+    return t
+
+
+def shares(net: ShallowNet, t: Array) -> Array:
+    """q_i = a_i^2 / (2 t_i) (m,) of multipliers t, infinite where t_i = 0 but a_i is not."""
+    q = np.zeros(net.width)
+    live = net.outer != 0
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        q[live] = net.outer[live] / t[live] * (net.outer[live] / 2)
+    return q
+
+
+def bound(slopes: Slopes, t: Array) -> float:
+    """The smallest L that multipliers t (m,) certify, rounded up by `ROUNDING`.
+
+    ``L^2 = 1/4 lambda_max(sum_{i=0..m} zbar_i zbar_i' / q_i)``, ``q_0 = 1 - sum q_i``, which is
+    the LMI (2b) after the elimination of its lower blocks. Infinite when t certifies nothing.
+    """
+    q = shares(slopes.net, t)
+    live = slopes.net.outer != 0
+    used = t[live]
+    if not (np.isfinite(t).all() and (t >= 0).all() and np.isfinite(q).all()):
+        return np.inf
+    if len(used) and (used.min() < _SMALLEST or used.max() > _LARGEST):
+        return np.inf
+    rest = 1.0 - q.sum()
+    if rest <= 0:
+        return np.inf
+    live &= slopes.scaled.any(axis=1)
+    rows = slopes.scaled[live] / np.sqrt(q[live])[:, None]
+    matrix = rows.T @ rows if rows.shape[0] >= rows.shape[1] else None
+    if matrix is None:
+        rows = np.vstack([slopes.sum / np.sqrt(rest), rows])
+        matrix = rows @ rows.T
+    else:
+        matrix += np.outer(slopes.sum, slopes.sum) / rest
+    value = 0.5 * np.sqrt(max(np.linalg.eigvalsh(matrix)[-1], 0.0))
+    result = slopes.unscale(value * (1 + ROUNDING))
+    if slopes.constant:
+        return 0.0
+    return result if 1e-145 < result < 1e145 else np.inf
+
+
+def lower_value(slopes: Slopes, factor: Array) -> float:
+    """``1/2 sum_{i=0..m} |R'zbar_i| / |R|_F`` for a factor R (d, k) of P = RR': a lower value."""
+    projected = slopes.scaled @ factor
+    top = slopes.sum @ factor
+    value = np.sqrt(np.einsum("ij,ij->i", projected, projected)).sum() + np.sqrt(top @ top)
+    return slopes.unscale(0.5 * float(value) / float(np.linalg.norm(factor)))
+
+
+def norm_product(net: ShallowNet) -> float:
+    """The product bound ``|Wbar|_2 |a|_2``, rounded up; infinite if it overflows."""
+    wbar, outer = net.weights[:, :-1], net.outer
+    first = float(np.frexp(np.abs(wbar).max())[1])
+    second = float(np.frexp(np.abs(outer).max())[1])
+    wbar, outer = np.ldexp(wbar, -int(first)), np.ldexp(outer, -int(second))
+    gram = wbar.T @ wbar if wbar.shape[0] >= wbar.shape[1] else wbar @ wbar.T
+    value = float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)) * np.linalg.norm(outer))
+    if value == 0.0:
+        return 0.0
+    with np.errstate(over="ignore", under="ignore"):
+        result = float(np.ldexp(value * (1 + ROUNDING), int(first + second)))
+    return max(result, float(np.nextafter(0.0, 1.0)))
