@@ -128,15 +128,16 @@ class ShallowNet:
         """
         from torch import nn
 
-        layers = list(module.children())
-        kinds = [type(layer) for layer in layers]
-        if kinds != [nn.Linear, nn.ReLU, nn.Linear]:
-            found = ", ".join(kind.__name__ for kind in kinds) or type(module).__name__
-            raise ValueError(
-                f"expected nn.Sequential(Linear, ReLU, Linear), got ({found}): "
-                "only shallow ReLU networks can be converted"
-            )
-        hidden, output = layers[0], layers[2]
+        match list(module.children()):
+            case [nn.Linear() as hidden, nn.ReLU(), nn.Linear() as output]:
+                pass
+            case layers:
+                found = ", ".join(type(layer).__name__ for layer in layers)
+                raise ValueError(
+                    "expected nn.Sequential(Linear, ReLU, Linear), got "
+                    f"({found or type(module).__name__}): only shallow ReLU networks can be "
+                    "converted"
+                )
         if output.out_features != 1 or output.in_features != hidden.out_features:
             raise ValueError(
                 f"the last layer must be Linear({hidden.out_features}, 1), "

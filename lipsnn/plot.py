@@ -151,9 +151,9 @@ def _axes(ax: Axes | None) -> tuple[Figure, Axes]:
     if ax is None:
         figure, ax = plt.subplots()
         return figure, ax
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return figure, ax
+    drawn_on = ax.get_figure(root=True)
+    assert drawn_on is not None
+    return drawn_on, ax
 
 
 def _parts(table: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:

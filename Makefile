@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh machine with Python 3.11 or later and make:
+#   make book    make test
+PYTHON ?= python3
+PROFILE ?= quick
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+TORCH := $(shell grep '^torch==' requirements.lock)
+
+.DEFAULT_GOAL := help
+.PHONY: help book full test lint lock clean
+
+help: ## show this list
+	@grep -E '^[.a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv: $(READY) ## the environment, exactly as in requirements.lock
+
+# torch goes first and with its own dependencies: they differ between machines, so that the
+# lock names none of them.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "lipsnn needs Python 3.11 or later: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+book: $(READY) ## execute the notebooks (PROFILE=quick) and build the book
+	$(PY) -m book.build --profile $(PROFILE)
+
+full: ## the same at the paper's scale
+	$(MAKE) book PROFILE=full
+
+test: $(READY) ## run all tests
+	$(PY) -m pytest
+
+lint: $(READY) ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+lock: ## resolve pyproject.toml anew into requirements.lock and environment.yml
+	$(PYTHON) tools/lock.py
+
+clean: ## remove what was built, the environment included
+	rm -rf $(VENV) _build book/executed book/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
