@@ -7,7 +7,7 @@ data -> network -> training -> certificate -> convex refinement -> attack -> fig
 
 from lipsnn.attack import pgd_attack
 from lipsnn.certificate import Certificate, certify
-from lipsnn.convex import Refinement, objective, refine
+from lipsnn.convex import Refinement, Round, objective, refine
 from lipsnn.datasets import Dataset, load_dataset
 from lipsnn.network import ShallowNet
 from lipsnn.train import train_sgd
@@ -16,6 +16,7 @@ __all__ = [
     "Certificate",
     "Dataset",
     "Refinement",
+    "Round",
     "ShallowNet",
     "certify",
     "load_dataset",
