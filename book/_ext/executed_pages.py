@@ -1,0 +1,110 @@
+"""Sphinx extension: pages made from executed notebooks know their source.
+
+Their edit and launch links point at `notebooks/NAME.md` instead of the build product, and a
+footer says what the page was run with and the one line that runs it again. Pages generated
+from code have nothing to edit, so their edit link goes.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+EXECUTED = "book/executed/"
+GENERATED = "book/generated/"
+EDIT_LABELS = {"source-edit-button", "source-file-button"}
+# These open .ipynb files only, and the source is none.
+NOTEBOOK_ONLY = {"Colab", "Deepnote", "JupyterLite"}
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    # after the theme has made its buttons
+    app.connect("html-page-context", on_page, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def on_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Rewrite the buttons of a page that is no source itself; add the footer of a run."""
+    buttons = context.get("header_buttons")
+    if pagename.startswith(GENERATED) and buttons is not None:
+        context["header_buttons"] = without(buttons, EDIT_LABELS)
+    if not pagename.startswith(EXECUTED):
+        return
+    record = read_record(Path(app.srcdir, f"{pagename}.ipynb"))
+    if buttons is not None:
+        kept = without(buttons, NOTEBOOK_ONLY)
+        context["header_buttons"] = redirected(kept, f"{pagename}.ipynb", record["notebook"])
+    context["body"] = context["body"] + footer(record)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What the pipeline recorded of the run, from the notebook's metadata."""
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf8"))["metadata"]["lipsnn"]
+    return record
+
+
+def without(buttons: list[dict[str, Any]], names: set[str]) -> list[dict[str, Any]]:
+    """The buttons, in groups too, except those with one of these labels or texts."""
+    kept = []
+    for button in buttons:
+        if button.get("label") in names or button.get("text") in names:
+            continue
+        if "buttons" in button:
+            button = {**button, "buttons": without(button["buttons"], names)}
+            if not button["buttons"]:
+                continue
+        kept.append(button)
+    return kept
+
+
+def redirected(buttons: list[dict[str, Any]], old: str, new: str) -> list[dict[str, Any]]:
+    """The buttons with `old` replaced by `new` in links into the repository.
+
+    The download buttons keep the executed notebook: their links are page-relative, below _sources.
+    """
+    changed = []
+    for button in buttons:
+        button = dict(button)
+        if "buttons" in button:
+            button["buttons"] = redirected(button["buttons"], old, new)
+        if "://" in str(button.get("url", "")):
+            button["url"] = button["url"].replace(old, new)
+        changed.append(button)
+    return changed
+
+
+def rerun_line(record: dict[str, Any]) -> str:
+    """The command that runs this page's notebook again as it was run."""
+    words = ["python", "-m", "book.run", record["notebook"]]
+    if record["profile"] != "quick":
+        words += ["--profile", record["profile"]]
+    return shlex.join(words)
+
+
+def footer(record: dict[str, Any]) -> str:
+    """One paragraph of HTML: source, profile, parameters, seconds, solver, commit, command."""
+
+    def code(text: object) -> str:
+        return f"<code>{html.escape(str(text))}</code>"
+
+    values = ", ".join(code(f"{k} = {v!r}") for k, v in record["parameters"].items()) or "none"
+    facts = [
+        f"Source {code(record['notebook'])}",
+        f"profile {html.escape(record['profile'])}",
+        f"parameters {values}",
+        f"{record['seconds']:.1f} s",
+        f"solver {html.escape(record['solver'])}",
+        f"commit {code(record['commit'])}",
+    ]
+    line = " · ".join(facts)
+    return (
+        f'<footer class="run-record"><p>{line}</p>'
+        f"<p>Run this page again: {code(rerun_line(record))}</p></footer>"
+    )

@@ -1,0 +1,98 @@
+"""`python -m book.build`: execute every notebook, then build the book from those results."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from tqdm import tqdm
+
+from book import pages, pictures, provenance
+from book import parameters as params
+from book.execute import Job, Outcome, is_fresh, run
+from book.layout import REPOSITORY, Layout
+
+AT_A_TIME = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m book.build", description=__doc__)
+    parser.add_argument("--profile", default="quick", help="parameters of the notebooks (quick)")
+    parser.add_argument(
+        "--reuse", action="store_true", help="keep executed notebooks whose inputs are unchanged"
+    )
+    parser.add_argument("--output", type=Path, help="folder that gets _build (the repository's)")
+    parser.add_argument("--root", type=Path, default=REPOSITORY, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    layout = Layout(options.root.resolve())
+    try:
+        layout.check_toc()
+        jobs = plan(layout, options.profile)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    failed = [o for o in execute_all(jobs, reuse=options.reuse) if o.error is not None]
+    for outcome in failed:
+        name = layout.relative(outcome.source)
+        print(f"FAILED {name}: {outcome.error}\n  log: {outcome.log}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} of {len(jobs)} notebooks failed: no book was built", file=sys.stderr)
+        return 1
+    pictures.write_all(layout)
+    pages.write_all(layout)
+    return build_html(layout, (options.output or layout.root).resolve())
+
+
+def plan(layout: Layout, profile: str) -> list[Job]:
+    """One job per notebook source, with the profile's parameters."""
+    values = params.load_profile(layout, profile)
+    commit = provenance.commit(layout.root)
+    return [
+        Job(layout, source, layout.twin(source), profile, values.get(source.stem, {}), commit)
+        for source in layout.sources()
+    ]
+
+
+def execute_all(jobs: list[Job], *, reuse: bool = False) -> list[Outcome]:
+    """Run all jobs, two at a time; a failure does not stop the others."""
+    due = [job for job in jobs if not (reuse and is_fresh(job))]
+    if kept := len(jobs) - len(due):
+        print(f"{kept} of {len(jobs)} notebooks are unchanged and kept")
+    outcomes = []
+    # Processes, not threads: papermill changes the working directory of the process it runs in.
+    with (
+        ProcessPoolExecutor(AT_A_TIME, mp_context=get_context("spawn")) as pool,
+        tqdm(total=len(due), desc="notebooks", unit="notebook") as bar,
+    ):
+        for future in as_completed([pool.submit(run, job) for job in due]):
+            outcome = future.result()
+            outcomes.append(outcome)
+            verdict = "ok" if outcome.error is None else "FAILED"
+            bar.write(f"{outcome.source.name}: {verdict}, {outcome.seconds:.1f} s")
+            bar.update()
+    return outcomes
+
+
+def build_html(layout: Layout, output: Path) -> int:
+    """`jupyter-book build -n -W`: any warning, a broken reference among them, is an error."""
+    # No incremental build: Sphinx repeats no warning of a page that it does not read again.
+    shutil.rmtree(output / "_build", ignore_errors=True)
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command += ["build", "-n", "-W", "--keep-going", "--path-output", str(output), "."]
+    code = subprocess.run(command, cwd=layout.root, check=False).returncode
+    index = output / "_build" / "html" / "index.html"
+    if code != 0 or not index.is_file():
+        print("jupyter-book failed: see its warnings above", file=sys.stderr)
+        return code or 1
+    print(f"\nThe book: {index}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The pages that are made from data: status, API, how to cite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from book.layout import Layout
+
+# Titles of the API page's sections, by the room of the package that a name comes from.
+ROOMS = {
+    "network": "Networks",
+    "datasets": "Data",
+    "solvers": "Solvers",
+    "certificate": "Certificates",
+    "torch": "PyTorch",
+    "attack": "Attacks",
+    "train": "Training",
+    "convex": "Convex refinement",
+    "experiments": "Experiments",
+    "plot": "Figures",
+}
+
+
+def write_all(layout: Layout) -> None:
+    """Write every generated page (the pictures are `book.pictures`)."""
+    layout.generated.mkdir(parents=True, exist_ok=True)
+    records = read_records(layout)
+    text = json.dumps(records, indent=1, ensure_ascii=False)
+    (layout.generated / "status.json").write_text(text + "\n", encoding="utf8")
+    citation = yaml.safe_load((layout.root / "CITATION.cff").read_text(encoding="utf8"))
+    for name, page in {
+        "status": status_page(records),
+        "api": api_page(),
+        "cite": cite_page(citation),
+    }.items():
+        (layout.generated / f"{name}.md").write_text(page, encoding="utf8")
+
+
+def read_records(layout: Layout) -> list[dict[str, Any]]:
+    """What each executed notebook says of its own run, with its title, in the sources' order."""
+    records = []
+    for source in layout.sources():
+        notebook = nbformat.read(layout.twin(source), as_version=4)
+        record = dict(notebook.metadata["lipsnn"])
+        records.append({"title": _title(notebook, source), **record})
+    return records
+
+
+def _title(notebook: nbformat.NotebookNode, source: Path) -> str:
+    for cell in notebook.cells:
+        for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
+            if line.startswith("# "):
+                return line[2:].strip()
+    return source.stem
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
+    )
+
+
+def status_page(records: list[dict[str, Any]]) -> str:
+    """Which notebooks this book shows, and what each was run with."""
+    rows = [
+        [
+            f"[{r['title']}](../executed/{Path(r['notebook']).stem}.ipynb)",
+            r["profile"],
+            f"{r['seconds']:.1f}",
+            r["solver"],
+            r["finished"],
+            f"`{r['commit']}`",
+        ]
+        for r in records
+    ]
+    header = ["Notebook", "Profile", "Seconds", "Solver", "Finished (UTC)", "Commit"]
+    used = [
+        [f"`{r['notebook']}`", ", ".join(f"`{k} = {v!r}`" for k, v in r["parameters"].items())]
+        for r in records
+    ]
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        for package, version in record["versions"].items():
+            versions.setdefault(package, set()).add(version)
+    return "\n\n".join(
+        [
+            "# Status",
+            "Each page with code was executed from its source before this book was built; "
+            "a notebook that fails stops the build. This page is made from what each run "
+            "recorded.",
+            table(header, rows),
+            "## Parameters",
+            table(["Notebook", "Values"], used),
+            "## Versions",
+            table(["Package", "Version"], [[p, ", ".join(sorted(v))] for p, v in versions.items()]),
+            "A commit marked `+dirty` had local changes on top.\n",
+        ]
+    )
+
+
+def api_page() -> str:
+    """The public names of lipsnn, from `lipsnn.__all__`, by the room they live in."""
+    import lipsnn
+
+    rooms: dict[str, list[str]] = {}
+    for name in lipsnn.__all__:
+        module = getattr(lipsnn, name).__module__
+        rooms.setdefault(module.split(".")[1], []).append(name)
+    order = [room for room in ROOMS if room in rooms]
+    order += [room for room in rooms if room not in ROOMS]
+    names = "\n".join(f"   {name}" for room in order for name in rooms[room])
+    parts = [
+        "# API",
+        "The public names of `lipsnn`. Symbols and equation numbers are those of "
+        "{cite:t}`yin2026convex`.",
+        f"```{{eval-rst}}\n.. module:: lipsnn\n\n.. autosummary::\n   :nosignatures:\n\n"
+        f"{names}\n```",
+    ]
+    for room in order:
+        parts.append(f"## {ROOMS.get(room, room)}")
+        for name in rooms[room]:
+            is_class = isinstance(getattr(lipsnn, name), type)
+            directive = (
+                f".. autoclass:: {name}\n   :members:"
+                if is_class
+                else (f".. autofunction:: {name}")
+            )
+            parts.append(f"```{{eval-rst}}\n.. currentmodule:: lipsnn\n\n{directive}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def cite_page(citation: dict[str, Any]) -> str:
+    """How to cite, with BibTeX made from CITATION.cff."""
+    paper = citation["preferred-citation"]
+    return "\n\n".join(
+        [
+            "# How to cite",
+            "If you use the method, cite the paper:",
+            f"```bibtex\n{bibtex(paper)}\n```",
+            "If you use this code or its numbers, cite the software as well:",
+            f"```bibtex\n{bibtex(citation)}\n```",
+            "Both are made from the file `CITATION.cff` at the root of the repository.\n",
+        ]
+    )
+
+
+def bibtex(entry: dict[str, Any]) -> str:
+    """One BibTeX entry from the software or a reference of a CITATION.cff."""
+    kind = {"software": "software", "article": "article"}.get(entry.get("type", "software"), "misc")
+    authors = [_author(author) for author in entry["authors"]]
+    year = str(entry.get("year") or entry.get("date-released") or "")[:4]
+    first = entry["authors"][0]
+    stem = first.get("family-names") or entry["title"].split()[0]
+    fields = {
+        "title": f"{{{entry['title']}}}",
+        "author": " and ".join(authors),
+        "year": year,
+        "journal": entry.get("journal"),
+        "volume": entry.get("volume"),
+        "version": entry.get("version"),
+        "doi": entry.get("doi"),
+        "url": entry.get("url") or entry.get("repository-code"),
+    }
+    for identifier in entry.get("identifiers", []):
+        value = str(identifier["value"])
+        if value.lower().startswith("arxiv:"):
+            fields |= {"eprint": value[6:], "archiveprefix": "arXiv"}
+    key = "".join(c for c in stem.lower() if c.isalnum()) + year
+    body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items() if value)
+    return f"@{kind}{{{key},\n{body}\n}}"
+
+
+def _author(author: dict[str, str]) -> str:
+    """A person as "family, given", whatever is known of it; a group in braces."""
+    if "family-names" not in author:
+        return f"{{{author['name']}}}"
+    return ", ".join(author[part] for part in ("family-names", "given-names") if part in author)
