@@ -25,6 +25,8 @@ COLORS = {
     "joint": "#2d9d78",
     "data": INK,
 }
+# curves that nearly coincide stay visible when the later one is dashed
+DASHES = {"joint": (0, (4, 2))}
 _OTHERS = ("#a878c8", "#b98a1e", "#c55a91", "#6f8f3a")
 
 
@@ -124,7 +126,8 @@ def fitted_slice(lines: pd.DataFrame, points: pd.DataFrame, ax: Axes | None = No
     )
     colors = palette(lines["model"])
     for model, part in _parts(lines, "model"):
-        ax.plot(part["position"], part["output"], color=colors[model], label=model)
+        style = DASHES.get(model, "-")
+        ax.plot(part["position"], part["output"], ls=style, color=colors[model], label=model)
     ax.set(xlabel="position along the line", ylabel="target (standardised)")
     ax.legend()
     return figure
@@ -141,7 +144,8 @@ def attack_curve(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     figure, ax = _axes(ax)
     colors = palette(table["model"])
     for model, part in _parts(table, "model"):
-        ax.plot(part["radius"], part["mse"], "o-", color=colors[model], label=model)
+        style = DASHES.get(model, "-")
+        ax.plot(part["radius"], part["mse"], marker="o", ls=style, color=colors[model], label=model)
     ax.set(xlabel="attack radius (l2, standardised inputs)", ylabel="test MSE", yscale="log")
     ax.legend()
     return figure

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import skip_init
 
 from lipsnn import _checks
 from lipsnn.network import ShallowNet
@@ -21,9 +22,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 def initial_network(dim: int, width: int, generator: torch.Generator) -> nn.Sequential:
     """torch's default initialisation without an output bias, drawn from `generator` alone."""
     net = nn.Sequential(
-        nn.Linear(dim, width, dtype=torch.float64),
+        skip_init(nn.Linear, dim, width, dtype=torch.float64),
         nn.ReLU(),
-        nn.Linear(width, 1, bias=False, dtype=torch.float64),
+        skip_init(nn.Linear, width, 1, bias=False, dtype=torch.float64),
     )
     for parameter, fan_in in zip(net.parameters(), (dim, dim, width), strict=True):
         nn.init.uniform_(parameter, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
