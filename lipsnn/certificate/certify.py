@@ -12,6 +12,7 @@ from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
 from lipsnn.certificate.interior import interior_point, work_of
 from lipsnn.certificate.lmi import solve_lmi
+from lipsnn.certificate.lowrank import low_rank
 from lipsnn.certificate.result import Certificate
 from lipsnn.certificate.slopes import Slopes
 from lipsnn.certificate.threads import one_blas_thread
@@ -107,26 +108,40 @@ def _by_fact_a(
     if n < d:  # the span of the slopes
         basis, triangle = np.linalg.qr(units.T)
         units = triangle.T
-    r = units.shape[1]
     if method == "auto":
-        method = min(("P", "q"), key=lambda form: work_of(form, n, r))
-    P0 = None
-    if start is not None:
-        inner = start if basis is None else basis.T @ start
-        P0 = inner @ inner.T
-        # away from the boundary, where an interior-point method cannot move
-        P0 = P0 / max(np.trace(P0), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
+        method = _cheapest(*units.shape)
+    if start is not None and basis is not None:
+        start = basis.T @ start
     # the last tenth is for SHARE and ROUNDING
-    result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
-    values, vectors = np.linalg.eigh(result.P)
-    factor = vectors * np.sqrt(np.maximum(values, 0.0))
+    if method == "lowrank":
+        ascent = low_rank(problem.norms, units, 0.9 * tol, start)
+        q, factor, iterations = ascent.q, ascent.R, ascent.iterations
+    else:
+        P0 = None if start is None else _inside(start)
+        result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
+        values, vectors = np.linalg.eigh(result.P)
+        factor = vectors * np.sqrt(np.maximum(values, 0.0))
+        q, iterations = result.q, result.iterations
     found = {
         "status": OPTIMAL,
-        "iterations": result.iterations,
+        "iterations": iterations,
         "method": method,
         "solver": "lipsnn",
     }
-    return sl.multipliers(problem, result.q), factor if basis is None else basis @ factor, found
+    return sl.multipliers(problem, q), factor if basis is None else basis @ factor, found
+
+
+def _cheapest(n: int, r: int) -> str:
+    """The fast form for n terms in r dimensions."""
+    form = min(("P", "q"), key=lambda form: work_of(form, n, r))
+    return "lowrank" if r > 40 and work_of(form, n, r) > 5e8 else form
+
+
+def _inside(factor: Array) -> Array:
+    """RR' moved away from the boundary, where an interior-point method cannot start."""
+    P = factor @ factor.T
+    r = len(P)
+    return P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
 
 
 def _by_lmi(problem: Slopes, solver: str | None) -> tuple[Array, Array, dict[str, Any]]:

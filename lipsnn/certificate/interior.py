@@ -139,7 +139,7 @@ def interior_point(
     InteriorResult
         The best pair seen; its gap says whether `tol` was met.
     """
-    n, r = units.shape
+    r = units.shape[1]
     P = np.eye(r) / r if start is None else start / np.trace(start)
     v = quadratic(units, P) ** -0.5
     A = weighted_gram(units, 0.25 * norms * v)

@@ -76,4 +76,6 @@ def solve_lmi(net: ShallowNet, solver: str | None = None) -> LmiSolution:
             float("nan"), np.full(net.width, np.nan), np.full((d, d), np.nan), solution
         )
     P = lmi.dual_value[:d, :d]
-    return LmiSolution(float(rho.value), np.maximum(t.value, 0.0), (P + P.T) / 2, solution)
+    return LmiSolution(
+        solution.value, np.maximum(np.asarray(t.value), 0.0), (P + P.T) / 2, solution
+    )

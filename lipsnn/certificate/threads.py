@@ -18,8 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 @functools.cache
 def _controller() -> ThreadpoolController:
     """The loaded BLAS libraries, looked up once: the search costs milliseconds."""
-    import numpy.linalg
-    import scipy.linalg  # noqa: F401  both pools must be loaded to be found
+    import scipy.linalg  # noqa: F401  its pool must be loaded to be found
 
     return ThreadpoolController()
 

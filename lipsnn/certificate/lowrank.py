@@ -1,0 +1,133 @@
+"""Program (2) by ascent over low-rank P = RR', for m and d both large.
+
+First ``R <- normalise(sum_i zbar_i (zbar_i'R) / |zbar_i'R|)``, which raises the lower value at
+every step (it maximises a convex function over a sphere by its linearisations) and costs one
+pass over the slopes. Its convergence is linear, so below `SWITCH` an interior point takes over
+on the span of R, enlarged by the directions in which the multipliers' matrix exceeds it: the
+optimal P has a rank far below d, and a few such rounds close the gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.certificate.interior import interior_point, weighted_gram
+
+# Gap at which the ascent is left for the interior point on the span of R.
+SWITCH = 1e-3
+# Columns of the first R, steps between two evaluations of the upper bound, and their most.
+COLUMNS = 32
+_STEPS = 10
+_MOST_STEPS = 400
+_MOST_ROUNDS = 20
+# Most directions that one round adds.
+_ADDED = 24
+
+
+@dataclass(frozen=True, eq=False)
+class LowRankResult:
+    """R (r, k), shares q (n,) in the simplex, ascent steps and interior-point iterations."""
+
+    R: Array
+    q: Array
+    iterations: int
+    gap: float
+
+
+class _Pair:
+    """The best lower value and the best upper bound seen."""
+
+    def __init__(self, norms: Array, units: Array, tol: float) -> None:
+        self.norms, self.units = norms, units
+        self.room = 0.05 * tol
+        self.lower, self.upper = 0.0, np.inf
+        self.R, self.q = np.empty(0), np.empty(0)
+        self.values, self.vectors = np.empty(0), np.empty(0)
+
+    @property
+    def gap(self) -> float:
+        return 1.0 - self.lower / self.upper
+
+    def offer(self, R: Array, q: Array | None = None) -> None:
+        """Evaluate R of norm 1 and q (by default the one that R suggests)."""
+        lengths = _lengths(self.units @ R)
+        terms = self.norms * lengths
+        lower = 0.5 * float(terms.sum())
+        # a little of every term, or one that R does not see would have an infinite bound
+        q = (1 - self.room) * (terms / terms.sum() if q is None else q) + self.room * self.norms
+        self.values, self.vectors = np.linalg.eigh(weighted_gram(self.units, self.norms**2 / q))
+        upper = 0.5 * float(np.sqrt(self.values[-1]))
+        if lower > self.lower:
+            self.lower, self.R = lower, R
+        if upper < self.upper:
+            self.upper, self.q = upper, q
+
+
+def _lengths(rows: Array) -> Array:
+    return np.sqrt(np.einsum("ij,ij->i", rows, rows))
+
+
+def _main_columns(R: Array, drop: float) -> Array:
+    """R times a rotation, without the columns that hold less than `drop` of its square."""
+    values, vectors = np.linalg.eigh(R.T @ R)
+    kept = np.cumsum(values) > drop * values.sum()
+    R = R @ vectors[:, kept]
+    return R / np.linalg.norm(R)
+
+
+def low_rank(norms: Array, units: Array, tol: float, start: Array | None = None) -> LowRankResult:
+    """Maximise ``1/2 sum c_i |R'u_i|`` over |R|_F = 1 with an upper bound beside it.
+
+    Parameters
+    ----------
+    norms : ndarray, (n,)
+        c_i > 0, of sum 1.
+    units : ndarray, (n, r)
+        u_i, of norm 1.
+    tol : float
+        Relative gap at which to stop.
+    start : ndarray, (r, k), optional
+        R to start from; random columns are added to it.
+    """
+    r = units.shape[1]
+    R = np.random.default_rng(0).normal(size=(r, min(COLUMNS, r)))
+    R /= np.linalg.norm(R)
+    if start is not None:
+        R = np.hstack([start / np.linalg.norm(start), 0.1 * R])
+    pair = _Pair(norms, units, tol)
+    steps = 0
+    while pair.gap > max(tol, SWITCH) and steps < _MOST_STEPS:
+        for _ in range(_STEPS):
+            seen = units @ R
+            seen *= (norms / np.maximum(_lengths(seen), np.finfo(float).tiny))[:, None]
+            R = units.T @ seen
+            R /= np.linalg.norm(R)
+        R = _main_columns(R, min(1e-6, 0.1 * tol))
+        pair.offer(R)
+        steps += _STEPS
+    for _ in range(_MOST_ROUNDS):
+        if pair.gap <= tol:
+            break
+        steps += _enlarge(pair, tol)
+    return LowRankResult(pair.R, pair.q, steps, pair.gap)
+
+
+def _enlarge(pair: _Pair, tol: float) -> int:
+    """One round: the optimum over the span of R and of the directions that exceed the bound."""
+    exceeding = int((pair.values > pair.values[-1] * (1 - 10 * pair.gap)).sum())
+    added = pair.vectors[:, -min(max(exceeding, 4), _ADDED) :]
+    basis = np.linalg.qr(np.hstack([_main_columns(pair.R, 0.05 * tol), added]))[0]
+    rows = pair.units @ basis
+    lengths = _lengths(rows)
+    # what the span does not see keeps the share that `offer` gives to every term
+    seen = lengths > 1e-12
+    norms = pair.norms[seen] * lengths[seen]
+    result = interior_point(norms / norms.sum(), rows[seen] / lengths[seen, None], 0.3 * tol, "P")
+    values, vectors = np.linalg.eigh(result.P)
+    q = np.zeros(len(lengths))
+    q[seen] = result.q
+    pair.offer(basis @ (vectors * np.sqrt(np.maximum(values, 0.0))), q)
+    return result.iterations
