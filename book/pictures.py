@@ -76,9 +76,9 @@ def write_all(layout: Layout) -> None:
 def draw(toy: Toy, theme: Theme, *, wide: bool) -> Figure:
     """The three panels in a row or in a column, with arrows between them."""
     if wide:
-        figure = Figure(figsize=(11.0, 3.7))
+        figure = Figure(figsize=(9.0, 3.4))
         grid = figure.add_gridspec(
-            1, 3, left=0.012, right=0.988, top=0.83, bottom=0.15, wspace=0.42
+            1, 3, left=0.012, right=0.988, top=0.88, bottom=0.14, wspace=0.46
         )
         axes = [figure.add_subplot(grid[0, k]) for k in range(3)]
     else:
@@ -88,9 +88,9 @@ def draw(toy: Toy, theme: Theme, *, wide: bool) -> Figure:
     before, after = toy.refined.initial_certificate, toy.refined.certificate
     assert before is not None
     assert after is not None
-    _panel(axes[0], "1  A trained network", _values(toy.refined.initial_objective, before), theme)
-    _panel(axes[1], "2  Its activation patterns", "24 samples across, 24 units down", theme)
-    _panel(axes[2], "3  The best network in them", _values(toy.refined.objective, after), theme)
+    _panel(axes[0], "1  Trained network", _values(toy.refined.initial_objective, before), theme)
+    _panel(axes[1], "2  Activation patterns", "samples across, units down", theme)
+    _panel(axes[2], "3  Refined network", _values(toy.refined.objective, after), theme)
     _fit(axes[0], toy, toy.base, COLORS["base"], before.bound, theme)
     _patterns(axes[1], toy, theme)
     _fit(axes[2], toy, toy.refined.net, COLORS["joint"], after.bound, theme)
@@ -100,7 +100,7 @@ def draw(toy: Toy, theme: Theme, *, wide: bool) -> Figure:
 
 
 def _values(objective: float, certificate: lipsnn.Certificate) -> str:
-    return f"bound L = {certificate.bound:.2f}    objective {objective:.2f}"
+    return f"L = {certificate.bound:.2f}    objective {objective:.2f}"
 
 
 def _panel(ax: Axes, title: str, note: str, theme: Theme) -> None:

@@ -55,10 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def variant(stem: str, given: list[list[str]]) -> str:
     """A file name that tells a run with other parameters from the book's own page."""
-    words = [f"{name}-{value}" for name, value in given]
-    return "-".join(
-        [stem, *("".join(c if c.isalnum() or c in "-._" else "_" for c in w) for w in words)]
-    )
+    words = [stem, *(f"{name}-{value}" for name, value in given)]
+    return "".join(c if c.isalnum() or c in "-._" else "_" for c in "-".join(words))
 
 
 if __name__ == "__main__":

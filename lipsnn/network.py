@@ -84,7 +84,7 @@ class ShallowNet:
 
     @property
     def slopes(self) -> Array:
-        """The products zbar_i = a_i wbar_i (m, d): what each active unit adds to the gradient."""
+        """The products zbar_i = a_i wbar_i (m, d), what each active unit adds to the gradient."""
         return self.outer[:, None] * self.weights[:, :-1]
 
     def __call__(self, X: Any) -> Array:
