@@ -59,6 +59,7 @@ class Refinement:
         solver's own word.
     seconds : float
     regularizer, method, solver : str
+    strength : float
     certificate, initial_certificate : Certificate or None
         Of `net` and of the initial network, for the Lipschitz problem.
     cone_violation : float
@@ -73,6 +74,7 @@ class Refinement:
     status: str
     seconds: float
     regularizer: str
+    strength: float
     method: str
     solver: str
     certificate: Certificate | None = None

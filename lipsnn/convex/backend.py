@@ -1,0 +1,42 @@
+"""The three programs by the solver that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from lipsnn.convex import programs
+from lipsnn.convex.solution import ProgramSolution
+from lipsnn.solvers import choose_solver
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Programs (6), (12) and the joint one, and the name of what solves them."""
+
+    name: str
+    solve_l2: Callable[..., ProgramSolution]
+    solve_lipschitz: Callable[..., ProgramSolution]
+    solve_joint: Callable[..., ProgramSolution]
+
+
+def backend(solver: str | None) -> Backend:
+    """The backend for `solver`.
+
+    "structured" is our own interior-point method; None and "reference" are the CVXPY programs by
+    MOSEK with a licence, else Clarabel; any other name is a CVXPY solver.
+    """
+    if solver == "structured":
+        from lipsnn.convex import structured
+
+        return Backend(
+            "structured", structured.solve_l2, structured.solve_lipschitz, structured.solve_joint
+        )
+    name = choose_solver(None if solver == "reference" else solver)
+    return Backend(
+        name,
+        partial(programs.solve_l2, solver=name),
+        partial(programs.solve_lipschitz, solver=name),
+        partial(programs.solve_joint, solver=name),
+    )
