@@ -71,7 +71,7 @@ def is_fresh(job: Job) -> bool:
     """Whether the notebook at the job's output was made from exactly these inputs."""
     try:
         record = nbformat.read(job.output, as_version=4).metadata["lipsnn"]
-    except (OSError, KeyError, ValueError, nbformat.reader.NotJSONError):
+    except (OSError, KeyError, ValueError):
         return False
     return bool(
         record["profile"] == job.profile
