@@ -13,7 +13,7 @@ from lipsnn.certificate import slopes as sl
 from lipsnn.certificate.interior import interior_point, work_of
 from lipsnn.certificate.lmi import solve_lmi
 from lipsnn.certificate.lowrank import low_rank
-from lipsnn.certificate.result import Certificate
+from lipsnn.certificate.result import BEYOND_FLOAT64, Certificate
 from lipsnn.certificate.slopes import Slopes
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import ShallowNet
@@ -21,7 +21,6 @@ from lipsnn.network import ShallowNet
 METHODS = ("auto", "P", "q", "lowrank", "lmi")
 OPTIMAL = "optimal"
 INACCURATE = "inaccurate"
-BEYOND_FLOAT64 = "scaled beyond float64: bound is the product of norms"
 
 
 def certify(

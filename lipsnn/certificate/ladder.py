@@ -1,0 +1,182 @@
+"""From below: what gradients a network has, and what stands between them and the certificate.
+
+sampled <= exact <= rounded <= certificate <= product of norms, where "exact" is the network's
+Lipschitz constant, known for small networks only, and "rounded" a value of the formal global
+constant ``max |sum_i sigma_i zbar_i|`` over all sigma in {0, 1}^m, which the LMI bounds: it asks
+nothing about which patterns sigma the inputs can reach.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.certificate.cells import MOST_INPUTS, MOST_UNITS, cell_patterns
+from lipsnn.certificate.slopes import Slopes, norm_product, slopes
+from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.network import ShallowNet
+
+# Numbers in one temporary array of the searches.
+_BUDGET = 2e7
+_STARTS, _CROSSINGS, _ROUNDS = 8, 64, 60
+# A preactivation this small against its terms counts as on the hyperplane.
+_ON_PLANE = 1e-12
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs, each no larger than the next.
+
+    Attributes
+    ----------
+    sampled : float
+        The largest gradient found: attained, so a lower bound on the Lipschitz constant.
+    exact : float or None
+        The Lipschitz constant, None for more than 20 units or 3 inputs.
+    rounded : float
+        A lower value of the formal global constant, at least ``sqrt(2/pi)`` of the certificate's
+        `lower`. Not a lower bound on the network's own constant.
+    certificate : float
+    product : float
+        ``|Wbar|_2 |a|_2``.
+    """
+
+    sampled: float
+    exact: float | None
+    rounded: float
+    certificate: float
+    product: float
+
+    def __str__(self) -> str:
+        exact = f"{self.exact:.8g}" if self.exact is not None else "too large to enumerate"
+        lines = [
+            ("largest gradient found", f"{self.sampled:.8g}"),
+            ("exact Lipschitz constant", exact),
+            ("formal constant, rounded from P", f"{self.rounded:.8g}"),
+            ("certificate (LipSDP)", f"{self.certificate:.8g}"),
+            ("product of norms", f"{self.product:.8g}"),
+        ]
+        return "\n".join(f"{name:<33}{value}" for name, value in lines)
+
+
+@one_blas_thread
+def ladder(
+    net: ShallowNet, factor: Array, bound: float, X: Array | None = None, seed: int = 0
+) -> Ladder:
+    """The ladder of `net` below and above a certificate with this `factor` and `bound`."""
+    problem = slopes(net)
+    sampled = largest_gradient(net, X, seed)
+    directions, exact = [sampled], None
+    if net.dim <= MOST_INPUTS and net.weights[:, :-1].any(axis=1).sum() <= MOST_UNITS:
+        gradients = cell_patterns(net).astype(np.float64) @ problem.scaled
+        steepest = gradients[np.argmax(np.linalg.norm(gradients, axis=1))]
+        directions.append(steepest)
+        exact = problem.unscale(float(np.linalg.norm(steepest)))
+    return Ladder(
+        sampled=problem.unscale(float(np.linalg.norm(sampled))),
+        exact=exact,
+        rounded=rounded_constant(problem, factor, np.array(directions), seed),
+        certificate=bound,
+        product=norm_product(net),
+    )
+
+
+def rounded_constant(
+    problem: Slopes, factor: Array, directions: Array, seed: int = 0, draws: int = 64
+) -> float:
+    """The formal global constant from below: Gaussian rounding of P = RR', then sign ascent.
+
+    Directions x = Rg, g normal, have ``E sum (zbar_i'x)_+ >= sqrt(2/pi) lower E|x|`` (x and -x
+    together), so that draws reach sqrt(2/pi) of the lower value; ``x <- sum_{zbar_i'x > 0}
+    zbar_i`` then only raises it.
+
+    Parameters
+    ----------
+    problem : Slopes
+    factor : ndarray, (d, k)
+    directions : ndarray, (j, d)
+        More directions to start from.
+    seed, draws : int
+    """
+    if problem.constant:
+        return 0.0
+    m = len(problem.scaled)
+    draws = int(np.clip(_BUDGET / m, 4, draws))
+    normal = np.random.default_rng(seed).normal(size=(draws, factor.shape[1]))
+    x = np.vstack([normal @ factor.T, directions, problem.sum[None, :]])
+    # of x and -x the one on the side of zbar_0 has the larger value
+    x *= np.where(x @ problem.sum >= 0, 1.0, -1.0)[:, None]
+    best = 0.0
+    for _ in range(100):
+        x = (problem.scaled @ x.T > 0).astype(np.float64).T @ problem.scaled
+        longest = float(np.linalg.norm(x, axis=1).max())
+        if longest <= best:
+            break
+        best = longest
+    return problem.unscale(best)
+
+
+def largest_gradient(net: ShallowNet, X: Array | None = None, seed: int = 0) -> Array:
+    """The longest gradient (d,) found over data and by local search over cells, scaled.
+
+    Points are the data, random ones at the scale of the hyperplanes and far outside; from the
+    best of them the search crosses to the neighbouring cell that gains most, until none does.
+    In units of `Slopes.scaled`, so that it cannot overflow.
+    """
+    rng = np.random.default_rng(seed)
+    problem = slopes(net)
+    most = int(np.clip(_BUDGET / net.width, 8, 2000))
+    wbar, bias = net.weights[:, :-1], net.weights[:, -1]
+    norms = np.linalg.norm(wbar, axis=1)
+    sloped = norms > 0
+    if not sloped.any():
+        return np.zeros(net.dim)
+    distance = np.median(np.abs(bias[sloped]) / norms[sloped]) or 1.0
+    scales = distance * rng.choice([0.3, 1.0, 3.0, 1e3], size=(most, 1))
+    points = rng.normal(size=(most, net.dim)) * scales
+    if X is not None:
+        points = np.vstack([points, X[rng.permutation(len(X))[:most]]])
+    # inside which of the cells that meet at a point the gradient is taken
+    inward = rng.normal(size=net.dim)
+    gradients = _gradients(problem, points, inward)
+    lengths = np.linalg.norm(gradients, axis=1)
+    best = gradients[np.argmax(lengths)]
+    for index in np.argsort(lengths)[::-1][:_STARTS]:
+        found = _climb(problem, points[index], norms, most, inward)
+        if np.linalg.norm(found) > np.linalg.norm(best):
+            best = found
+    return best
+
+
+def _climb(problem: Slopes, x: Array, norms: Array, most: int, inward: Array) -> Array:
+    """Local search over cells from x: the gradient where it ends."""
+    net = problem.net
+    gradient = _gradients(problem, x[None, :], inward)[0]
+    for _ in range(_ROUNDS):
+        values = net.weights[:, :-1] @ x + net.weights[:, -1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distances = np.where(norms > 0, np.abs(values) / norms, np.inf)
+        near = np.argsort(distances)[: min(_CROSSINGS, most)]
+        near = near[np.isfinite(distances[near])]
+        steps = -1.001 * values[near] / norms[near] ** 2
+        across = x + steps[:, None] * net.weights[near, :-1]
+        lengths = np.linalg.norm(gradient) or 1.0
+        along = x + np.outer(distances[near], gradient / lengths)
+        candidates = np.vstack([across, along])
+        gradients = _gradients(problem, candidates, inward)
+        best = int(np.argmax(np.linalg.norm(gradients, axis=1)))
+        if np.linalg.norm(gradients[best]) <= np.linalg.norm(gradient) * (1 + 1e-12):
+            break
+        x, gradient = candidates[best], gradients[best]
+    return gradient
+
+
+def _gradients(problem: Slopes, points: Array, inward: Array) -> Array:
+    """Gradients (k, d) in cells of full dimension at points (k, d), scaled."""
+    wbar, bias = problem.net.weights[:, :-1], problem.net.weights[:, -1]
+    values = points @ wbar.T + bias
+    size = np.abs(points) @ np.abs(wbar).T + np.abs(bias)
+    active = np.where(np.abs(values) <= _ON_PLANE * size, wbar @ inward > 0, values > 0)
+    return active.astype(np.float64) @ problem.scaled

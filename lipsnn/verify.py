@@ -1,0 +1,41 @@
+"""Re-check a certificate without any solver: ``python -m lipsnn.verify certificate.json``.
+
+Exits with 0 and the proved bound, or with 1 and the reason why there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lipsnn.certificate.document import from_json, read_network
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read, check the hashes, prove."""
+    parser = argparse.ArgumentParser(prog="python -m lipsnn.verify", description=__doc__)
+    parser.add_argument("certificate", type=Path, help="a file written by Certificate.to_json")
+    parser.add_argument(
+        "--network",
+        type=Path,
+        help=".npz or .json with weights (m, d + 1), outer (m,) and offset, "
+        "for a certificate without its network or to check that it is the one inside",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        net = None if options.network is None else read_network(options.network)
+        certificate = from_json(options.certificate.read_text(), net)
+        proved = certificate.verify()
+    except (ValueError, OSError) as error:
+        print(f"rejected: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| for a network of "
+        f"{certificate.net.width} units and {certificate.net.dim} inputs"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
