@@ -66,9 +66,10 @@ class Certificate:
     def gradient(self) -> tuple[Array, Array]:
         """Gradients of the bound by the weights (m, d + 1) and by the outer weights (m,).
 
-        Danskin's: with P held, ``dL/dzbar_i = P zbar_i / (2 |R'zbar_i|) + P zbar_0 / (2 |R'zbar_0|)``,
-        exact to the extent that `gap` is zero. The bias column is zero. A term of length zero,
-        where L has a kink, counts as zero: that is a subgradient.
+        Danskin's: with P held, the derivative by zbar_i is
+        ``P zbar_i / (2 |R'zbar_i|) + P zbar_0 / (2 |R'zbar_0|)``, exact to the extent that `gap`
+        is zero. The bias column is zero. A term of length zero, where L has a kink, counts as
+        zero: that is a subgradient.
         """
         problem = slopes(self.net)
         stacked = np.vstack([problem.sum, problem.scaled]) @ self.factor

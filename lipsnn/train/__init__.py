@@ -1,5 +1,6 @@
 """Base models: what the convex refinement starts from."""
 
+from lipsnn.train.lipschitz import train_lipschitz
 from lipsnn.train.sgd import train_sgd
 
-__all__ = ["train_sgd"]
+__all__ = ["train_lipschitz", "train_sgd"]
