@@ -53,6 +53,12 @@ class Layout:
         root = self.root.resolve()
         return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
+    def pages(self) -> list[str]:
+        """Every page in `_toc.yml`, by its path without suffix."""
+        toc = yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf8"))
+        names = [toc["root"], *_files(toc)]
+        return [name.removesuffix(".md").removesuffix(".ipynb") for name in names]
+
     def check_toc(self) -> None:
         """Every notebook has its page in `_toc.yml`, and every such page its notebook.
 
@@ -61,13 +67,8 @@ class Layout:
         ValueError
             Naming the notebooks that are in one place only.
         """
-        toc = yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf8"))
         prefix = "book/executed/"
-        listed = {
-            name.removeprefix(prefix).removesuffix(".ipynb")
-            for name in _files(toc)
-            if name.startswith(prefix)
-        }
+        listed = {name.removeprefix(prefix) for name in self.pages() if name.startswith(prefix)}
         present = {source.stem for source in self.sources()}
         if missing := sorted(present - listed):
             lines = ", ".join(f"`- file: {prefix}{stem}`" for stem in missing)

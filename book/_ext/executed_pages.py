@@ -2,7 +2,8 @@
 
 Their edit and launch links point at `notebooks/NAME.md` instead of the build product, and a
 footer says what the page was run with and the one line that runs it again. Pages generated
-from code have nothing to edit, so their edit link goes.
+from code have nothing to edit, so their edit link goes. The page that leads from `index.html` to
+the first page gets the book's icon, which a browser would otherwise miss.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ NOTEBOOK_ONLY = {"Colab", "Deepnote", "JupyterLite"}
 def setup(app: Sphinx) -> dict[str, Any]:
     # after the theme has made its buttons
     app.connect("html-page-context", on_page, priority=900)
+    # after sphinx_external_toc has written its bare one
+    app.connect("build-finished", write_index, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -42,6 +45,29 @@ def on_page(
         kept = without(buttons, NOTEBOOK_ONLY)
         context["header_buttons"] = redirected(kept, f"{pagename}.ipynb", record["notebook"])
     context["body"] = context["body"] + footer(record)
+
+
+def write_index(app: Sphinx, exception: Exception | None) -> None:
+    """`index.html` at the top of the book, leading to the root of the table of contents."""
+    if exception is not None or app.builder.name != "html":
+        return
+    root = html.escape(f"{app.config.root_doc}.html")
+    title = html.escape(app.config.html_title)
+    icon = html.escape(Path(app.config.html_favicon).name)
+    Path(app.outdir, "index.html").write_text(
+        f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<link rel="icon" href="_static/{icon}">
+<meta http-equiv="refresh" content="0; url={root}">
+</head>
+<body><a href="{root}">{title}</a></body>
+</html>
+""",
+        encoding="utf8",
+    )
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""Tiny books for the pipeline's tests, and the real one, built once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from book.execute import Job
+from book.layout import REPOSITORY, Layout
+
+HEADER = """---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+"""
+
+PARAMETERS = """
+```{code-cell} python3
+:tags: [parameters]
+
+width = 3  # units
+rate = 0.5
+name = "servo"
+```
+"""
+
+
+def cell(code: str) -> str:
+    """A code cell of a MyST notebook."""
+    return f"\n```{{code-cell}} python3\n{code}\n```\n"
+
+
+class TinyBook:
+    """A layout in a temporary folder, with notebooks as they are added."""
+
+    def __init__(self, root: Path) -> None:
+        self.layout = Layout(root)
+        self.layout.notebooks.mkdir()
+        self.layout.profiles.mkdir(parents=True)
+        self.profile("{}")
+
+    def profile(self, text: str, name: str = "quick") -> None:
+        (self.layout.profiles / f"{name}.yml").write_text(text)
+
+    def notebook(self, stem: str, *cells: str, header: str = HEADER) -> Path:
+        """Write notebooks/STEM.md: a title, the parameters and these code cells."""
+        path = self.layout.notebooks / f"{stem}.md"
+        path.write_text(f"{header}\n# Page {stem}\n{PARAMETERS}" + "".join(map(cell, cells)))
+        return path
+
+    def job(self, source: Path, **parameters: object) -> Job:
+        return Job(self.layout, source, self.layout.twin(source), "quick", parameters, "abc123")
+
+    def toc(self, *names: str) -> None:
+        chapters = "".join(f"  - file: {name}\n" for name in names)
+        (self.layout.root / "_toc.yml").write_text(
+            f"format: jb-book\nroot: book/intro\nchapters:\n{chapters}"
+        )
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TinyBook:
+    return TinyBook(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The HTML folder of the real book, quick profile, built by the command that users run."""
+    output = tmp_path_factory.mktemp("book")
+    command = [sys.executable, "-m", "book.build", "--reuse", "--output", str(output)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    html = output / "_build" / "html"
+    assert str(html / "index.html") in done.stdout.splitlines()[-1]
+    return html
