@@ -20,6 +20,19 @@ def from_products(products: Array, signs: Array, offset: float) -> ShallowNet:
     return ShallowNet(weights, np.where(root > 0, signs * root, 0.0), offset)
 
 
+def sample_half(net: ShallowNet, seed: int) -> ShallowNet:
+    """Half of the units, drawn at random, each taken once with either sign: P+ = P-.
+
+    The start of samp-l2 and samp-lip. Its units cancel, so that it is zero everywhere; what
+    counts is that it has the sampled patterns, their |a_i|, and a T of its own from (2).
+    """
+    if net.width < 2:
+        raise ValueError("half of the patterns can only be drawn from at least two units")
+    chosen = np.random.default_rng(seed).choice(net.width, net.width // 2, replace=False)
+    weights, outer = net.weights[chosen], np.abs(net.outer[chosen])
+    return ShallowNet(np.vstack([weights, weights]), np.concatenate([outer, -outer]), net.offset)
+
+
 def cone_violation(net: ShallowNet, X1: Array, patterns: Array) -> float:
     """How far `net` has left the cones (5), relative to the largest thing a unit could say.
 

@@ -109,9 +109,10 @@ def _solution(
 ) -> ProgramSolution:
     """Solve and read the point off the variables; rows not in `used` are zero."""
     stats = solve(problem, solver)
-    point = None
+    point, duals = None, None
     if stats.has_point and weights.value is not None:
         point = np.asarray(weights.value)
+        duals = problem.constraints[0].dual_value  # of the cones, which come first
         if used is not None:
             point, kept = np.zeros((used.size, point.shape[1])), point
             point[used] = kept
@@ -124,4 +125,5 @@ def _solution(
         seconds=stats.seconds,
         rho=None if rho is None or point is None else float(np.asarray(rho.value)),
         shares=None if shares is None or point is None else np.asarray(shares.value),
+        cone_duals=None if duals is None or used is not None else np.asarray(duals).T,
     )

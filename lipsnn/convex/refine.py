@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tqdm import tqdm
 
 from lipsnn import _checks
 from lipsnn.convex.backend import backend
+from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REGULARIZERS
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.search import Search, alternation, joint, restriction
+from lipsnn.convex.walk import walk
 from lipsnn.network import as_network
 
-METHODS = ("alternating", "joint")
+METHODS = ("alternating", "joint", "walk")
 
 
 def refine(
@@ -27,6 +30,7 @@ def refine(
     *,
     rounds: int = 50,
     tol: float = 1e-5,
+    sample: int | None = None,
     progress: bool | None = None,
 ) -> Refinement:
     """Improve a trained network by convex programs within its own activation patterns.
@@ -57,6 +61,11 @@ def refine(
     tol : float
         The alternation has converged when a round lowers the objective by less than this,
         relative to it.
+    sample : int, optional
+        The seed of the paper's samp baseline: half of the units are drawn, and each of their
+        patterns serves both signs, P+ = P- (see `sample_half`). The result is no worse than that
+        doubled network, but it may be worse than `net`, whose objective and certificate are the
+        initial ones here, and it is returned all the same.
     progress : bool, optional
         Show a progress bar; on a terminal only, if None.
 
@@ -84,11 +93,18 @@ def refine(
             "the network is dead on this data: no unit with a non-zero outer weight is active on "
             "any sample; train it longer or start from other weights"
         )
-    search = Search(net, X, y, strength, regularizer, backend(solver))
+    programs = backend(solver)
+    given = Search(net, X, y, strength, regularizer, programs)
+    search = given
+    if sample is not None:
+        halved = sample_half(net, _checks.count(sample, "sample", least=0))
+        search = Search(halved, X, y, strength, regularizer, programs)
     if regularizer == "l2":
         steps = restriction(search)
     elif method == "joint":
         steps = joint(search)
+    elif method == "walk":
+        steps = walk(search, rounds, tol)
     else:
         steps = alternation(search, rounds, tol)
     hidden = None if progress is None else not progress
@@ -97,4 +113,8 @@ def refine(
             pass
     except KeyboardInterrupt:
         search.status = "interrupted"
-    return search.result(method)
+    return replace(
+        search.result(method),
+        initial_objective=given.initial_objective,
+        initial_certificate=given.initial_certificate,
+    )

@@ -1,0 +1,94 @@
+"""The trade-off between loss and Lipschitz bound along a path of strengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from lipsnn import _checks
+from lipsnn.convex.objective import objective
+from lipsnn.convex.refine import refine
+from lipsnn.convex.result import Refinement
+from lipsnn.network import as_network
+
+
+@dataclass(frozen=True, eq=False)
+class RefinementPath:
+    """Refinements of one network at several strengths, in the order given."""
+
+    refinements: tuple[Refinement, ...]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The curve: strength, objective, loss, bound (Lipschitz only), status, seconds."""
+        rows = []
+        for one in self.refinements:
+            best = [step for step in one.history if step.accepted][-1]
+            rows.append(
+                {
+                    "strength": one.strength,
+                    "objective": one.objective,
+                    "loss": best.loss,
+                    "bound": best.bound,
+                    "status": one.status,
+                    "seconds": one.seconds,
+                }
+            )
+        return pd.DataFrame(rows)
+
+
+def refine_path(
+    net: Any,
+    X: Any,
+    y: Any,
+    strengths: Iterable[float],
+    *,
+    follow: bool = False,
+    progress: bool | None = None,
+    **settings: Any,
+) -> RefinementPath:
+    """Refine `net` at each of several strengths.
+
+    With ``method="joint"`` this is the exact trade-off curve of one restriction: as the strength
+    grows the loss does not fall and the bound does not grow. Ctrl-C returns the strengths that
+    are done.
+
+    Parameters
+    ----------
+    net, X, y
+        As for `refine`.
+    strengths : iterable of float
+        Positive.
+    follow : bool
+        Start each strength from the best network there, among `net` and the results before it,
+        so that it may profit from their cells. Every result is still no worse than `net`, but
+        they no longer share one restriction.
+    **settings
+        Passed on to `refine`.
+
+    Returns
+    -------
+    RefinementPath
+    """
+    net = as_network(net)
+    X, y = _checks.data_pair(X, y, net.dim)
+    values = [_checks.positive(strength, "strengths") for strength in strengths]
+    if not values:
+        raise ValueError("strengths is empty: give at least one")
+    regularizer = settings.get("regularizer", "lipschitz")
+    starts, done = [net], []
+    hidden = None if progress is None else not progress
+    for strength in tqdm(values, desc="path", leave=False, disable=hidden):
+        values_here = [objective(start, X, y, strength, regularizer) for start in starts]
+        start = starts[values_here.index(min(values_here))]
+        result = refine(start, X, y, strength, progress=progress, **settings)
+        done.append(result)
+        if follow:
+            starts.append(result.net)
+        if result.status == "interrupted":
+            break
+    return RefinementPath(tuple(done))

@@ -1,0 +1,118 @@
+"""Past the paper's stopping point: neighbouring cells, and the distance to the global optimum."""
+
+import numpy as np
+import pytest
+from drawing import draw_network
+
+from lipsnn import objective, refine, train_sgd
+from lipsnn.convex import global_optimum
+from lipsnn.convex.backend import backend
+from lipsnn.convex.enumerate import data_patterns
+from lipsnn.convex.search import Search
+from lipsnn.convex.walk import _descent, neighbouring_cells
+
+
+@pytest.fixture(scope="module")
+def data(servo):
+    return servo.X_train, servo.y_train
+
+
+def test_walk_is_monotone_and_goes_past_the_joint_program(trained, data):
+    result = refine(trained, *data, 1.0, method="walk")
+    steps = [step.step for step in result.history]
+    assert steps[:3] == ["initial", "joint", "walk"]
+    values = [step.objective for step in result.history if step.accepted]
+    assert (np.diff(values) < 0).all()
+    assert result.objective < 0.99 * values[1]  # values[1] is the joint program's
+    assert result.objective == objective(result.net, *data, 1.0, "lipschitz")
+    assert result.status == "converged"
+
+
+def test_the_first_program_of_a_neighbouring_cell_contains_the_point(trained, data):
+    """Flipping keeps the point feasible: the next optimum is no worse, before any check."""
+    search = Search(trained, *data, 1.0, "lipschitz", backend("CLARABEL"))
+    _, solution = search.solve_joint()
+    for _ in range(4):
+        patterns, signs = neighbouring_cells(search, solution)
+        assert (patterns != search.patterns).any()
+        search.patterns, search.signs = patterns, signs
+        before = solution.value
+        _, solution = search.solve_joint()
+        assert solution.value < before * (1 - 1e-6)
+
+
+def test_round_limit(trained, data):
+    result = refine(trained, *data, 1.0, method="walk", rounds=2)
+    assert result.status == "round_limit"
+    assert len(result.history) == 4
+
+
+def test_descent_crosses_what_the_multipliers_say():
+    outward = np.eye(3)
+    inside = np.array([1.0, 1.0, 1.0])
+    # only the second row gains by crossing: outside_k < 0 means y_ik > s_i r_k
+    crossed = _descent(outward, inside, np.array([2.0, -0.5, 0.1]))
+    assert crossed.tolist() == [False, True, False]
+    assert _descent(outward, inside, np.array([2.0, 0.5, 0.1])) is None
+
+
+def test_descent_finds_a_consistent_cell_when_rows_depend_on_each_other():
+    rng = np.random.default_rng(0)
+    outward = rng.normal(size=(9, 3))
+    inside, outside = rng.uniform(0, 1, 9), rng.normal(size=9)
+    crossed = _descent(outward, inside, outside)
+    if crossed is not None:  # some direction has exactly these margins' signs
+        from scipy.optimize import linprog
+
+        sides = np.where(crossed, -1.0, 1.0)
+        feasible = linprog(
+            np.zeros(3), -sides[:, None] * outward, -1e-9 * np.ones(9), bounds=[(None, None)] * 3
+        )
+        assert feasible.status == 0
+
+
+@pytest.mark.parametrize(("n", "d"), [(5, 1), (7, 1), (5, 2), (8, 2)])
+def test_patterns_are_counted_by_the_arrangement_formula(n, d):
+    """2 sum_{k <= d} C(n - 1, k) cells of n hyperplanes through the origin of R^{d+1}."""
+    from math import comb
+
+    X = np.random.default_rng(n).normal(size=(n, d))
+    patterns = data_patterns(X)
+    assert patterns.shape == (n, 2 * sum(comb(n - 1, k) for k in range(d + 1)))
+    assert len(np.unique(patterns, axis=1).T) == patterns.shape[1]
+
+
+@pytest.mark.parametrize("regularizer", ["l2", "lipschitz"])
+def test_nothing_is_below_the_global_optimum(regularizer):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(5, 1))
+    y = np.sin(3 * X[:, 0])
+    best = global_optimum(X, y, 2, 0.05, regularizer, progress=False)
+    assert best.failures == 0
+    assert best.objective == pytest.approx(objective(best.net, X, y, 0.05, regularizer), rel=1e-12)
+    for seed in range(4):
+        net = train_sgd(X, y, 2, 0.01, seed=seed, epochs=300)
+        method = "joint" if regularizer == "l2" else "walk"
+        found = refine(net, X, y, 0.05, regularizer, method)
+        assert best.objective <= found.objective * (1 + 1e-6)
+        assert found.objective <= found.initial_objective
+
+
+def test_enumeration_refuses_what_would_never_end():
+    X = np.random.default_rng(0).normal(size=(18, 2))
+    with pytest.raises(ValueError, match="programs would have to be solved"):
+        global_optimum(X, X[:, 0], 5, 0.1)
+    with pytest.raises(ValueError, match="at most 20"):
+        global_optimum(np.random.default_rng(0).normal(size=(25, 2)), np.ones(25), 1, 0.1)
+
+
+def test_zero_units_are_put_to_use():
+    """A unit that is zero may take any pattern and sign: the walk finds one that helps."""
+    rng = np.random.default_rng(1)
+    X = rng.uniform(-1, 1, size=(40, 2))
+    y = np.abs(X[:, 0])
+    net = draw_network(0, 2, 2)
+    weights, outer = net.weights.copy(), net.outer.copy()
+    weights[0], weights[1], outer[:] = [1, 0, 0], [0, 0, 0], 1.0
+    result = refine(type(net)(weights, outer), X, y, 1e-3, method="walk")
+    assert result.objective < 0.2 * result.initial_objective
