@@ -19,6 +19,7 @@ ORDER = [
     "train",
     "convex",
     "experiments",
+    "claims",
     "plot",
 ]
 ROOT = Path(lipsnn.__file__).parent

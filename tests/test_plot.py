@@ -4,6 +4,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from lipsnn import plot
+from lipsnn.plot import style
 
 mpl.use("Agg")
 
@@ -26,7 +27,7 @@ def contrast(one, two):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("color", [plot.INK, *plot.COLORS.values(), *plot._OTHERS])
+@pytest.mark.parametrize("color", [plot.INK, *plot.COLORS.values(), *style._OTHERS])
 @pytest.mark.parametrize("page", ["#ffffff", "#121212"])
 def test_every_colour_reads_on_light_and_on_dark(color, page):
     assert contrast(color, page) >= 3.0  # WCAG's threshold for graphics and large text
