@@ -33,14 +33,15 @@ def sample_half(net: ShallowNet, seed: int) -> ShallowNet:
     return ShallowNet(np.vstack([weights, weights]), np.concatenate([outer, -outer]), net.offset)
 
 
-def cone_violation(net: ShallowNet, X1: Array, patterns: Array) -> float:
-    """How far `net` has left the cones (5), relative to the largest thing a unit could say.
+def cone_violation(net: ShallowNet, X1: Array, target: Array, patterns: Array) -> float:
+    """How far `net` has left the cones (5), as an error of its output, relative.
 
-    The largest ``-|a_i| (2 D_i - I) X w_i`` over all rows and units, divided by the largest
-    ``|x_k|`` times the largest ``|a_i w_i|``; 0 when every unit still has its pattern, or one on
-    its boundary.
+    The largest ``-|a_i| (2 D_i - I) X w_i``, divided by the largest target or, if that is more,
+    by the largest ``|x_k| |a_i w_i|``; 0 when every unit still has its pattern, or one on its
+    boundary.
     """
     products = np.abs(net.outer)[:, None] * net.weights
     signed = np.where(patterns, 1.0, -1.0) * (X1 @ products.T)
-    scale = np.linalg.norm(X1, axis=1).max() * np.linalg.norm(products, axis=1).max()
+    reach = np.linalg.norm(X1, axis=1).max() * np.linalg.norm(products, axis=1).max()
+    scale = max(float(np.abs(target).max()), float(reach))
     return float(np.maximum(-signed.min(), 0.0) / scale) if scale > 0 else 0.0

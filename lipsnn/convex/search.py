@@ -87,7 +87,7 @@ class Search:
         self._record(step, candidate, certificate, value, status, accepted)
         if accepted:
             self.net, self.certificate, self.objective = candidate, certificate, value
-            self.violation = cone_violation(candidate, self.X1, self.patterns)
+            self.violation = cone_violation(candidate, self.X1, self.target, self.patterns)
         return accepted
 
     def evaluate(self, net: ShallowNet) -> tuple[Certificate | None, float]:

@@ -29,7 +29,7 @@ def test_6_contains_the_network_and_its_optimum_maps_back(case):
     assert solution.value <= objective(net, X, y, STRENGTH, "l2")
     mapped = from_products(solution.weights, net.signs, 0.0)
     assert objective(mapped, X, y, STRENGTH, "l2") == pytest.approx(solution.value, rel=1e-6)
-    assert cone_violation(mapped, X1, patterns) < 1e-7
+    assert cone_violation(mapped, X1, y, patterns) < 1e-7
     np.testing.assert_allclose(
         np.linalg.norm(mapped.weights, axis=1), np.abs(mapped.outer), rtol=1e-9
     )
