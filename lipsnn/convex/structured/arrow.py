@@ -1,0 +1,184 @@
+"""The arrow LMI of the Lipschitz programs as a cone with Nesterov-Todd scaling."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cholesky, eigvalsh, svd
+
+from lipsnn._checks import Array
+
+
+class ArrowCone:
+    """``S = [[rho I_d, V'], [V, diag]] >= 0`` with a hub of order d and spokes 0..g.
+
+    With T free the spokes are V = [sum_i zbar_i; zbar_1; ..; zbar_g] and diag =
+    4 (1 - sum q, q_1, .., q_g) (fact C). With T fixed, so is q; dividing row i by 2 sqrt(q_i)
+    turns diag into ones, and rho bounds the squared spectral norm of V.
+
+    The variables are Z (d + 1, g), of which the last row, the biases, takes no part, and the
+    extras (q_1, .., q_g, rho) or (rho,). Slack S and multiplier Y are symmetric matrices of
+    order d + 1 + g.
+
+    Parameters
+    ----------
+    d, g : int
+        Inputs and units.
+    strength : float
+        Cost of rho.
+    shares : ndarray, (g + 1,), optional
+        Fixed (q_0, .., q_g), positive; None frees them.
+    """
+
+    def __init__(self, d: int, g: int, strength: float, shares: Array | None = None) -> None:
+        self.d, self.g, self.free = d, g, shares is None
+        self.degree = d + 1 + g
+        self.extras = g + 1 if self.free else 1
+        self.cost = np.zeros(self.extras)
+        self.cost[-1] = strength
+        scale = np.ones(g + 1) if shares is None else 0.5 / np.sqrt(shares)
+        self._scale0, self._scale = scale[0], scale[1:]
+        self._hub, self._spokes = np.arange(d), np.arange(d, self.degree)
+
+    def start(self) -> Array:
+        """Extras for which S is well inside its cone at Z = 0."""
+        extras = np.full(self.extras, 1.0 / (self.g + 1))
+        extras[-1] = 1.0
+        return extras
+
+    def slack(self, Z: Array, extras: Array) -> Array:
+        """S at a point."""
+        S = self.linear(Z, extras)
+        if self.free:
+            S[self.d, self.d] += 4.0
+        else:
+            S[self._spokes, self._spokes] = 1.0
+        return S
+
+    def linear(self, Z: Array, extras: Array) -> Array:
+        """S without its constant."""
+        d, S = self.d, np.zeros((self.degree, self.degree))
+        S[self._hub, self._hub] = extras[-1]
+        S[:d, d + 1 :] = Z[:d] * self._scale
+        S[:d, d] = Z[:d].sum(axis=1) * self._scale0
+        S[d:, :d] = S[:d, d:].T
+        if self.free:
+            S[d, d] = -4.0 * extras[:-1].sum()
+            S[self._spokes[1:], self._spokes[1:]] = 4.0 * extras[:-1]
+        return S
+
+    def adjoint(self, Y: Array) -> tuple[Array, Array]:
+        """Transpose of `linear`: Z (d + 1, g) and extras."""
+        d = self.d
+        Z = np.zeros((d + 1, self.g))
+        Z[:d] = 2.0 * (Y[:d, d + 1 :] * self._scale + Y[:d, d : d + 1] * self._scale0)
+        extras = np.empty(self.extras)
+        extras[-1] = np.trace(Y[:d, :d])
+        if self.free:
+            diagonal = np.diagonal(Y)[d:]
+            extras[:-1] = 4.0 * (diagonal[1:] - diagonal[0])
+        return Z, extras
+
+    def centred(self, S: Array) -> Array:
+        """The multiplier Y with S Y = I."""
+        inverse = np.linalg.inv(S)
+        return (inverse + inverse.T) / 2
+
+    def mend(self, Y: Array) -> Array:
+        """Y with its stationarity in the extras made exact, by a diagonal congruence.
+
+        The congruence keeps Y in the cone and, to first order, its complementarity with S;
+        what it changes shows in the residual of Z.
+        """
+        d, scale = self.d, np.ones(self.degree)
+        scale[:d] = np.sqrt(self.cost[-1] / np.trace(Y[:d, :d]))
+        if self.free:
+            diagonal = np.diagonal(Y)[d:]
+            scale[d:] = np.sqrt(diagonal[0] / diagonal)
+        return Y * (scale[:, None] * scale)
+
+    def inner(self, S: Array, Y: Array) -> float:
+        return float(np.vdot(S, Y))
+
+    def scale(self, S: Array, Y: Array) -> None:
+        """Set the scaling R with R^-1 S R^-T = R' Y R = diag(l), which all below use."""
+        self._R, self._Rinv = np.eye(self.degree), np.eye(self.degree)
+        self._rescale(S, Y)
+
+    def advance(self, S: Array, multiplier: Array, step: float) -> Array:
+        """Scale anew at slack S and at the multiplier moved by a scaled step; the latter.
+
+        Working on the scaled matrices, whose eigenvalues are all near sqrt(mu), keeps the digits
+        that factoring S and Y themselves, nearly singular at the end, would lose. The slack
+        comes in afresh so that it cannot drift from the variables.
+        """
+        scaled = self.shrink(S)
+        self._rescale((scaled + scaled.T) / 2, np.diag(self._l) + step * multiplier)
+        right = self._Rinv.T * np.sqrt(self._l)
+        return right @ right.T
+
+    def _rescale(self, S: Array, Y: Array) -> None:
+        lower_s, lower_y = cholesky(S, lower=True), cholesky(Y, lower=True)
+        u, self._l, vt = svd(lower_y.T @ lower_s, check_finite=False)
+        root = np.sqrt(self._l)
+        self._R = self._R @ (lower_s @ (vt.T / root))
+        self._Rinv = (lower_y @ (u / root)).T @ self._Rinv
+        self._W = self._Rinv.T @ self._Rinv
+
+    def weigh(self, dS: Array) -> Array:
+        """W^-1 dS W^-1, the scaling's map from slacks to multipliers."""
+        return self._W @ dS @ self._W
+
+    def shrink(self, dS: Array) -> Array:
+        """R^-1 dS R^-T, a slack in the scaled space."""
+        return self._Rinv @ dS @ self._Rinv.T
+
+    def unshrink(self, dY: Array) -> Array:
+        """R^-T dY R^-1, a multiplier back from the scaled space."""
+        return self._Rinv.T @ dY @ self._Rinv
+
+    def target(self, mu: float, pair: tuple[Array, Array] | None) -> Array:
+        """B with l o B = mu I - l^2 - the second-order term of a scaled `pair`."""
+        wanted = np.diag(mu - self._l**2)
+        if pair is not None:
+            product = pair[0] @ pair[1]
+            wanted -= (product + product.T) / 2
+        wanted *= 2.0 / (self._l[:, None] + self._l)
+        return wanted
+
+    def longest(self, pair: tuple[Array, Array]) -> float:
+        """The longest step for which slack and multiplier stay in the cone."""
+        root = np.sqrt(self._l)
+        outer = root[:, None] * root
+        least = min(
+            eigvalsh(part / outer, subset_by_index=(0, 0), check_finite=False)[0] for part in pair
+        )
+        return np.inf if least >= 0 else -1.0 / least
+
+    def add_hessian(self, H: Array) -> None:
+        """Add A* W^-1 A W^-1 to the upper triangle of H, in the order (Z by rows, extras)."""
+        d, g, W = self.d, self.g, self._W
+        size = (d + 1) * g
+        left = W[d + 1 :] * self._scale[:, None] + W[d] * self._scale0
+        across = left[:, d + 1 :] * self._scale + left[:, d : d + 1] * self._scale0
+        hub, spoke = W[:d, :d], left[:, :d]
+        across2, spoke2 = 2.0 * across, 2.0 * spoke
+        for a in range(d):
+            for b in range(a, d):
+                block = H[a * g : (a + 1) * g, b * g : (b + 1) * g]
+                block += hub[a, b] * across2
+                block += spoke2[:, b : b + 1] * spoke[:, a]
+        rho = H[: d * g, -1].reshape(d, g)
+        rho += 2.0 * hub @ spoke.T
+        H[-1, -1] += np.vdot(hub, hub)
+        if not self.free:
+            return
+        q = slice(size, size + g)
+        shares = W[d:, :d]
+        for a in range(d):
+            H[a * g : (a + 1) * g, q] += 8.0 * (
+                left[:, d + 1 :] * shares[1:, a] - (left[:, d] * shares[0, a])[:, None]
+            )
+        squares = W[d:, d:] ** 2
+        H[q, q] += 16.0 * (squares[1:, 1:] - squares[1:, :1] - squares[:1, 1:] + squares[0, 0])
+        norms = (shares**2).sum(axis=1)
+        H[q, -1] += 4.0 * (norms[1:] - norms[0])

@@ -1,0 +1,138 @@
+"""The interior-point method: Mehrotra's predictor and corrector with Nesterov-Todd scaling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.convex.structured.newton import Direction, Newton, Residuals
+from lipsnn.convex.structured.rows import Rows
+
+# Share of the way to the boundary of the cones that a step may take.
+_BACKOFF = 0.99
+# Below this accuracy a stalled solve is "optimal_inaccurate", above it an "numerical_error".
+_INACCURATE = 1e-6
+# The gap is relative to the objective, or to this share of its value at zero weights if that is
+# more: constant targets can be fitted at no cost at all.
+_FLOOR = 1e-6
+
+
+@dataclass
+class Iterate:
+    """A primal-dual point with its measures of optimality."""
+
+    Z: Array
+    extras: Array
+    multipliers: Array
+    cone_multiplier: Array
+    value: float
+    gap: float
+    primal_residual: float
+    dual_residual: float
+    iterations: int
+    status: str = ""
+
+    @property
+    def error(self) -> float:
+        return max(self.gap, self.primal_residual, self.dual_residual)
+
+
+def solve(rows: Rows, cone: Any, tol: float, max_iterations: int) -> Iterate:
+    """Minimise the loss of `rows` plus the cost of `cone` under both.
+
+    Data are expected at unit scale: counts that sum to 1 and targets of unit mean square.
+    """
+    search = _Search(rows, cone)
+    best = search.measure(0)
+    status = "iteration_limit"
+    for iteration in range(1, max_iterations + 1):
+        if best.error <= tol:
+            break
+        try:
+            search.step()
+        except np.linalg.LinAlgError:
+            status = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
+            break
+        now = search.measure(iteration)
+        if not np.isfinite(now.error):
+            status = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
+            break
+        if now.error <= best.error or now.gap < 0.5 * best.gap:
+            best = now
+    best.status = "optimal" if best.error <= tol else status
+    return best
+
+
+class _Search:
+    """The current iterate: (Z, extras), row slacks s and multipliers lam, cone slack S and Y."""
+
+    def __init__(self, rows: Rows, cone: Any) -> None:
+        self.rows, self.cone = rows, cone
+        self.newton = Newton(rows, cone)
+        self.linear = rows.pull(rows.y)
+        self.degree = rows.n * rows.g + cone.degree
+        self.Z = np.zeros((rows.p, rows.g))
+        self.extras = cone.start()
+        self.S = cone.slack(self.Z, self.extras)
+        centred = cone.centred(self.S)
+        # on the central path, at the level where the cone meets its cost on average, but not
+        # below what the rows need to balance a gradient of the loss of order one
+        pulled = cone.adjoint(centred)[1]
+        mu = max(cone.cost.sum() / pulled[cone.cost > 0].sum(), 0.1 / rows.n)
+        self.Y = mu * centred
+        self.s = np.ones((rows.n, rows.g))
+        self.lam = np.full((rows.n, rows.g), mu)
+        cone.scale(self.S, self.Y)
+
+    def measure(self, iteration: int) -> Iterate:
+        """Residuals of the current point, kept for the next step, and its optimality."""
+        rows, cone = self.rows, self.cone
+        curved = self.newton.curve(self.Z)
+        gradient = curved - self.linear - rows.slack_adjoint(self.lam)
+        fixed, pulled = cone.adjoint(self.Y)
+        self.residuals = Residuals(
+            gradient - fixed, cone.cost - pulled, self.s - rows.slack(self.Z)
+        )
+        complementarity = float(np.vdot(self.s, self.lam))
+        self.mu = (complementarity + cone.inner(self.S, self.Y)) / self.degree
+        Y = cone.mend(self.Y)
+        quadratic = 0.5 * float(np.vdot(self.Z, curved)) - float(np.vdot(self.linear, self.Z))
+        value = quadratic + rows.constant + float(cone.cost @ self.extras)
+        violation = np.abs(self.residuals.rows).max() / max(1.0, np.abs(self.s).max())
+        return Iterate(
+            Z=self.Z,
+            extras=self.extras,
+            multipliers=self.lam.copy(),
+            cone_multiplier=Y,
+            value=value,
+            gap=(complementarity + cone.inner(self.S, Y)) / max(value, _FLOOR * rows.constant),
+            primal_residual=float(violation),
+            dual_residual=float(
+                np.abs(gradient - cone.adjoint(Y)[0]).max() / np.abs(self.linear).max()
+            ),
+            iterations=iteration,
+        )
+
+    def step(self) -> None:
+        """Predict, choose the centring from how far that gets, correct, and move."""
+        cone, s, lam = self.cone, self.s, self.lam
+        self.newton.factor(lam / s)
+        guess = self.newton.direction(self.residuals, -lam, cone.target(0.0, None))
+        centring = (1.0 - min(1.0, self._longest(guess))) ** 3
+        mu = centring * self.mu
+        second = (mu - guess.slack * guess.multiplier) / s - lam
+        move = self.newton.direction(self.residuals, second, cone.target(mu, guess.pair))
+        length = min(1.0, _BACKOFF * self._longest(move))
+        self.Z = self.Z + length * move.Z
+        self.extras = self.extras + length * move.extras
+        s += length * move.slack
+        lam += length * move.multiplier
+        self.S = cone.slack(self.Z, self.extras)
+        self.Y = cone.advance(self.S, move.cone_multiplier, length)
+
+    def _longest(self, move: Direction) -> float:
+        ratio = max((-move.slack / self.s).max(), (-move.multiplier / self.lam).max())
+        return min(np.inf if ratio <= 0 else 1.0 / float(ratio), self.cone.longest(move.pair))
