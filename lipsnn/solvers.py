@@ -58,7 +58,9 @@ def mosek_licence() -> str | None:
         with mosek.Env() as env:
             env.checkoutlicense(mosek.feature.pton)
     except mosek.Error as error:
-        return " ".join(str(error.msg or error).split()).rstrip(".")
+        # the exception's own message may be empty; MOSEK describes its codes
+        _, described = mosek.Env.getcodedesc(error.errno)
+        return " ".join((error.msg or described).split()).rstrip(".").lower()
     return None
 
 
