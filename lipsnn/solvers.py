@@ -58,9 +58,9 @@ def mosek_licence() -> str | None:
         with mosek.Env() as env:
             env.checkoutlicense(mosek.feature.pton)
     except mosek.Error as error:
-        # the exception's own message may be empty; MOSEK describes its codes
-        _, described = mosek.Env.getcodedesc(error.errno)
-        return " ".join((error.msg or described).split()).rstrip(".").lower()
+        # the exception's own message may be empty, but MOSEK describes its codes
+        message = error.msg or mosek.Env.getcodedesc(error.errno)[1]
+        return " ".join(message.split()).rstrip(".").lower()
     return None
 
 
