@@ -50,8 +50,19 @@ def quadratic(rows: Array, matrix: Array) -> Array:
 
 
 def weighted_gram(rows: Array, weights: Array) -> Array:
-    """``sum_i weights_i row_i row_i'`` (r, r) for rows (n, r)."""
-    return (rows.T * weights) @ rows
+    """``sum_i weights_i row_i row_i'`` (r, r) for rows (n, r), in chunks of rows."""
+    n, r = rows.shape
+    total = np.zeros((r, r))
+    chunk = max(_CHUNK // r, 1)
+    positive = bool((weights >= 0).all())
+    for start in range(0, n, chunk):
+        part, w = rows[start : start + chunk], weights[start : start + chunk]
+        if positive:  # BLAS computes half of a product with its own transpose
+            part = part * np.sqrt(w)[:, None]
+            total += part.T @ part
+        else:
+            total += (part.T * w) @ part
+    return total
 
 
 def order_of(form: str, n: int, r: int) -> int:

@@ -2,7 +2,7 @@
 
 First ``R <- normalise(sum_i zbar_i (zbar_i'R) / |zbar_i'R|)``, which raises the lower value at
 every step (it maximises a convex function over a sphere by its linearisations) and costs one
-pass over the slopes. Its convergence is linear, so below `SWITCH` an interior point takes over
+pass over the slopes. Its convergence is linear, so an interior point takes over
 on the span of R, enlarged by the directions in which the multipliers' matrix exceeds it: the
 optimal P has a rank far below d, and a few such rounds close the gap.
 """
@@ -16,12 +16,15 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.interior import interior_point, weighted_gram
 
-# Gap at which the ascent is left for the interior point on the span of R.
-SWITCH = 1e-3
+# Gap at which the ascent is left for the interior point on the span of R: the smaller, the fewer
+# columns are left in R, but ten times the tolerance is near enough for one round.
+_SWITCH = (1e-3, 1e-2)
 # Columns of the first R, steps between two evaluations of the upper bound, and their most.
 COLUMNS = 32
 _STEPS = 10
 _MOST_STEPS = 400
+# The ascent is also left when these steps keep more than this of the gap: R has too few columns.
+_STALLED = 0.75
 _MOST_ROUNDS = 20
 # Most directions that one round adds.
 _ADDED = 24
@@ -98,8 +101,10 @@ def low_rank(norms: Array, units: Array, tol: float, start: Array | None = None)
     if start is not None:
         R = np.hstack([start / np.linalg.norm(start), 0.1 * R])
     pair = _Pair(norms, units, tol)
-    steps = 0
-    while pair.gap > max(tol, SWITCH) and steps < _MOST_STEPS:
+    steps, before = 0, np.inf
+    switch = max(tol, min(max(10 * tol, _SWITCH[0]), _SWITCH[1]))
+    while pair.gap > switch and pair.gap < _STALLED * before and steps < _MOST_STEPS:
+        before = pair.gap
         for _ in range(_STEPS):
             seen = units @ R
             seen *= (norms / np.maximum(_lengths(seen), np.finfo(float).tiny))[:, None]
@@ -125,7 +130,9 @@ def _enlarge(pair: _Pair, tol: float) -> int:
     # what the span does not see keeps the share that `offer` gives to every term
     seen = lengths > 1e-12
     norms = pair.norms[seen] * lengths[seen]
-    result = interior_point(norms / norms.sum(), rows[seen] / lengths[seen, None], 0.3 * tol, "P")
+    # a round gains about two digits: none of its digits beyond that would last
+    inner = max(0.3 * tol, 3e-3 * pair.gap)
+    result = interior_point(norms / norms.sum(), rows[seen] / lengths[seen, None], inner, "P")
     values, vectors = np.linalg.eigh(result.P)
     q = np.zeros(len(lengths))
     q[seen] = result.q
