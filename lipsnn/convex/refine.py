@@ -16,7 +16,7 @@ from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
 from lipsnn.network import as_network
 
-METHODS = ("alternating", "joint", "walk")
+METHODS = ("alternating", "joint", "walk", "polish")
 
 
 def refine(
@@ -105,6 +105,10 @@ def refine(
         steps = joint(search)
     elif method == "walk":
         steps = walk(search, rounds, tol)
+    elif method == "polish":
+        from lipsnn.convex.polish import polish  # imports torch
+
+        steps = polish(search, rounds, tol)
     else:
         steps = alternation(search, rounds, tol)
     hidden = None if progress is None else not progress

@@ -24,6 +24,7 @@ def train_lipschitz(
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     tol: float = 1e-3,
+    init: ShallowNet | None = None,
 ) -> ShallowNet:
     """Train on problem (4) with lam_reg = 0: the loss plus lam_lip rho, rho certified at each step.
 
@@ -50,6 +51,9 @@ def train_lipschitz(
         "sgd" has momentum 0.9.
     tol : float
         Relative gap of the certificates between the steps.
+    init : ShallowNet, optional
+        Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
+        not trained.
 
     Returns
     -------
@@ -74,8 +78,19 @@ def train_lipschitz(
     generator = torch.Generator().manual_seed(seed)
     net = initial_network(d, width, generator)
     weight, bias, outer = net.parameters()
+    offset = 0.0
+    if init is not None:
+        if (init.dim, init.width) != (d, width):
+            raise ValueError(
+                f"init must have {d} inputs and {width} units, got {init.dim} and {init.width}"
+            )
+        offset = init.offset
+        with torch.no_grad():
+            weight.copy_(torch.tensor(init.weights[:, :-1]))
+            bias.copy_(torch.tensor(init.weights[:, -1]))
+            outer.copy_(torch.tensor(init.outer)[None])
     bound = WarmBound(tol)
-    inputs, targets = torch.from_numpy(X), torch.from_numpy(y)
+    inputs, targets = torch.from_numpy(X), torch.from_numpy(y - offset)
     steps = OPTIMIZERS[optimizer](net.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(steps, max(epochs, 1))
     diverged = RuntimeError(
@@ -96,4 +111,5 @@ def train_lipschitz(
         schedule.step()
     if not all(torch.isfinite(parameter).all() for parameter in net.parameters()):
         raise diverged
-    return ShallowNet.from_torch(net)
+    trained = ShallowNet.from_torch(net)
+    return ShallowNet(trained.weights, trained.outer, offset)
