@@ -23,10 +23,11 @@ _SWITCH = (1e-3, 1e-2)
 COLUMNS = 32
 _STEPS = 10
 _MOST_STEPS = 400
-# The ascent is also left when these steps keep more than this of the gap: R has too few columns.
+# Where these steps keep more than this of the gap, R has too few columns, and gets more.
 _STALLED = 0.75
+_MOST_COLUMNS = 128
 _MOST_ROUNDS = 20
-# Most directions that one round adds.
+# Most directions added at a time.
 _ADDED = 24
 
 
@@ -53,6 +54,11 @@ class _Pair:
     @property
     def gap(self) -> float:
         return 1.0 - self.lower / self.upper
+
+    def exceeding(self) -> Array:
+        """The directions (r, j) in which the multipliers' matrix of the last offer is too large."""
+        count = int((self.values > self.values[-1] * (1 - 10 * self.gap)).sum())
+        return self.vectors[:, -min(max(count, 4), _ADDED) :]
 
     def offer(self, R: Array, q: Array | None = None) -> None:
         """Evaluate R of norm 1 and q (by default the one that R suggests)."""
@@ -103,7 +109,9 @@ def low_rank(norms: Array, units: Array, tol: float, start: Array | None = None)
     pair = _Pair(norms, units, tol)
     steps, before = 0, np.inf
     switch = max(tol, min(max(10 * tol, _SWITCH[0]), _SWITCH[1]))
-    while pair.gap > switch and pair.gap < _STALLED * before and steps < _MOST_STEPS:
+    while pair.gap > switch and steps < _MOST_STEPS:
+        if pair.gap > _STALLED * before and R.shape[1] < _MOST_COLUMNS:
+            R = np.hstack([R, 0.1 * pair.exceeding() / np.sqrt(_ADDED)])
         before = pair.gap
         for _ in range(_STEPS):
             seen = units @ R
@@ -122,9 +130,8 @@ def low_rank(norms: Array, units: Array, tol: float, start: Array | None = None)
 
 def _enlarge(pair: _Pair, tol: float) -> int:
     """One round: the optimum over the span of R and of the directions that exceed the bound."""
-    exceeding = int((pair.values > pair.values[-1] * (1 - 10 * pair.gap)).sum())
-    added = pair.vectors[:, -min(max(exceeding, 4), _ADDED) :]
-    basis = np.linalg.qr(np.hstack([_main_columns(pair.R, 0.05 * tol), added]))[0]
+    columns = [_main_columns(pair.R, 0.05 * tol), pair.exceeding()]
+    basis = np.linalg.qr(np.hstack(columns))[0]
     rows = pair.units @ basis
     lengths = _lengths(rows)
     # what the span does not see keeps the share that `offer` gives to every term

@@ -1,0 +1,203 @@
+"""The certificate side by side with its peers, in one run: seconds, value, gap, peak memory.
+
+    python benchmarks/certificate.py [--limit 300] [--output results/certificate-benchmark.csv]
+
+`auto` is `lipsnn.certify`; `clarabel` and `scs` are program (2) as printed, in CVXPY; `eclipse` and
+`eclipse-fast` the two variants of the package eclipse-nn; `product` the product of norms. Networks
+are Gaussian: `rng = default_rng(0)`, weights, then outer weights. Each measurement is a process of
+its own, on as many cores as there are, its memory what it adds to the network's. What takes less
+than two seconds is the median of five calls after a first one. A peer is left out where the cube
+of the order of its matrix, from the last size that it did, says that it would pass the limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lipsnn import ShallowNet, certify
+from lipsnn.certificate import norm_product
+from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.provenance import commit, write_table
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTHS = (10, 30, 100, 300, 1_000, 10_000, 100_000, 1_000_000)
+DIMS = (11, 784)
+METHODS = ("auto", "clarabel", "scs", "eclipse", "eclipse-fast", "product")
+# Of a network and of what a method may add to it, in GiB.
+MEMORY = 12
+MEASURED = (
+    "seconds",
+    "cpu_seconds",
+    "value",
+    "gap",
+    "peak_mb",
+    "iterations",
+    "form",
+    "status",
+    "repeats",
+)
+
+
+def network(width: int, dim: int) -> ShallowNet:
+    """The Gaussian network of a row."""
+    rng = np.random.default_rng(0)
+    return ShallowNet(rng.normal(size=(width, dim + 1)), rng.normal(size=width))
+
+
+def tolerance(width: int, dim: int) -> float:
+    """The gap asked of `auto`: looser where both sizes are large."""
+    if dim < 100 or width < 1_000:
+        return 1e-7
+    return {1_000: 1e-6, 10_000: 1e-4}.get(width, 1e-3)
+
+
+def order(method: str, width: int, dim: int) -> int:
+    """Order of the largest matrix that a peer factorises."""
+    return {"clarabel": dim + width + 1, "scs": dim + width + 1, "eclipse": 2 * width}.get(
+        method, width
+    )
+
+
+def call(method: str, net: ShallowNet, tol: float) -> Callable[[], dict[str, Any]]:
+    """The measured call of a method: a function without arguments."""
+    if method == "product":
+        product = one_blas_thread(norm_product)
+        return lambda: {"value": product(net), "status": "closed form"}
+    if method.startswith("eclipse"):
+        import torch
+        from eclipse_nn.LipConstEstimator import LipConstEstimator
+
+        layers = [torch.from_numpy(net.weights[:, :-1].copy()), torch.from_numpy(net.outer[None])]
+        variant = "ECLipsE" if method == "eclipse" else "ECLipsE_Fast"
+
+        def estimate() -> dict[str, Any]:
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                value = LipConstEstimator(weights=layers).estimate(variant)
+            status = "fell back to fast" if "Falling back" in said.getvalue() else "done"
+            return {"value": float(value), "status": status}
+
+        return estimate
+
+    def solve() -> dict[str, Any]:
+        if method == "auto":
+            c = certify(net, tol=tol)
+        else:
+            c = certify(net, "lmi", solver=method.upper(), tol=1e-5)
+        # of the reference nothing but its value and status is used: no lower value is asked of it
+        gap = c.gap if method == "auto" else None
+        return {
+            "value": c.bound,
+            "gap": gap,
+            "iterations": c.iterations,
+            "form": c.method,
+            "status": c.status,
+        }
+
+    return solve
+
+
+def measure(method: str, width: int, dim: int) -> dict[str, Any]:
+    """One row, in this process."""
+    net = network(width, dim)
+    run = call(method, net, tolerance(width, dim))
+    if width <= 100:  # imports and first calls of the libraries
+        call(method, network(3, 2), 1e-7)()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    limit = (MEMORY << 30) + (before << 10)
+    resource.setrlimit(resource.RLIMIT_AS, (max(limit, 16 << 30), resource.RLIM_INFINITY))
+    times: list[float] = []
+    cpu: list[float] = []
+    while not times or (len(times) < 6 and times[0] < 2):
+        start, start_cpu = time.perf_counter(), time.process_time()
+        result = run()
+        times.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - start_cpu)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    kept = times[1:] or times
+    return {
+        "seconds": statistics.median(kept),
+        "cpu_seconds": statistics.median(cpu[1:] or cpu),
+        "peak_mb": peak / 1024,
+        "repeats": len(kept),
+        **result,
+    }
+
+
+def row(
+    method: str, width: int, dim: int, limit: float, done: dict[str, tuple[int, float]]
+) -> dict[str, Any]:
+    """One row, in a process of its own; its `status` says why there is no number."""
+    base = {"method": method, "m": width, "d": dim, "tol": tolerance(width, dim)}
+    if width * (dim + 1) * 8 * 4 > MEMORY << 30:
+        return base | {"status": "skipped: the network and its slopes alone need too much memory"}
+    size = order(method, width, dim)
+    if method in done:
+        last, seconds = done[method]
+        if seconds * (size / last) ** 3 > limit and method not in ("auto", "product"):
+            return base | {
+                "status": f"skipped: would pass {limit:g} s ({seconds:.2g} s at order {last}, "
+                f"here {size})"
+            }
+    arguments = [sys.executable, __file__, "--one", method, str(width), str(dim)]
+    try:
+        answer = subprocess.run(arguments, capture_output=True, text=True, timeout=limit + 30)
+    except subprocess.TimeoutExpired:
+        done[method] = (size, limit + 30)
+        return base | {"status": f"stopped after {limit + 30:g} s"}
+    if answer.returncode:
+        lines = answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"]
+        done[method] = (size, limit)
+        return base | {"status": f"failed: {lines[-1][:120]}"}
+    measured = json.loads(answer.stdout.splitlines()[-1])
+    done[method] = (size, measured["seconds"])
+    return base | measured
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds for one call")
+    parser.add_argument("--output", type=Path, default=ROOT / "results/certificate-benchmark.csv")
+    parser.add_argument("--one", nargs=3, metavar=("METHOD", "M", "D"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        method, width, dim = options.one
+        print(json.dumps(measure(method, int(width), int(dim))))
+        return
+    begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
+    done: dict[str, tuple[int, float]] = {}
+    rows = []
+    for dim in DIMS:
+        for width in WIDTHS:
+            for method in METHODS:
+                rows.append(row(method, width, dim, options.limit, done))
+                print(json.dumps(rows[-1]), flush=True)
+    table = pd.DataFrame(rows, columns=["method", "m", "d", "tol", *MEASURED])
+    write_table(
+        options.output,
+        table,
+        commit=code,
+        seconds=time.perf_counter() - begun,
+        made_by="benchmarks/certificate.py",
+        limit_seconds=options.limit,
+        load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
+        one_core="lipsnn limits itself to one BLAS thread; the peers use what they take",
+    )
+
+
+if __name__ == "__main__":
+    main()
