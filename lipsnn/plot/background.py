@@ -149,8 +149,8 @@ def slope_ladder(slopes: pd.DataFrame, ladder: dict[str, float], ax: Axes | None
     ax.plot(slopes["x"], slopes["slope"], color=INK, drawstyle="steps-mid", lw=1.5)
     ax.fill_between(slopes["x"], 0, slopes["slope"], step="mid", color=INK, alpha=0.2, lw=0)
     for name, color in RUNGS.items():
-        dashed = "--" if name == "sampled" else "-"
-        ax.axhline(ladder[name], color=color, ls=dashed, label=f"{name}: {ladder[name]:.3g}")
+        dashed = {"ls": "--", "zorder": 3} if name == "sampled" else {}
+        ax.axhline(ladder[name], color=color, label=f"{name}: {ladder[name]:.3g}", **dashed)
     ax.set(xlabel="input x", ylabel="|f'(x)|", ylim=(0, None))
     ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
