@@ -234,7 +234,7 @@ def form_map(table: pd.DataFrame, marks: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(
         1, len(parts), figsize=(3.9 * len(parts), 3.6), sharex=True, sharey=True
     )
-    reach = float(table["form"].abs().max())
+    reach = float(max(-table["form"].min(), 0.1 * table["form"].max()))
     for ax, (name, part) in zip(np.atleast_1d(axes), parts, strict=True):
         form = part.pivot(index="y2", columns="y1", values="form")
         x1, x2 = form.columns.to_numpy(), form.index.to_numpy()
@@ -257,6 +257,6 @@ def form_map(table: pd.DataFrame, marks: pd.DataFrame) -> Figure:
         ax.grid(False)
         ax.set(title=name, xlabel="y1", aspect="equal")
     np.atleast_1d(axes)[0].set_ylabel("y2")
-    bar = figure.colorbar(drawn, ax=axes, label="quadratic form")
+    bar = figure.colorbar(drawn, ax=axes, label="quadratic form", extend="max")
     bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
