@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -70,6 +70,15 @@ def cell_map(
         Columns ``x1`` and ``x2``: samples to mark.
     """
     figure, ax = axes_of(ax)
+    draw_cells(ax, table, label)
+    if points is not None:
+        ax.plot(points["x1"], points["x2"], ".", color="#ffffff", ms=4, alpha=0.9)
+    ax.set(xlabel="input x1", ylabel="input x2")
+    return figure
+
+
+def draw_cells(ax: Axes, table: pd.DataFrame, label: str) -> None:
+    """Colour a full grid by ``value`` and draw the borders between its ``cell``s."""
     value = table.pivot(index="x2", columns="x1", values="value")
     cell = table.pivot(index="x2", columns="x1", values="cell").to_numpy()
     x1, x2 = value.columns.to_numpy(), value.index.to_numpy()
@@ -80,13 +89,10 @@ def cell_map(
     border[:, 1:] |= cell[:, 1:] != cell[:, :-1]
     border[1:] |= cell[1:] != cell[:-1]
     ax.contour(x1, x2, border.astype(float), levels=[0.5], colors="#ffffff", linewidths=0.6)
-    if points is not None:
-        ax.plot(points["x1"], points["x2"], ".", color="#ffffff", ms=4, alpha=0.9)
-    bar = figure.colorbar(drawn, ax=ax, label=label)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar = ax.figure.colorbar(drawn, ax=ax, label=label)
+    bar.outline.set_visible(False)
     ax.grid(False)
-    ax.set(xlabel="input x1", ylabel="input x2", aspect="equal")
-    return figure
+    ax.set_aspect("equal")
 
 
 def rescaling(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
@@ -149,7 +155,7 @@ def slope_ladder(slopes: pd.DataFrame, ladder: dict[str, float], ax: Axes | None
     ax.plot(slopes["x"], slopes["slope"], color=INK, drawstyle="steps-mid", lw=1.5)
     ax.fill_between(slopes["x"], 0, slopes["slope"], step="mid", color=INK, alpha=0.2, lw=0)
     for name, color in RUNGS.items():
-        dashed = {"ls": "--", "zorder": 3} if name == "sampled" else {}
+        dashed: dict[str, Any] = {"ls": "--", "zorder": 3} if name == "sampled" else {}
         ax.axhline(ladder[name], color=color, label=f"{name}: {ladder[name]:.3g}", **dashed)
     ax.set(xlabel="input x", ylabel="|f'(x)|", ylim=(0, None))
     ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
@@ -174,10 +180,9 @@ def gradient_plane(
         ax.add_patch(plt.Circle((0, 0), ladder[name], fill=False, color=color, ls=dashed, lw=2))
         ax.plot([], [], color=color, ls=dashed, label=f"{name}: {ladder[name]:.3g}")
     hit = gradients["sampled"]
-    style = {"linestyle": "none", "color": INK}
-    ax.plot(gradients["g1"][hit], gradients["g2"][hit], "o", ms=4, label="a cell, sampled", **style)
-    missed = {"mfc": "none", "ms": 4, "label": "a cell, missed"}
-    ax.plot(gradients["g1"][~hit], gradients["g2"][~hit], "o", **missed, **style)
+    g1, g2 = gradients["g1"], gradients["g2"]
+    ax.plot(g1[hit], g2[hit], "o", color=INK, ms=4, label="a cell, sampled")
+    ax.plot(g1[~hit], g2[~hit], "o", color=INK, mfc="none", ms=4, label="a cell, missed")
     ax.plot(0, 0, "+", color=INK)
     reach = 1.05 * max(ladder.values())
     limits = (-reach, reach)
@@ -250,13 +255,14 @@ def form_map(table: pd.DataFrame, marks: pd.DataFrame) -> Figure:
         )
         if form.to_numpy().min() < 0:
             ax.contour(x1, x2, form, levels=[0], colors="#333333", linewidths=1)
-        for row in marks[marks["T"] == name].itertuples():
-            ax.plot(row.y1, row.y2, "o", color="#222222", ms=5)
-            place = {"xytext": (0, -12), "textcoords": "offset points", "ha": "center"}
-            ax.annotate(str(row.text), (row.y1, row.y2), color="#222222", **place)  # type: ignore[arg-type]
+        for mark in marks[marks["T"] == name].to_dict("records"):
+            at = (mark["y1"], mark["y2"])
+            ax.plot(*at, "o", color="#222222", ms=5)
+            place: dict[str, Any] = {"xytext": (0, -12), "textcoords": "offset points"}
+            ax.annotate(mark["text"], at, color="#222222", ha="center", **place)
         ax.grid(False)
         ax.set(title=name, xlabel="y1", aspect="equal")
     np.atleast_1d(axes)[0].set_ylabel("y2")
     bar = figure.colorbar(drawn, ax=axes, label="quadratic form", extend="max")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
