@@ -70,11 +70,12 @@ def from_json(text: str, net: ShallowNet | None = None) -> Certificate:
             raise ProofError("the weights are not inside: give the network beside the certificate")
         if network_hash(net) != content["network_sha256"]:
             raise ProofError("the weights are not those of the certificate: their sha256 differs")
+        numbers = {name: float(content[name]) for name in ("bound", "lower", "seconds")}
         return Certificate(
             net=net,
-            multipliers=_vector(content["multipliers"]),
-            factor=np.array(content["factor"], dtype=np.float64),
-            **{name: content[name] for name in _FIELDS},
+            multipliers=_array(content["multipliers"], 1),
+            factor=_array(content["factor"], 2),
+            **{name: content[name] for name in _FIELDS} | numbers,
         )
     except (KeyError, TypeError) as error:
         raise ProofError(f"a field is missing or malformed: {error}") from None
@@ -94,11 +95,11 @@ def read_network(path: str | Path) -> ShallowNet:
     return ShallowNet(content["weights"], content["outer"], content.get("offset", 0.0))
 
 
-def _vector(values: Any) -> Array:
-    vector = np.array(values, dtype=np.float64)
-    if vector.ndim != 1:
-        raise ProofError("multipliers must be a list of numbers")
-    return vector
+def _array(values: Any, ndim: int) -> Array:
+    array = np.array(values, dtype=np.float64)
+    if array.ndim != ndim:
+        raise TypeError(f"expected {ndim} dimensions, got shape {array.shape}")
+    return array
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -21,6 +21,8 @@ from lipsnn.network import ShallowNet
 # Numbers in one temporary array of the searches.
 _BUDGET = 2e7
 _STARTS, _CROSSINGS, _ROUNDS = 8, 64, 60
+# Vertices of the arrangement cost a d x d inverse each.
+_VERTEX_DIM = 12
 # A preactivation this small against its terms counts as on the hyperplane.
 _ON_PLANE = 1e-12
 
@@ -121,8 +123,9 @@ def rounded_constant(
 def largest_gradient(net: ShallowNet, X: Array | None = None, seed: int = 0) -> Array:
     """The longest gradient (d,) found over data and by local search over cells, scaled.
 
-    Points are the data, random ones at the scale of the hyperplanes and far outside; from the
-    best of them the search crosses to the neighbouring cell that gains most, until none does.
+    Points are the data, random ones at the scale of the hyperplanes and far outside, and in low
+    dimension ones near the vertices of the arrangement, where cells are small; from the best of
+    them the search crosses to the neighbouring cell that gains most, until none does.
     In units of `Slopes.scaled`, so that it cannot overflow.
     """
     rng = np.random.default_rng(seed)
@@ -135,9 +138,13 @@ def largest_gradient(net: ShallowNet, X: Array | None = None, seed: int = 0) -> 
         return np.zeros(net.dim)
     distance = np.median(np.abs(bias[sloped]) / norms[sloped]) or 1.0
     scales = distance * rng.choice([0.3, 1.0, 3.0, 1e3], size=(most, 1))
-    points = rng.normal(size=(most, net.dim)) * scales
+    drawn = [rng.normal(size=(most, net.dim)) * scales]
+    if net.dim <= _VERTEX_DIM and sloped.sum() >= net.dim:
+        near = _vertices(net, np.flatnonzero(sloped), min(most, 500), rng)
+        drawn.append(near + 1e-3 * distance * rng.normal(size=near.shape))
     if X is not None:
-        points = np.vstack([points, X[rng.permutation(len(X))[:most]]])
+        drawn.append(X[rng.permutation(len(X))[:most]])
+    points = np.vstack(drawn)
     # inside which of the cells that meet at a point the gradient is taken
     inward = rng.normal(size=net.dim)
     gradients = _gradients(problem, points, inward)
@@ -148,6 +155,13 @@ def largest_gradient(net: ShallowNet, X: Array | None = None, seed: int = 0) -> 
         if np.linalg.norm(found) > np.linalg.norm(best):
             best = found
     return best
+
+
+def _vertices(net: ShallowNet, sloped: Array, count: int, rng: np.random.Generator) -> Array:
+    """Points (count, d) where d hyperplanes drawn at random meet, or come closest to it."""
+    chosen = np.array([rng.choice(sloped, net.dim, replace=False) for _ in range(count)])
+    inverses = np.linalg.pinv(net.weights[chosen, :-1])
+    return -np.einsum("kij,kj->ki", inverses, net.weights[chosen, -1])
 
 
 def _climb(problem: Slopes, x: Array, norms: Array, most: int, inward: Array) -> Array:

@@ -5,10 +5,10 @@ import dataclasses
 import cvxpy as cp
 import numpy as np
 import pytest
+from degenerate import KINDS, draw
 from drawing import draw_network
 from hypothesis import given
 from hypothesis import strategies as st
-from degenerate import KINDS, draw
 
 from lipsnn import ShallowNet, certify
 from lipsnn.certificate import norm_product

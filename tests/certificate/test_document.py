@@ -1,0 +1,128 @@
+"""Certificates as files: round trip, and every change refused."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from drawing import draw_network
+
+from lipsnn import ShallowNet, certify, verify
+from lipsnn.certificate import Certificate, ProofError
+from lipsnn.certificate.document import _digest
+
+
+@pytest.fixture(scope="module")
+def certificate():
+    return certify(draw_network(0, 8, 3))
+
+
+def forge(text: str, **changes: object) -> str:
+    """The document with `changes` and a digest that fits them again."""
+    content = json.loads(text)
+    content.pop("sha256")
+    content |= changes
+    return json.dumps(content | {"sha256": _digest(content)})
+
+
+def test_round_trip(certificate, tmp_path):
+    path = tmp_path / "certificate.json"
+    text = certificate.to_json(path)
+    for again in (Certificate.from_json(text), Certificate.from_json(path)):
+        assert again.bound == certificate.bound
+        assert again.gap == certificate.gap
+        assert (again.multipliers == certificate.multipliers).all()
+        assert (again.net.weights == certificate.net.weights).all()
+        assert again.verify() == certificate.verify()
+
+
+def test_the_network_may_stay_outside(certificate):
+    text = certificate.to_json(network=False)
+    assert "weights" not in json.loads(text)
+    assert Certificate.from_json(text, certificate.net).verify() == certificate.verify()
+    with pytest.raises(ProofError, match="give the network beside"):
+        Certificate.from_json(text)
+    with pytest.raises(ProofError, match="weights are not those"):
+        Certificate.from_json(text, draw_network(1, 8, 3))
+
+
+@pytest.mark.parametrize("field", ["bound", "multipliers", "network", "network_sha256", "status"])
+def test_a_changed_field_is_refused(certificate, field):
+    content = json.loads(certificate.to_json())
+    if field == "multipliers":
+        content[field][0] = np.nextafter(content[field][0], 1.0)
+    elif field == "network":
+        content[field]["weights"][0][0] = np.nextafter(content[field]["weights"][0][0], 9.0)
+    elif field == "bound":
+        content[field] = np.nextafter(content[field], 0.0)
+    else:
+        content[field] = content[field][::-1]
+    with pytest.raises(ProofError, match="the content was changed"):
+        Certificate.from_json(json.dumps(content))
+
+
+def test_a_forged_digest_does_not_help(certificate):
+    text = certificate.to_json()
+    net = certificate.net
+    with pytest.raises(ProofError, match="do not prove the bound"):
+        Certificate.from_json(forge(text, bound=0.99 * certificate.bound)).verify()
+    with pytest.raises(ProofError, match="is not that of the multipliers"):
+        Certificate.from_json(forge(text, bound=2 * certificate.bound)).verify()
+    larger = Certificate.from_json(forge(text, multipliers=[1.1 * t for t in net.outer**2]))
+    with pytest.raises(ProofError):
+        larger.verify()
+    weights = net.weights.copy()
+    weights[0] *= 1.5
+    network = {"weights": weights.tolist(), "outer": net.outer.tolist(), "offset": 0.0}
+    with pytest.raises(ProofError, match="weights are not those"):
+        Certificate.from_json(forge(text, network=network))
+    with pytest.raises(ProofError, match="weights are not those"):
+        Certificate.from_json(forge(text, network_sha256="0" * 64))
+    for field in ("bound", "lower", "multipliers"):
+        with pytest.raises(ProofError, match="missing or malformed"):
+            Certificate.from_json(forge(text, **{field: None}))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "lipsnn-certificate/0"}'])
+def test_what_is_no_certificate(text):
+    with pytest.raises(ProofError, match="not"):
+        Certificate.from_json(text)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "json"])
+def test_command(certificate, tmp_path, capsys, suffix):
+    path, network = tmp_path / "certificate.json", tmp_path / f"network.{suffix}"
+    net = certificate.net
+
+    def save(net: ShallowNet) -> None:
+        arrays = {"weights": net.weights, "outer": net.outer}
+        if suffix == "npz":
+            np.savez(network, **arrays)
+        else:
+            network.write_text(json.dumps({k: v.tolist() for k, v in arrays.items()}))
+
+    save(net)
+    certificate.to_json(path)
+    assert verify.main([str(path)]) == 0
+    assert repr(certificate.verify()) in capsys.readouterr().out
+    assert verify.main([str(path), "--network", str(network)]) == 0
+    certificate.to_json(path, network=False)
+    assert verify.main([str(path)]) == 1
+    assert verify.main([str(path), "--network", str(network)]) == 0
+    capsys.readouterr()
+    save(net.rescale(2.0))
+    assert verify.main([str(path), "--network", str(network)]) == 1
+    assert "rejected: the weights are not those" in capsys.readouterr().err
+    assert verify.main([str(tmp_path / "none.json")]) == 1
+
+
+def test_command_as_a_module(certificate, tmp_path):
+    path = tmp_path / "certificate.json"
+    path.write_text(forge(certificate.to_json(), bound=0.5 * certificate.bound))
+    ended = subprocess.run(
+        [sys.executable, "-m", "lipsnn.verify", str(path)], capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("rejected: the multipliers do not prove the bound")
+    assert "Traceback" not in ended.stderr
