@@ -1,57 +1,24 @@
-"""What a result was made with: versions, commit, solver, and a digest of all inputs."""
+"""What a page was made with: versions, solver, and a digest of all inputs."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib.metadata
 import json
-import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from book.layout import Layout
+from lipsnn import provenance
 
-PACKAGES = (
-    "lipsnn",
-    "numpy",
-    "scipy",
-    "torch",
-    "cvxpy",
-    "clarabel",
-    "mosek",
-    "papermill",
-    "jupyter-book",
-)
+# What the book's own output depends on, besides what any result does.
+_BOOK = ("papermill", "jupyter-book")
+# Written from executed notebooks, never read by one.
+_OWN_RESULTS = ("results/full/claims.csv", "results/full/claims.json")
 
 
-@functools.cache
 def versions() -> dict[str, str]:
-    """Version of Python and of each package that a result depends on; absent ones left out."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def commit(root: Path) -> str:
-    """The commit checked out in `root`, "+dirty" if files differ from it, or "unknown"."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + (
-            "+dirty" if git("status", "--porcelain") else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+    """Version of Python and of each package that a page depends on; absent ones left out."""
+    return provenance.versions(*_BOOK)
 
 
 def solver(parameters: dict[str, Any]) -> str:
@@ -72,5 +39,7 @@ def digest(layout: Layout, source: Path, parameters: dict[str, Any]) -> str:
         paths = (layout.root / folder).rglob("*")
         inputs += sorted(p for p in paths if p.is_file() and "__pycache__" not in p.parts)
     for path in inputs:
+        if layout.relative(path) in _OWN_RESULTS:
+            continue
         state.update(layout.relative(path).encode() + b"\0" + path.read_bytes() + b"\0")
     return state.hexdigest()
