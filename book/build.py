@@ -12,10 +12,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from book import pages, pictures, provenance
+from book import claims, pages, pictures
 from book import parameters as params
-from book.execute import Job, Outcome, is_fresh, run
+from book.execute import TIME_LIMIT_HELP, Job, Outcome, is_fresh, run, time_limit
 from book.layout import REPOSITORY, Layout
+from lipsnn import provenance
 
 AT_A_TIME = 2
 
@@ -27,13 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--reuse", action="store_true", help="keep executed notebooks whose inputs are unchanged"
     )
+    parser.add_argument("--time-limit", type=int, metavar="SECONDS", help=TIME_LIMIT_HELP)
     parser.add_argument("--output", type=Path, help="folder that gets _build (the repository's)")
     parser.add_argument("--root", type=Path, default=REPOSITORY, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     layout = Layout(options.root.resolve())
     try:
         layout.check_toc()
-        jobs = plan(layout, options.profile)
+        jobs = plan(layout, options.profile, options.time_limit)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -44,17 +46,34 @@ def main(arguments: list[str] | None = None) -> int:
     if failed:
         print(f"{len(failed)} of {len(jobs)} notebooks failed: no book was built", file=sys.stderr)
         return 1
+    try:
+        entries = claims.gather(layout)
+    except ValueError as error:
+        print(f"error: {error}\nno book was built", file=sys.stderr)
+        return 1
     pictures.write_all(layout)
-    pages.write_all(layout)
+    records = pages.read_records(layout)
+    pages.write_all(layout, records)
+    claims.write_all(layout, entries, records)
+    if options.profile == "full":
+        claims.write_results(layout, entries, records)
     return build_html(layout, (options.output or layout.root).resolve())
 
 
-def plan(layout: Layout, profile: str) -> list[Job]:
-    """One job per notebook source, with the profile's parameters."""
+def plan(layout: Layout, profile: str, limit: int | None = None) -> list[Job]:
+    """One job per notebook source, with the profile's parameters and time limit, or `limit`."""
     values = params.load_profile(layout, profile)
     commit = provenance.commit(layout.root)
     return [
-        Job(layout, source, layout.twin(source), profile, values.get(source.stem, {}), commit)
+        Job(
+            layout,
+            source,
+            layout.twin(source),
+            profile,
+            values.get(source.stem, {}),
+            commit,
+            limit or time_limit(profile),
+        )
         for source in layout.sources()
     ]
 

@@ -14,13 +14,22 @@ from typing import Any
 import jupytext
 import nbformat
 import papermill
+from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 
+from book import claims, provenance
 from book import parameters as params
-from book import provenance
 from book.layout import Layout
 
 KERNEL = "python3"
+# Seconds for a whole notebook, generous: a page of the quick profile takes well below a minute,
+# and full ones compute at the paper's scale.
+_TIME_LIMITS = {"quick": 600}
+_OTHER_TIME_LIMIT = 6 * 3600
+TIME_LIMIT_HELP = (
+    f"fail a notebook that runs longer ({_TIME_LIMITS['quick']} in the quick profile, "
+    f"{_OTHER_TIME_LIMIT} in others)"
+)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # Two notebooks run at a time: more than one BLAS thread in each would oversubscribe the cores.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -36,6 +45,7 @@ class Job:
     profile: str
     parameters: params.Parameters
     commit: str
+    time_limit: int = _TIME_LIMITS["quick"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,11 @@ class Outcome:
     seconds: float
     error: str | None = None
     log: Path | None = None
+
+
+def time_limit(profile: str) -> int:
+    """How long a notebook may run with this profile, in seconds, if nobody says otherwise."""
+    return _TIME_LIMITS.get(profile, _OTHER_TIME_LIMIT)
 
 
 def run(job: Job) -> Outcome:
@@ -92,15 +107,24 @@ def _execute(job: Job) -> None:
         known = params.defaults(converted)
         params.check(name, job.parameters, known)
         digest = provenance.digest(layout, source, job.parameters)
-        papermill.execute_notebook(
-            converted,
-            result,
-            parameters=job.parameters,
-            cwd=source.parent,
-            progress_bar=False,
-            # ipykernel warns at every start that a local socket is not encrypted
-            extra_arguments=["--log-level=ERROR"],
-        )
+        deadline = time.monotonic() + job.time_limit
+        try:
+            papermill.execute_notebook(
+                converted,
+                result,
+                parameters=job.parameters,
+                cwd=source.parent,
+                progress_bar=False,
+                # what is left for the next cell, in whole seconds; zero would mean no limit
+                timeout_func=lambda _: max(1, round(deadline - time.monotonic())),
+                # ipykernel warns at every start that a local socket is not encrypted
+                extra_arguments=["--log-level=ERROR"],
+            )
+        except CellTimeoutError as error:
+            raise TimeoutError(
+                f"{error}\nstill running after {job.time_limit} s; is it stuck? "
+                "If not, give it more with --time-limit SECONDS"
+            ) from None
         executed = nbformat.read(result, as_version=4)
         check(executed, name)
         _hide_injected(executed)
@@ -138,8 +162,8 @@ def check(notebook: NotebookNode, name: str) -> None:
     Raises
     ------
     ValueError
-        If papermill recorded an exception, a cell shows an error or was not run, or no
-        kernel is recorded.
+        If papermill recorded an exception, a cell shows an error or was not run, no
+        kernel is recorded, or a claim is not displayed or does not hold.
     """
     record = notebook.metadata.get("papermill", {})
     if record.get("exception"):
@@ -155,6 +179,7 @@ def check(notebook: NotebookNode, name: str) -> None:
             raise ValueError(f"{name}: cell {index} shows an error")
         if cell.source.strip() and cell.execution_count is None:
             raise ValueError(f"{name}: cell {index} was not run")
+    claims.read(notebook, Path(name).stem)
 
 
 def _hide_injected(notebook: NotebookNode) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+_EXECUTED = "book/executed/"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Layout:
         names = [toc["root"], *_files(toc)]
         return [name.removesuffix(".md").removesuffix(".ipynb") for name in names]
 
+    def executed_pages(self) -> list[str]:
+        """The notebooks in `_toc.yml`, by the stem of their file, in reading order."""
+        pages = self.pages()
+        return [name.removeprefix(_EXECUTED) for name in pages if name.startswith(_EXECUTED)]
+
     def check_toc(self) -> None:
         """Every notebook has its page in `_toc.yml`, and every such page its notebook.
 
@@ -67,11 +73,10 @@ class Layout:
         ValueError
             Naming the notebooks that are in one place only.
         """
-        prefix = "book/executed/"
-        listed = {name.removeprefix(prefix) for name in self.pages() if name.startswith(prefix)}
+        listed = set(self.executed_pages())
         present = {source.stem for source in self.sources()}
         if missing := sorted(present - listed):
-            lines = ", ".join(f"`- file: {prefix}{stem}`" for stem in missing)
+            lines = ", ".join(f"`- file: {_EXECUTED}{stem}`" for stem in missing)
             raise ValueError(f"these notebooks have no page: add {lines} to _toc.yml")
         if orphans := sorted(listed - present):
             names = ", ".join(f"notebooks/{stem}.md" for stem in orphans)

@@ -26,10 +26,9 @@ ROOMS = {
 }
 
 
-def write_all(layout: Layout) -> None:
-    """Write every generated page (the pictures are `book.pictures`)."""
+def write_all(layout: Layout, records: list[dict[str, Any]]) -> None:
+    """Write every generated page (the pictures are `book.pictures`, the claims `book.claims`)."""
     layout.generated.mkdir(parents=True, exist_ok=True)
-    records = read_records(layout)
     text = json.dumps(records, indent=1, ensure_ascii=False)
     (layout.generated / "status.json").write_text(text + "\n", encoding="utf8")
     citation = yaml.safe_load((layout.root / "CITATION.cff").read_text(encoding="utf8"))

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from book import parameters as params
-from book import provenance
-from book.execute import Job, run
+from book.execute import TIME_LIMIT_HELP, Job, run, time_limit
 from book.layout import REPOSITORY, Layout
+from lipsnn import provenance
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--output", type=Path, help="the executed .ipynb (book/executed/NAME-with-VALUES.ipynb)"
     )
+    parser.add_argument("--time-limit", type=int, metavar="SECONDS", help=TIME_LIMIT_HELP)
     options = parser.parse_args(arguments)
     source = options.notebook.resolve()
     given = {name: params.literal(value) for name, value in options.parameters}
@@ -44,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     commit = provenance.commit(layout.root)
-    job = Job(layout, source, output.resolve(), options.profile, values, commit)
+    limit = options.time_limit or time_limit(options.profile)
+    job = Job(layout, source, output.resolve(), options.profile, values, commit, limit)
     outcome = run(job)
     if outcome.error is not None:
         print(f"FAILED: {outcome.error}\n  log: {outcome.log}", file=sys.stderr)

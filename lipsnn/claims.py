@@ -50,6 +50,18 @@ class Claim:
             self.value <= self.threshold if self.relation == "<=" else self.value >= self.threshold
         )
 
+    @property
+    def cells(self) -> dict[str, str]:
+        """What a reader sees of it, by column title."""
+        return {
+            "Statement": self.statement,
+            "Source": self.source,
+            "Quantity": self.quantity,
+            "Value": f"{self.value:.3g}",
+            "Threshold": f"{'≤' if self.relation == '<=' else '≥'} {self.threshold:.3g}",
+            "Verdict": "holds" if self.holds else "fails",
+        }
+
 
 @dataclass
 class Claims:
@@ -105,9 +117,11 @@ class Claims:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         records = [{**asdict(row), "holds": row.holds, "page": self.page} for row in self.rows]
-        shown = self.table.drop(columns=["source"], errors="ignore")
+        shown = pd.DataFrame([row.cells for row in self.rows])
+        with pd.option_context("display.max_colwidth", None):  # cut no sentence short
+            html = shown.to_html(index=False, classes="claims", border=0)
         return {
             MEDIA_TYPE: json.dumps(records),
-            "text/html": shown.to_html(float_format=lambda x: f"{x:.3g}", border=0),
-            "text/plain": shown.to_string(),
+            "text/html": html,
+            "text/plain": shown.to_string(index=False),
         }

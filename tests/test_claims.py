@@ -17,6 +17,14 @@ def test_a_claim_that_holds_is_a_row():
         ("two", "page", True),
     ]
     assert "x is small" in bundle["text/html"]
+    assert "≤ 1e-06" in bundle["text/html"]
+
+
+def test_the_displayed_table_cuts_nothing_short():
+    claims = Claims("page")
+    statement = "of many words" * 10
+    claims.check("one", statement, "Text, (1)", "|x|", 1e-9, at_most=1e-6)
+    assert statement in claims._repr_mimebundle_()["text/html"]
 
 
 @pytest.mark.parametrize("value", [1.0, float("nan")])

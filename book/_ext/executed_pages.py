@@ -1,9 +1,10 @@
 """Sphinx extension: pages made from executed notebooks know their source.
 
 Their edit and launch links point at `notebooks/NAME.md` instead of the build product, and a
-footer says what the page was run with and the one line that runs it again. Pages generated
-from code have nothing to edit, so their edit link goes. The page that leads from `index.html` to
-the first page gets the book's icon, which a browser would otherwise miss.
+footer says what the page was run with and the one line that runs it again. Claims that a page
+checks can be linked to. Pages generated from code have nothing to edit, so their edit link goes.
+The page that leads from `index.html` to the first page gets the book's icon, which a browser would
+otherwise miss.
 """
 
 from __future__ import annotations
@@ -14,21 +15,58 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 EXECUTED = "book/executed/"
 GENERATED = "book/generated/"
+CLAIMS = "book/generated/claims.json"
+# lipsnn.claims.MEDIA_TYPE: the data beside a displayed table
+CLAIMS_MEDIA_TYPE = "application/vnd.lipsnn.claims+json"
 EDIT_LABELS = {"source-edit-button", "source-file-button"}
 # These open .ipynb files only, and the source is none.
 NOTEBOOK_ONLY = {"Colab", "Deepnote", "JupyterLite"}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("source-read", on_source)
+    app.connect("doctree-read", on_doctree)
     # after the theme has made its buttons
     app.connect("html-page-context", on_page, priority=900)
     # after sphinx_external_toc has written its bare one
     app.connect("build-finished", write_index, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def on_source(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Drop the claims' data, a media type that myst_nb would warn of, from what is rendered."""
+    if not docname.startswith(EXECUTED) or CLAIMS_MEDIA_TYPE not in source[0]:
+        return
+    notebook = json.loads(source[0])
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(CLAIMS_MEDIA_TYPE, None)
+    source[0] = json.dumps(notebook)
+
+
+def on_doctree(app: Sphinx, doctree: nodes.document) -> None:
+    """Give the section around each cell that checks a claim the id to which its links lead."""
+    path = Path(app.srcdir, CLAIMS)
+    page = app.env.docname.removeprefix(EXECUTED)
+    if page == app.env.docname or not path.exists():
+        return
+    places = [p for p in json.loads(path.read_text(encoding="utf8")) if p["page"] == page]
+    for cell in doctree.findall(nodes.container):
+        for place in places:
+            if cell.get("cell_index") == place["cell"]:
+                section(cell)["ids"].append(f"claim-{place['id']}")
+
+
+def section(node: nodes.Element) -> nodes.Element:
+    """The innermost section around `node`, or the document."""
+    while not isinstance(node, nodes.section | nodes.document):
+        node = node.parent
+    return node
 
 
 def on_page(

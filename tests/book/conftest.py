@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -66,6 +68,16 @@ class TinyBook:
 @pytest.fixture
 def tiny(tmp_path: Path) -> TinyBook:
     return TinyBook(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def extension() -> ModuleType:
+    """The local Sphinx extension, which is no package."""
+    path = REPOSITORY / "book" / "_ext" / "executed_pages.py"
+    spec = importlib.util.spec_from_file_location("executed_pages", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -126,6 +126,20 @@ def test_intro_shows_exactly_one_picture_for_each_screen_and_theme(browser, buil
             assert theme in visible[0]
             seen.add(visible[0])
     assert len(seen) == 4
+
+
+def test_claims_lead_to_the_sections_that_check_them(browser, built_book) -> None:
+    places = json.loads((Layout().generated / "claims.json").read_text(encoding="utf8"))
+    _open(browser, built_book, "book/intro", "light")
+    links = "return [...document.querySelectorAll('.claims-box td a')].map(a => a.href)"
+    addresses = [urlsplit(link) for link in browser.execute_script(links)]
+    assert [unquote(a.fragment) for a in addresses] == [f"claim-{p['id']}" for p in places]
+    for page in dict.fromkeys(p["page"] for p in places):
+        browser.get((built_book / f"book/executed/{page}.html").as_uri())
+        for place in places:
+            if place["page"] == page:
+                found = "return !!document.getElementById(arguments[0])?.closest('section')"
+                assert browser.execute_script(found, f"claim-{place['id']}"), place
 
 
 class _Screen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nbformat
 import papermill
 import pytest
@@ -84,6 +86,20 @@ def test_cell_that_is_allowed_to_raise_is_still_refused(tiny) -> None:
     assert outcome.error is not None
     assert "division by zero" in outcome.error
     assert not tiny.layout.twin(source).exists()
+
+
+def test_notebook_that_hangs_is_stopped_with_its_cell_in_the_log(tiny) -> None:
+    source = tiny.notebook("slow", "import time", "time.sleep(0.5)", "while True:\n    pass")
+    outcome = run(replace(tiny.job(source), time_limit=2))
+    assert outcome.error is not None
+    assert "still running after 2 s" in outcome.error
+    assert "--time-limit" in outcome.error
+    assert "while True:" in outcome.log.read_text()
+    assert [p.name for p in tiny.layout.executed.iterdir()] == ["slow.log"]
+
+
+def test_time_limit_of_a_profile() -> None:
+    assert execute.time_limit("quick") < execute.time_limit("full")
 
 
 def test_unknown_parameter_is_an_error_that_names_the_known(tiny) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
-import pytest
 import yaml
 
 import lipsnn
@@ -22,15 +19,6 @@ RECORD = {
     "versions": {"python": "3.11.7", "numpy": "2.0.0"},
     "commit": "abc123+dirty",
 }
-
-
-@pytest.fixture(scope="module")
-def extension():
-    path = REPOSITORY / "book" / "_ext" / "executed_pages.py"
-    spec = importlib.util.spec_from_file_location("executed_pages", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_status_page_has_a_row_for_each_run_and_its_facts() -> None:
