@@ -1,7 +1,7 @@
 """Upper bounds on the Lipschitz constant of a network, and what lies below them."""
 
 from lipsnn.certificate.cells import exact_constant
-from lipsnn.certificate.certify import certify
+from lipsnn.certificate.entry import certify
 from lipsnn.certificate.ladder import Ladder
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.result import Certificate
