@@ -171,12 +171,13 @@ def descent_path(table: pd.DataFrame, levels: dict[str, float]) -> Figure:
         table["penalty"],
         table["loss"],
         colors=[COLORS["alternating"], COLORS["base"]],
-        alpha=0.75,
+        alpha=0.45,
+        linewidth=0,
         labels=[r"penalty $\lambda_{\mathrm{lip}} L^2$", "loss"],
     )
     for (name, level), style in zip(levels.items(), ("--", ":"), strict=False):
         ax.axhline(level, ls=style, color=COLORS["joint"], label=name)
     ax.set(xlabel="gradient step", ylabel="objective of problem (4)", xlim=(0, None))
-    ax.set_ylim(0, 1.05 * (table["loss"] + table["penalty"]).iloc[0])
-    ax.legend()
+    ax.set_ylim(0, 1.25 * (table["loss"] + table["penalty"]).iloc[0])
+    ax.legend(loc="upper right", ncols=2, fontsize=9)
     return figure
