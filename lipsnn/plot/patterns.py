@@ -39,7 +39,7 @@ def cone_fan(cones: pd.DataFrame, samples: pd.DataFrame) -> Figure:
         left.add_patch(Wedge((0, 0), 1, start, end, fc=color, ec="#ffffff", lw=1))
         middle = np.deg2rad((start + end) / 2)
         # a narrow wedge is labelled further out
-        reach = 0.75 if end - start > 18 else 1.12
+        reach = 0.75 if end - start > 30 else 1.16
         ink = "#ffffff" if reach < 1 else INK
         place = (reach * np.cos(middle), reach * np.sin(middle))
         left.annotate(cone["name"], place, ha="center", va="center", color=ink, fontsize="small")
