@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         net = None if options.network is None else read_network(options.network)
         certificate = from_json(options.certificate.read_text(), net)
         proved = certificate.verify()
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         print(f"rejected: {error}", file=sys.stderr)
         return 1
     print(

@@ -41,7 +41,7 @@ def certify(
     solver : str, optional
         For "lmi" any CVXPY solver that is installed; MOSEK with a licence, else Clarabel, if None.
     tol : float
-        Relative gap between `bound` and `lower` at which to stop.
+        Relative gap between `bound` and `lower` at which to stop; a CVXPY solver has its own.
     start : ndarray, (d, k), optional
         The `factor` of the certificate of a similar network, to start from.
 
@@ -78,11 +78,11 @@ def _certify(
     elif problem.constant:
         t, factor = sl.multipliers(problem, np.empty(0)), np.zeros((net.dim, 1))
         factor[0] = 1.0
-        found = {"status": OPTIMAL, "iterations": 0, "method": method, "solver": "lipsnn"}
+        found = {"status": OPTIMAL, "iterations": 0, "method": "P", "solver": "lipsnn"}
     else:
         t, factor, found = _by_fact_a(problem, method, tol, start)
     bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
-    if found["status"] == OPTIMAL and bound - lower > tol * bound:
+    if method != "lmi" and found["status"] == OPTIMAL and bound - lower > tol * bound:
         found["status"] = INACCURATE
     if not np.isfinite(bound) and (method != "lmi" or np.isfinite(t).all()):
         bound, t = sl.norm_product(net), _product_multipliers(net)

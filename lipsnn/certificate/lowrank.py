@@ -2,9 +2,9 @@
 
 First ``R <- normalise(sum_i zbar_i (zbar_i'R) / |zbar_i'R|)``, which raises the lower value at
 every step (it maximises a convex function over a sphere by its linearisations) and costs one
-pass over the slopes. Its convergence is linear, so an interior point takes over
-on the span of R, enlarged by the directions in which the multipliers' matrix exceeds it: the
-optimal P has a rank far below d, and a few such rounds close the gap.
+pass over the slopes; R gets more columns where it stalls. Its convergence is linear, so an
+interior point takes over on the span of R, enlarged by the directions in which the multipliers'
+matrix exceeds it: the optimal P has a rank far below d, and a few such rounds close the gap.
 """
 
 from __future__ import annotations
