@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cholesky, eigvalsh, svd
+from scipy.linalg import cholesky, eigh, eigvalsh, svd
 
 from lipsnn._checks import Array
 
@@ -42,7 +42,7 @@ class ArrowCone:
     def start(self) -> Array:
         """Extras for which S is well inside its cone at Z = 0."""
         extras = np.full(self.extras, 1.0 / (self.g + 1))
-        extras[-1] = 1.0
+        extras[-1] = 10.0  # at unit scale, room for slopes of order one
         return extras
 
     def slack(self, Z: Array, extras: Array) -> Array:
@@ -144,6 +144,14 @@ class ArrowCone:
             wanted -= (product + product.T) / 2
         wanted *= 2.0 / (self._l[:, None] + self._l)
         return wanted
+
+    def recentred(self, pair: tuple[Array, Array], step: float, low: float, high: float) -> Array:
+        """What to add to the target so that the products after `step` lie in [low, high]."""
+        now = np.diag(self._l)
+        product = (now + step * pair[0]) @ (now + step * pair[1])
+        values, vectors = eigh((product + product.T) / 2, check_finite=False)
+        shift = np.maximum(np.clip(values, low, high) - values, -high)
+        return (vectors * shift) @ vectors.T * (2.0 / (self._l[:, None] + self._l))
 
     def longest(self, pair: tuple[Array, Array]) -> float:
         """The longest step for which slack and multiplier stay in the cone."""

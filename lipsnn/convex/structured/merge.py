@@ -23,8 +23,9 @@ class Units:
     Equal units share one cone and enter the loss through their sum. Of all ways to split the
     sum among them, each in proportion to its share is best: for (6), and with T free, by the
     triangle inequality for the norms, any shares will do; at fixed T they are the q_i, because
-    ``sum_i z_i z_i' / q_i >= z z' / q`` for z = sum z_i, q = sum q_i. A unit that is active on
-    no sample costs and gives nothing at zero, and stays there.
+    ``sum_i z_i z_i' / q_i >= z z' / q`` for z = sum z_i, q = sum q_i. With T free a unit that is
+    active on no sample stays at zero, again by the triangle inequality; at fixed T it does not,
+    because it can lower the norm of zbar_0 = sum_i zbar_i.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class Units:
     def __init__(self, patterns: Array, signs: Array, shares: Array | None = None) -> None:
         self.m = patterns.shape[1]
         weight = np.ones(self.m) if shares is None else shares
-        self.kept = np.flatnonzero(patterns.any(axis=0) & (weight > 0))
+        self.kept = np.flatnonzero(patterns.any(axis=0) if shares is None else shares > 0)
         packed = np.packbits(patterns[:, self.kept], axis=0).T
         first, self.group = first_and_inverse(packed, signs[self.kept, None])
         self.g = first.size

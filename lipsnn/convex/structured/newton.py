@@ -16,8 +16,9 @@ from lipsnn.convex.structured.rows import Rows
 _PROXIMAL = 1e-9
 # Relative lift of the factored matrix's diagonal; refinement takes it out again.
 _LIFTS = (1e-14, 1e-12, 1e-10, 1e-8)
-# Rounds of refinement after each solve: one recovers the digits, a second rarely adds any.
-_REFINEMENTS = 1
+# Refinement ends when stationarity holds to this, relative to the data, or after so many rounds.
+_REFINED = 1e-11
+_REFINEMENTS = 4
 
 
 @dataclass
@@ -54,6 +55,10 @@ class Newton:
         self._size = rows.p * rows.g
         self._prox = _PROXIMAL * float(np.diagonal(self._gram).mean())
         self._order = self._size + cone.extras
+        scale = np.repeat(
+            [np.abs(rows.pull(rows.y)).max(), cone.cost.max()], [self._size, cone.extras]
+        )
+        self._accuracy = _REFINED * scale
         self._matrix = np.zeros((self._order, self._order), order="F")
         unit = np.arange(rows.g)
         a, b = np.triu_indices(rows.p)
@@ -95,7 +100,7 @@ class Newton:
         """
         rows, cone, w = self._rows, self._cone, self._weights
         shape = (rows.p, rows.g)
-        x, dl, dY = np.zeros(self._order), 0.0, np.zeros_like(target)
+        x, dl, dY = np.zeros(self._order), np.zeros_like(row_target), np.zeros_like(target)
         gap_rows, gap = row_target + w * residuals.rows, target
         rhs = -np.concatenate([residuals.dual.ravel(), residuals.extras])
         for left in range(_REFINEMENTS, -1, -1):
@@ -105,17 +110,19 @@ class Newton:
             dx = lapack.dpotrs(self._factor, rhs, lower=0)[0]
             x += dx
             dZ, de = self._split(dx, shape)
-            dl = dl + (gap_rows - w * rows.slack(dZ))
+            dl += gap_rows - w * rows.slack(dZ)
             dY += gap - cone.shrink(cone.linear(dZ, de))
             Z, extras = self._split(x, shape)
             if left == 0:
                 break
-            gap_rows = row_target + w * (residuals.rows - rows.slack(Z)) - dl
-            gap = target - cone.shrink(cone.linear(Z, extras)) - dY
             fixed, pulled = cone.adjoint(cone.unshrink(dY))
             curved = self.curve(Z) + self._prox * Z
             rhs[: self._size] = (rows.slack_adjoint(dl) + fixed - residuals.dual - curved).ravel()
             rhs[self._size :] = pulled - residuals.extras
+            if (np.abs(rhs) <= self._accuracy).all():
+                break
+            gap_rows = row_target + w * (residuals.rows - rows.slack(Z)) - dl
+            gap = target - cone.shrink(cone.linear(Z, extras)) - dY
         slack = rows.slack(Z) - residuals.rows
         return Direction(Z, extras, slack, dl, cone.shrink(cone.linear(Z, extras)), dY)
 

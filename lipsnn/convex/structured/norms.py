@@ -53,7 +53,8 @@ class NormCone:
         self._w = w
         self._l = self._forward(Y)
 
-    def advance(self, S, multiplier, step):
+    def advance(self, S: Array, multiplier: Array, step: float) -> Array:
+        """Scale anew at slack S and at the multiplier moved by a scaled step; the latter."""
         Y = self.Y + step * self._backward(multiplier)
         self.scale(S, Y)
         return Y
@@ -81,13 +82,25 @@ class NormCone:
     def unshrink(self, dY: Array) -> Array:
         return self._backward(dY)
 
+    def recentred(self, pair: tuple[Array, Array], step: float, low: float, high: float) -> Array:
+        """What to add to the target so that the products after `step` lie in [low, high]."""
+        product = _jordan(self._l + step * pair[0], self._l + step * pair[1])
+        size = np.linalg.norm(product[1:], axis=0)
+        axis = product[1:] / np.where(size > 0, size, 1.0)
+        values = np.stack([product[0] + size, product[0] - size])
+        shift = np.maximum(np.clip(values, low, high) - values, -high)
+        return self._divide(np.vstack([shift.sum(axis=0), (shift[0] - shift[1]) * axis]) / 2)
+
     def target(self, mu: float, pair: tuple[Array, Array] | None) -> Array:
         """W^-1 B for l o B = mu e - l o l - the second-order term of a scaled `pair`."""
         wanted = -_jordan(self._l, self._l)
         wanted[0] += mu
         if pair is not None:
             wanted -= _jordan(*pair)
-        # division: the inverse of the arrow matrix of l
+        return self._divide(wanted)
+
+    def _divide(self, wanted: Array) -> Array:
+        """B with l o B = wanted: the inverse of the arrow matrix of l."""
         low, high = self._l[0], self._l[1:]
         form = _form(self._l, self._l)
         dot = (high * wanted[1:]).sum(axis=0)
