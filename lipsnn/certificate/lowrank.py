@@ -17,8 +17,8 @@ from lipsnn._checks import Array
 from lipsnn.certificate.interior import interior_point, weighted_gram
 
 # Gap at which the ascent is left for the interior point on the span of R: the smaller, the fewer
-# columns are left in R, but ten times the tolerance is near enough for one round.
-_SWITCH = (1e-3, 1e-2)
+# columns are left in R. A tolerance near it is not worth a round.
+_SWITCH = 1e-3
 # Columns of the first R, steps between two evaluations of the upper bound, and their most.
 COLUMNS = 32
 _STEPS = 10
@@ -108,7 +108,7 @@ def low_rank(norms: Array, units: Array, tol: float, start: Array | None = None)
         R = np.hstack([start / np.linalg.norm(start), 0.1 * R])
     pair = _Pair(norms, units, tol)
     steps, before = 0, np.inf
-    switch = max(tol, min(max(10 * tol, _SWITCH[0]), _SWITCH[1]))
+    switch = tol if tol > _SWITCH / 2 else _SWITCH
     while pair.gap > switch and steps < _MOST_STEPS:
         if pair.gap > _STALLED * before and R.shape[1] < _MOST_COLUMNS:
             R = np.hstack([R, 0.1 * pair.exceeding() / np.sqrt(_ADDED)])
