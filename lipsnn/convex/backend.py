@@ -24,10 +24,10 @@ class Backend:
 def backend(solver: str | None) -> Backend:
     """The backend for `solver`.
 
-    "structured" is our own interior-point method; None and "reference" are the CVXPY programs by
+    None and "structured" are our own interior-point method; "reference" is the CVXPY programs by
     MOSEK with a licence, else Clarabel; any other name is a CVXPY solver.
     """
-    if solver == "structured":
+    if solver in (None, "structured"):
         from lipsnn.convex import structured
 
         return Backend(

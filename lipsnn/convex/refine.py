@@ -53,14 +53,16 @@ def refine(
     method : {"alternating", "joint"}
         "alternating" is Algorithm 1: T from (2), then (12) at that T, and again. "joint" solves
         over the weights, the outer weights and T in one program; it is never above the other's
-        limit.
+        limit. "walk" goes on from the joint optimum into neighbouring cells while that helps,
+        and "polish" takes turns between the joint program and training on the certificate's
+        gradient: both end below the joint program or where it ended.
     solver : str, optional
-        A CVXPY solver; MOSEK with a licence, else Clarabel, if None.
+        "structured" (our interior-point method, also if None), "reference" (the programs in CVXPY
+        as printed, by MOSEK with a licence, else Clarabel), or the name of a CVXPY solver.
     rounds : int
-        Most rounds of the alternation.
+        Most rounds of the alternation, steps of the walk, or turns of the polish.
     tol : float
-        The alternation has converged when a round lowers the objective by less than this,
-        relative to it.
+        These have converged when one lowers the objective by less than this, relative to it.
     sample : int, optional
         The seed of the paper's samp baseline: half of the units are drawn, and each of their
         patterns serves both signs, P+ = P- (see `sample_half`). The result is no worse than that

@@ -64,14 +64,15 @@ def neighbouring_cells(search: Search, solution: ProgramSolution) -> tuple[Array
     assert solution.cone_duals is not None
     X1, duals = search.X1, solution.cone_duals
     patterns, signs = search.patterns.copy(), search.signs.copy()
-    units = signs[:, None] * solution.weights
+    units = _merged(signs[:, None] * solution.weights, patterns, signs)
     size = np.linalg.norm(units, axis=1)
     residual = np.sum(patterns * (X1 @ units.T) * signs, axis=1) - search.target
     sides = np.where(patterns, 1.0, -1.0)
     margins = np.maximum(sides * (X1 @ units.T), 0.0).T
     reach = np.linalg.norm(X1, axis=1) * size.max()
     # margin times multiplier is about the same for all rows: the smaller one tells which it is
-    active = (margins / reach < duals / np.abs(residual).max()) | (margins < 1e-7 * reach)
+    pull = max(float(np.abs(residual).max()), np.finfo(float).tiny)
+    active = (margins * pull < duals * reach) | (margins < 1e-7 * reach)
     zero = size <= _ZERO * size.max()
     changed = False
     for i in np.flatnonzero(~zero & (active & (duals > signs[:, None] * residual)).any(axis=1)):
@@ -87,6 +88,18 @@ def neighbouring_cells(search: Search, solution: ProgramSolution) -> tuple[Array
         patterns[:, i], signs[i] = pattern, sign
         changed = True
     return (patterns, signs) if changed else None
+
+
+def _merged(units: Array, patterns: Array, signs: Array) -> Array:
+    """The same function with equal units (same pattern and sign) added up in the first of them.
+
+    Neither the loss nor L, a sum of seminorms, grows by it, and the others are free for new cells.
+    """
+    key = np.vstack([patterns, signs > 0])
+    _, first, group = np.unique(key, axis=1, return_index=True, return_inverse=True)
+    merged = np.zeros_like(units)
+    np.add.at(merged, first[group], units)
+    return merged
 
 
 def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
