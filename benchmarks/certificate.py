@@ -6,9 +6,10 @@
 `eclipse-fast` the two variants of the package eclipse-nn; `product` the product of norms. Networks
 are Gaussian: `rng = default_rng(0)`, weights, then outer weights. Each measurement is a process of
 its own, on as many cores as there are, its memory what it adds to the network's. What takes less
-than two seconds is the median of five calls after a first one. A peer is left out where the cube
-of the order of its matrix, from the last size that it did, says that it would pass twice the
-limit.
+than two seconds is the median of five calls after a first one. A peer is left out where
+the fourth power of the order of its matrix, from the last size that it did, says that it would
+pass the limit. Rows are kept as they come in a .jsonl beside the table, from which an interrupted
+run goes on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import resource
@@ -164,20 +166,20 @@ def row(
     size = order(method, width, dim)
     if method in done:
         last, seconds = done[method]
-        if seconds * (size / last) ** 3 > 2 * limit and method not in ("auto", "product"):
+        if seconds * (size / last) ** 4 > limit and method not in ("auto", "product"):
             return base | {
-                "status": f"skipped: would pass {limit:g} s ({seconds:.2g} s at order {last}, "
+                "status": f"skipped: would pass {limit:g} s ({seconds:.2g} CPU s at order {last}, "
                 f"here {size})"
             }
     arguments = [sys.executable, __file__, "--one", method, str(width), str(dim)]
     try:
         answer = subprocess.run(arguments, capture_output=True, text=True, timeout=limit + 30)
     except subprocess.TimeoutExpired:
-        done[method] = (size, limit + 30)
+        done[method] = (size, np.inf)
         return base | {"status": f"stopped after {limit + 30:g} s"}
     if answer.returncode:
         lines = answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"]
-        done[method] = (size, limit)
+        done[method] = (size, np.inf)
         return base | {"status": f"failed: {lines[-1][:120]}"}
     measured = json.loads(answer.stdout.splitlines()[-1])
     done[method] = (size, measured["cpu_seconds"])
@@ -196,12 +198,22 @@ def main() -> None:
         return
     begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
     done: dict[str, tuple[int, float]] = {}
-    rows = []
-    for dim in DIMS:
-        for width in WIDTHS:
-            for method in METHODS:
-                rows.append(row(method, width, dim, options.limit, done))
-                print(json.dumps(rows[-1]), flush=True)
+    kept = options.output.with_suffix(".jsonl")
+    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    resumed = {(r["method"], r["d"], r["m"]): r for r in rows}
+    for method, dim, width in itertools.product(METHODS, DIMS, WIDTHS):
+        earlier = resumed.get((method, dim, width))
+        if earlier is not None:
+            seconds = earlier.get("cpu_seconds", np.inf)
+            done[method] = (order(method, width, dim), seconds)
+            continue
+        # the limit is the peers': what we cannot do in time is our row to show
+        limit = options.limit if method != "auto" else 3 * options.limit
+        rows.append(row(method, width, dim, limit, done))
+        print(json.dumps(rows[-1]), flush=True)
+        with kept.open("a") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+    rows.sort(key=lambda r: (r["d"], r["m"], METHODS.index(r["method"])))
     table = pd.DataFrame(rows, columns=["method", "m", "d", "tol", *MEASURED])
     write_table(
         options.output,
@@ -210,9 +222,11 @@ def main() -> None:
         seconds=time.perf_counter() - begun,
         made_by="benchmarks/certificate.py",
         limit_seconds=options.limit,
+        resumed=bool(resumed),
         load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
-        one_core="lipsnn limits itself to one BLAS thread; the peers use what they take",
+        threads="lipsnn limits itself to one BLAS thread; the peers use what they take",
     )
+    kept.unlink()
 
 
 if __name__ == "__main__":
