@@ -167,9 +167,9 @@ def row(
     if method in done:
         last, seconds = done[method]
         if seconds * (size / last) ** 4 > limit and method not in ("auto", "product"):
+            reached = "stopped or failed" if seconds == np.inf else f"{seconds:.2g} CPU s"
             return base | {
-                "status": f"skipped: would pass {limit:g} s ({seconds:.2g} CPU s at order {last}, "
-                f"here {size})"
+                "status": f"skipped: would pass {limit:g} s ({reached} at order {last}, here {size})"
             }
     arguments = [sys.executable, __file__, "--one", method, str(width), str(dim)]
     try:
@@ -204,8 +204,9 @@ def main() -> None:
     for method, dim, width in itertools.product(METHODS, DIMS, WIDTHS):
         earlier = resumed.get((method, dim, width))
         if earlier is not None:
-            seconds = earlier.get("cpu_seconds", np.inf)
-            done[method] = (order(method, width, dim), seconds)
+            if not earlier["status"].startswith("skipped"):
+                seconds = earlier.get("cpu_seconds", np.inf)
+                done[method] = (order(method, width, dim), seconds)
             continue
         # the limit is the peers': what we cannot do in time is our row to show
         limit = options.limit if method != "auto" else 3 * options.limit
