@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Wedge
+from matplotlib.ticker import LogLocator, NullLocator
 
 from lipsnn.plot.background import draw_cells, graded
 from lipsnn.plot.style import COLORS, INK, axes_of, palette, parts_of
@@ -120,6 +121,9 @@ def balance(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
         ax.plot(least["gamma"], least["cost"], "o", color=colors[name])
     ax.plot([], [], ":", color=INK, label="the products |w||a|")
     ax.set(xlabel="rescaling gamma", ylabel="(|gamma w|² + (a/gamma)²) / 2", xscale="log")
+    ax.xaxis.set_major_locator(LogLocator(base=2))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.legend(fontsize="small")
     return figure
 
@@ -141,7 +145,7 @@ def value_by_width(table: pd.DataFrame, levels: dict[str, float], ax: Axes | Non
         many = part["width"].duplicated().any()
         marker: dict[str, Any] = {"marker": "s"}
         if many:
-            marker = {"ls": "none", "marker": ".", "alpha": 0.6}
+            marker = {"ls": "none", "marker": "o", "ms": 8, "alpha": 0.5, "zorder": 3}
         ax.plot(part["width"], part["value"], color=colors[name], label=name, **marker)
     for name, level in levels.items():
         ax.axhline(level, color=colors[name], ls="--", label=name)
@@ -186,13 +190,12 @@ def merged_functions(table: pd.DataFrame, samples: pd.DataFrame) -> Figure:
     colors = palette(table["network"])
     for k, (name, part) in enumerate(parts_of(table, "network")):
         style: dict[str, Any] = {"color": colors[name], "ls": ("-", (0, (4, 2)))[k % 2]}
-        left.plot(part["x"], part["output"], **style)
-        right.plot(part["x"], part["slope"], label=name, **style)
+        left.plot(part["x"], part["output"], label=name, **style)
+        right.plot(part["x"], part["slope"], **style)
     left.plot(samples["x"], samples["y"], "o", color=INK, label="samples", zorder=3)
-    left.legend(fontsize="small")
     left.set(xlabel="input x", ylabel="f(x)")
     right.set(xlabel="input x", ylabel="slope f'(x)")
-    right.legend(fontsize="small")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return figure
 
 
