@@ -115,6 +115,7 @@ def printed_statistics(table: pd.DataFrame) -> Figure:
         ax.axvline(0, color=INK, linewidth=1)
         ax.set_xscale("symlog", linthresh=3)
         ax.xaxis.set_major_formatter("{x:.0f}")
+        ax.margins(x=0.08)
         ax.set(xlabel="printed minus Avg, percentage points", title=side)
     marks = [
         Line2D([], [], color=INK, marker=m, ls="", label=n) for m, n in (("<", "Min"), ("s", "Max"))

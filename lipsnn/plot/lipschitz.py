@@ -46,7 +46,7 @@ def outer_weight_plane(table: pd.DataFrame, multipliers: Array, best: Array) -> 
     _lemma_6(ax, multipliers)
     ax.plot(*best, "*", color=COLORS["base"], markersize=15, label="$|a|$ of an optimum of (4)")
     ax.set(xlabel=r"$\kappa_1$", ylabel=r"$\kappa_2$")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
