@@ -168,9 +168,8 @@ def row(
         last, seconds = done[method]
         if seconds * (size / last) ** 4 > limit and method not in ("auto", "product"):
             reached = "stopped or failed" if seconds == np.inf else f"{seconds:.2g} CPU s"
-            return base | {
-                "status": f"skipped: would pass {limit:g} s ({reached} at order {last}, here {size})"
-            }
+            reason = f"would pass {limit:g} s ({reached} at order {last}, here {size})"
+            return base | {"status": f"skipped: {reason}"}
     arguments = [sys.executable, __file__, "--one", method, str(width), str(dim)]
     try:
         answer = subprocess.run(arguments, capture_output=True, text=True, timeout=limit + 30)
