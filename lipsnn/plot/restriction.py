@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from lipsnn.plot.style import COLORS, INK, axes_of, palette, parts_of
 
@@ -131,7 +132,7 @@ def walk_history(table: pd.DataFrame, levels: dict[str, float], ax: Axes | None 
     for (name, level), style, color in zip(levels.items(), ("--", ":"), shades, strict=False):
         ax.axhline(level, ls=style, color=color, label=name)
     ax.set(xlabel="programs solved", ylabel="objective of problem (4)")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=8)
     return figure
 
