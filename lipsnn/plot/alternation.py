@@ -55,7 +55,8 @@ def alternation_parts(table: pd.DataFrame) -> Figure:
         for (name, strength), part in table.groupby(["dataset", "strength"], sort=False):
             relative = part[quantity] / part[quantity].iloc[0]
             label = f"{name}, strength {strength:g}"
-            ax.plot(part["round"], relative, dashes[strength], color=colors[name], label=label)
+            color = colors[str(name)]
+            ax.plot(part["round"], relative, dashes[strength], color=color, label=label)
         ax.axhline(1, color=INK, linewidth=1)
         ax.set(xlabel="round", title={"bound": "bound $L$"}.get(quantity, quantity))
     axes[0].set_ylabel("relative to the base network")

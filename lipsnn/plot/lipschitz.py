@@ -212,8 +212,8 @@ def segment(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     inside = table["theta"][table["inside"]]
     ax.axvspan(inside.min(), inside.max(), color=INK, alpha=0.2, lw=0, label="the restriction")
     ax.plot(table["theta"], table["objective"], color=COLORS["base"], label="(8), patterns move")
-    style = {"color": COLORS["alternating"], "linestyle": "--"}
-    ax.plot(table["theta"], table["program"], label="(12), patterns held", **style)
+    color = COLORS["alternating"]
+    ax.plot(table["theta"], table["program"], "--", color=color, label="(12), patterns held")
     for theta, marker, label in ((0, "D", "network"), (1, "*", "optimum of (12)")):
         value = np.interp(theta, table["theta"], table["program"])
         ax.plot(theta, value, marker, color=INK, ms=11, label=label, ls="")
