@@ -126,8 +126,12 @@ def walk_history(table: pd.DataFrame, levels: dict[str, float], ax: Axes | None 
     """
     figure, ax = axes_of(ax)
     colors = palette(table["walk"])
+    used = set()
     for name, part in parts_of(table, "walk"):
-        ax.plot(part["step"], part["objective"], "o-", ms=4, color=colors[name], label=name)
+        # the palette repeats: a second walk of a colour is dashed
+        style = "o--" if colors[name] in used else "o-"
+        used.add(colors[name])
+        ax.plot(part["step"], part["objective"], style, ms=4, color=colors[name], label=name)
     shades = [COLORS["joint"], COLORS["alternating"]]
     for (name, level), style, color in zip(levels.items(), ("--", ":"), shades, strict=False):
         ax.axhline(level, ls=style, color=color, label=name)
