@@ -117,7 +117,7 @@ class ArrowCone:
         return right @ right.T
 
     def _rescale(self, S: Array, Y: Array) -> None:
-        lower_s, lower_y = cholesky(S, lower=True), cholesky(Y, lower=True)
+        lower_s, lower_y = (cholesky(part, lower=True, check_finite=False) for part in (S, Y))
         u, self._l, vt = svd(lower_y.T @ lower_s, check_finite=False)
         root = np.sqrt(self._l)
         self._R = self._R @ (lower_s @ (vt.T / root))

@@ -19,6 +19,8 @@ _POWER = 5
 # of slacks and multipliers into [low, high] times their target; one must lengthen the step by
 # this share of the aim to be followed by another. They save a quarter of the iterations.
 _CORRECTIONS, _AHEAD, _LOW, _HIGH, _GAIN = 2, 0.5, 0.1, 5.0, 0.1
+# No step is longer.
+_FAR = 1e6
 # Steps this long need no further correction.
 _LONG = 0.9
 # Where the method starts: slack of every row at unit scale.
@@ -70,7 +72,8 @@ def solve(rows: Rows, cone: Any, tol: float, max_iterations: int) -> Iterate:
         if not np.isfinite(now.error):
             status = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
             break
-        if now.error <= best.error or now.gap < 0.5 * best.gap:
+        # on the way down single measures may rise, near the end the best point counts
+        if now.error <= best.error or best.error > _INACCURATE:
             best = now
     best.status = "optimal" if best.error <= tol else status
     return best
@@ -151,6 +154,8 @@ class _Search:
                 move, length = other, longer
             if longer < before + _GAIN * (aim - before):
                 break
+        if not np.isfinite(length):
+            raise np.linalg.LinAlgError("the Newton direction is not finite")
         length = min(1.0, _BACKOFF * length)
         self.Z = self.Z + length * move.Z
         self.extras = self.extras + length * move.extras
@@ -161,4 +166,5 @@ class _Search:
 
     def _longest(self, move: Direction) -> float:
         ratio = max((-move.slack / self.s).max(), (-move.multiplier / self.lam).max())
-        return min(np.inf if ratio <= 0 else 1.0 / float(ratio), self.cone.longest(move.pair))
+        rows = _FAR if ratio <= 0 else 1.0 / float(ratio)
+        return min(rows, self.cone.longest(move.pair), _FAR)

@@ -151,13 +151,16 @@ class _Merged:
         n = len(y)
         self.counts = np.bincount(self.inverse, minlength=first.size)
         means = np.bincount(self.inverse, y, minlength=first.size) / self.counts
-        # targets of mean square one; the loss as a mean, so that the objective is of order one
-        self.scale = float(np.sqrt(np.mean(y**2))) or 1.0
-        self.factor = n * self.scale**2
-        self.unit_cost = 1.0 / n
+        # inputs and targets of mean square one; the loss as a mean, so that the objective is of
+        # order one; the weights then count in units of `scale`
+        self.inputs = inputs = float(np.sqrt(np.mean(X1**2)))
+        targets = float(np.sqrt(np.mean(y**2))) or 1.0
+        self.scale = targets / inputs
+        self.factor = n * targets**2
+        self.unit_cost = 1.0 / (n * inputs**2)
         self.rows = Rows(
-            X1[first],
-            means / self.scale,
+            X1[first] / inputs,
+            means / targets,
             self.counts / n,
             units.patterns[first],
             units.signs,
@@ -195,7 +198,7 @@ class _Merged:
         """Back to the user's units and scale; z_i / factors_i is what is returned."""
         weights = self.units.split(point.Z.T) * self.scale
         duals = self.units.copy((point.multipliers / self.counts[:, None])[self.inverse].T)
-        duals *= self.factor / self.scale
+        duals *= self.factor / (self.scale * self.inputs)
         if factors is not None:
             weights /= np.where(factors != 0, factors, 1.0)[:, None]
             duals *= np.abs(factors)[:, None]
