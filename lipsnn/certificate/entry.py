@@ -16,7 +16,7 @@ from lipsnn.certificate.lowrank import low_rank
 from lipsnn.certificate.result import BEYOND_FLOAT64, Certificate
 from lipsnn.certificate.slopes import Slopes
 from lipsnn.certificate.threads import one_blas_thread
-from lipsnn.network import ShallowNet
+from lipsnn.network import ShallowNet, as_network
 
 METHODS = ("auto", "P", "q", "lowrank", "lmi")
 OPTIMAL = "optimal"
@@ -24,7 +24,7 @@ INACCURATE = "inaccurate"
 
 
 def certify(
-    net: ShallowNet,
+    net: Any,
     method: str = "auto",
     solver: str | None = None,
     tol: float = 1e-7,
@@ -34,7 +34,7 @@ def certify(
 
     Parameters
     ----------
-    net : ShallowNet
+    net : ShallowNet or torch.nn.Sequential
     method : {"auto", "P", "q", "lowrank", "lmi"}
         "P", "q" and "lowrank" solve the d x d problem that (2) is (fact A), and "auto" takes the
         cheapest of them. "lmi" is program (2) as printed, in CVXPY.
@@ -56,6 +56,7 @@ def certify(
         For a method that does not exist, a tolerance that is not positive, or a `solver` without
         ``method="lmi"``.
     """
+    net = as_network(net)
     _checks.one_of(method, "method", METHODS)
     tol = _checks.positive(tol, "tol")
     if solver is not None and method != "lmi":

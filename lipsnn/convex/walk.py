@@ -5,6 +5,7 @@ Such a unit also lies in the cell behind those rows, and the joint program there
 that its optimum is no worse. Which rows to flip is told by their multipliers: with u_i = s_i z_i,
 residuals r_k = f(x_k) - y_k, cone multipliers y_ik >= 0 and margins
 ``m_k(v) = (2 D_ik - 1) x_k' v``, moving unit i by a small v changes the objective at the rate
+(exact where L has a derivative in zbar_i, else at least that)
 
     h_i(v) = sum over active k of  y_ik max(m_k, 0) + (s_i r_k - y_ik) max(-m_k, 0),
 
