@@ -11,8 +11,8 @@ from scipy.linalg import blas, lapack
 from lipsnn._checks import Array
 from lipsnn.convex.structured.rows import Rows
 
-# Relative to the loss Hessian's mean diagonal: weight of the proximal term |Z - Z_k|^2 / 2 that
-# bounds the step where the data leave a direction free. The solution does not depend on it.
+# Weight of the proximal term |Z - Z_k|^2 / 2, relative to the loss Hessian's mean diagonal of each
+# feature. It bounds the step where the data leave a direction free; no solution depends on it.
 _PROXIMAL = 1e-9
 # Relative lift of the factored matrix's diagonal; refinement takes it out again.
 _LIFTS = (1e-14, 1e-12, 1e-10, 1e-8)
@@ -53,7 +53,8 @@ class Newton:
         self._rows, self._cone = rows, cone
         self._gram = rows.gram()
         self._size = rows.p * rows.g
-        self._prox = _PROXIMAL * float(np.diagonal(self._gram).mean())
+        diagonal = np.diagonal(self._gram).reshape(rows.p, rows.g).mean(axis=1)
+        self._prox = np.repeat(_PROXIMAL * diagonal, rows.g)
         self._order = self._size + cone.extras
         scale = np.repeat(
             [np.abs(rows.pull(rows.y)).max(), cone.cost.max()], [self._size, cone.extras]
@@ -116,7 +117,7 @@ class Newton:
             if left == 0:
                 break
             fixed, pulled = cone.adjoint(cone.unshrink(dY))
-            curved = self.curve(Z) + self._prox * Z
+            curved = self.curve(Z) + self._prox.reshape(shape) * Z
             rhs[: self._size] = (rows.slack_adjoint(dl) + fixed - residuals.dual - curved).ravel()
             rhs[self._size :] = pulled - residuals.extras
             if (np.abs(rhs) <= self._accuracy).all():
