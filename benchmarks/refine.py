@@ -67,12 +67,11 @@ def exact(program: str, arguments: tuple[Any, ...], solution: Any) -> dict[str, 
     X1, y, patterns, signs = arguments[:4]
     weights, outer = solution.weights, np.ones(len(signs))
     if program == "(6)":
-        outer = signs
-        penalty = np.linalg.norm(weights, axis=1).sum()
-    elif program == "(12)":
-        outer = signs * arguments[4]
-    if program != "(6)":
+        outer, penalty = signs, np.linalg.norm(weights, axis=1).sum()
+    else:
         penalty = solution.rho
+    if program == "(12)":
+        outer = signs * arguments[4]
     loss = 0.5 * np.sum((((X1 @ weights.T) * patterns) @ outer - y) ** 2)
     side = np.where(patterns, 1.0, -1.0) * (signs if program == "joint" else 1.0)
     hidden = X1 @ weights.T
@@ -241,9 +240,9 @@ def compare(datasets: list[str], widths: list[int], limit: float) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def growth(widths: list[int], samples: list[int], limit: float) -> pd.DataFrame:
+def growth(widths: list[int], samples: list[int], limit: float) -> tuple[pd.DataFrame, Any]:
     """Seconds and memory over m and n, and the slopes of log seconds."""
-    rows = []
+    rows, slopes = [], {}
     for n in samples:
         for m in widths:
             rows.append({"m": m, "n": n, **apart(limit, "grow", m, n)})
@@ -253,16 +252,17 @@ def growth(widths: list[int], samples: list[int], limit: float) -> pd.DataFrame:
         for value, part in table.dropna(subset=["seconds"]).groupby(fixed):
             if len(part) > 1:
                 slope = np.polyfit(np.log(part[free]), np.log(part["seconds"]), 1)[0]
-                print(f"{fixed} = {value}: seconds grow as {free}^{slope:.2f}", flush=True)
-    return table
+                slopes[f"{fixed} = {value}"] = f"seconds grow as {free}^{slope:.2f}"
+    print(*(f"{key}: {text}" for key, text in slopes.items()), sep="\n", flush=True)
+    return table, slopes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", choices=("peers", "growth", "both"), default="both")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for one measurement")
-    parser.add_argument("--datasets", nargs="+", default=["servo", "wine"])
-    parser.add_argument("--widths", nargs="+", type=int, default=[30, 100])
+    parser.add_argument("--datasets", nargs="+", default=["wine", "servo"])
+    parser.add_argument("--widths", nargs="+", type=int, default=[100, 30])
     parser.add_argument("--growth-widths", nargs="+", type=int, default=list(WIDTHS))
     parser.add_argument("--growth-samples", nargs="+", type=int, default=list(SAMPLES))
     parser.add_argument("--output", type=Path, default=ROOT / "results", help="a folder")
@@ -279,11 +279,11 @@ def main() -> None:
     for part in ("peers", "growth"):
         if options.part not in (part, "both"):
             continue
-        begun, busy = time.perf_counter(), os.getloadavg()[0]
+        begun, busy, slopes = time.perf_counter(), os.getloadavg()[0], {}
         if part == "peers":
             table = compare(options.datasets, options.widths, options.limit)
         else:
-            table = growth(options.growth_widths, options.growth_samples, options.limit)
+            table, slopes = growth(options.growth_widths, options.growth_samples, options.limit)
         write_table(
             options.output / f"refine-{part}.csv",
             table,
@@ -292,6 +292,7 @@ def main() -> None:
             made_by="benchmarks/refine.py",
             strength=STRENGTH if part == "peers" else 1.0,
             limit_seconds=options.limit,
+            slopes=slopes,
             load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
         )
 
