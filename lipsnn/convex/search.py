@@ -53,21 +53,29 @@ class Search:
         solution = self.programs.solve_l2(
             self.X1, self.target, self.patterns, self.signs, self.strength
         )
-        return self._offer("(6)", solution, balanced=True)
+        return self._offer("(6)", solution)
 
     def solve_lipschitz(self) -> bool:
-        """Program (12) at the best network's own T and outer weights, mapped by (13)."""
+        """Program (12) at the best network's own T and outer weights, mapped by (13).
+
+        The network is first rescaled to T = I (Lemma 5), which changes neither it nor the
+        program: the t_i of a shrinking unit grows without bound from round to round, until a
+        solver fails on the LMI.
+        """
         assert self.certificate is not None
+        t = self.certificate.multipliers
+        used = t > 0
+        scaled = self.net.rescale(np.sqrt(np.where(used, t, 1.0)))
         solution = self.programs.solve_lipschitz(
             self.X1,
             self.target,
             self.patterns,
             self.signs,
-            np.abs(self.net.outer),
-            self.certificate.multipliers,
+            np.abs(scaled.outer),
+            used.astype(np.float64),
             self.strength,
         )
-        return self._offer("(12)", solution, balanced=False)
+        return self._offer("(12)", solution, outer=scaled.outer)
 
     def solve_joint(self, step: str = "joint") -> tuple[bool, ProgramSolution]:
         """The joint program; `step` is its name in the history."""
@@ -77,7 +85,7 @@ class Search:
         mapped = solution
         if solution.weights is not None:  # s_i z_i lies in the cone of pattern i
             mapped = replace(solution, weights=self.signs[:, None] * solution.weights)
-        return self._offer(step, mapped, balanced=True), solution
+        return self._offer(step, mapped), solution
 
     def offer(self, step: str, candidate: ShallowNet, status: str = "optimal") -> bool:
         """Keep `candidate` if it is better than the best so far, freshly evaluated."""
@@ -117,17 +125,17 @@ class Search:
             cone_violation=self.violation,
         )
 
-    def _offer(self, step: str, solution: ProgramSolution, *, balanced: bool) -> bool:
-        """Map the solver's point to a network and offer it."""
+    def _offer(self, step: str, solution: ProgramSolution, outer: Array | None = None) -> bool:
+        """Map the solver's point to a network, at given outer weights or by (7), and offer it."""
         if solution.weights is None or not np.isfinite(solution.weights).all():
             self.status, nan = solution.status, float("nan")
             elapsed = time.perf_counter() - self.began
             self.history.append(Round(step, nan, nan, None, elapsed, solution.status, False))
             return False
-        if balanced:
+        if outer is None:
             candidate = from_products(solution.weights, self.signs, self.net.offset)
-        else:  # the outer weights stay
-            candidate = ShallowNet(solution.weights, self.net.outer, self.net.offset)
+        else:
+            candidate = ShallowNet(solution.weights, outer, self.net.offset)
         return self.offer(step, candidate, solution.status)
 
     def _record(

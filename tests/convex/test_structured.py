@@ -232,3 +232,13 @@ def test_iteration_limit_is_said():
     assert solution.status == "iteration_limit"
     assert solution.iterations <= 3
     assert solution.gap > TOL
+
+
+def test_units_that_are_active_nowhere_leave_the_constant_zero():
+    X1, y = np.ones((5, 3)), np.ones(5)
+    dead = np.zeros((5, 2), dtype=bool)
+    for solve in (structured.solve_joint, structured.solve_l2):
+        solution = solve(X1, y, dead, np.ones(2), 1.0)
+        assert solution.status == "optimal"
+        assert solution.value == pytest.approx(0.5 * y @ y)
+        assert not solution.weights.any()

@@ -9,9 +9,9 @@ from lipsnn._checks import Array
 
 def first_and_inverse(*columns: Array) -> tuple[Array, Array]:
     """Indices of the distinct rows of the arrays side by side, and for each row its index there."""
-    table = np.ascontiguousarray(
-        np.hstack([np.ascontiguousarray(c).view(np.uint8).reshape(len(c), -1) for c in columns])
-    )
+    bytes_of = [np.ascontiguousarray(c).view(np.uint8) for c in columns]
+    # a column count must be given where there are no rows
+    table = np.ascontiguousarray(np.hstack([c.reshape(len(c), c.shape[1]) for c in bytes_of]))
     keys = table.view(np.dtype((np.void, table.shape[1])))[:, 0]
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     return first, inverse
