@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+import yaml
 from tqdm import tqdm
 
 from book import claims, pages, pictures
@@ -30,6 +32,18 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--time-limit", type=int, metavar="SECONDS", help=TIME_LIMIT_HELP)
     parser.add_argument("--output", type=Path, help="folder that gets _build (the repository's)")
+    parser.add_argument(
+        "--repository",
+        metavar="URL",
+        help="where it is public: turns the edit and launch buttons on",
+    )
+    parser.add_argument(
+        "--executed-ref",
+        metavar="REF",
+        default="executed",
+        help="branch or tag there that holds the executed notebooks (executed)",
+    )
+    parser.add_argument("--address", metavar="URL", help="where the built folder will be served")
     parser.add_argument("--root", type=Path, default=REPOSITORY, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     layout = Layout(options.root.resolve())
@@ -57,7 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
     claims.write_all(layout, entries, records)
     if options.profile == "full":
         claims.write_results(layout, entries, records)
-    return build_html(layout, (options.output or layout.root).resolve())
+    config = None
+    if options.repository or options.address:
+        config = published_config(layout, options.repository, options.executed_ref, options.address)
+    return build_html(layout, (options.output or layout.root).resolve(), config)
 
 
 def plan(layout: Layout, profile: str, limit: int | None = None) -> list[Job]:
@@ -98,13 +115,45 @@ def execute_all(jobs: list[Job], *, reuse: bool = False) -> list[Outcome]:
     return outcomes
 
 
-def build_html(layout: Layout, output: Path) -> int:
+def published_config(
+    layout: Layout, repository: str | None, executed_ref: str, address: str | None
+) -> Path:
+    """`_config.yml` with the addresses of what is public, and the buttons that need them."""
+    config = yaml.safe_load((layout.root / "_config.yml").read_text(encoding="utf8"))
+    # jupyter-book looks for these beside the configuration
+    local = config["sphinx"]["local_extensions"]
+    config["sphinx"]["local_extensions"] = {n: str(layout.root / p) for n, p in local.items()}
+    if address:
+        config["html"]["baseurl"] = address.rstrip("/") + "/"
+    if repository:
+        config["repository"]["url"] = repository
+        config["html"] |= {
+            f"use_{button}_button": True for button in ("repository", "edit_page", "issues")
+        }
+        config["launch_buttons"] = {
+            "notebook_interface": "jupyterlab",
+            "binderhub_url": "https://mybinder.org",
+            "colab_url": "https://colab.research.google.com",
+        }
+        config["sphinx"]["config"]["executed_ref"] = executed_ref
+    path = layout.generated / "_config.yml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf8")
+    return path
+
+
+def build_html(layout: Layout, output: Path, config: Path | None = None) -> int:
     """`jupyter-book build -n -W`: any warning, a broken reference among them, is an error."""
     # No incremental build: Sphinx repeats no warning of a page that it does not read again.
     shutil.rmtree(output / "_build", ignore_errors=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     command += ["build", "-n", "-W", "--keep-going", "--path-output", str(output), "."]
-    code = subprocess.run(command, cwd=layout.root, check=False).returncode
+    if config is not None:
+        command[-1:-1] = ["--config", str(config)]
+    # the local extension imports this package
+    paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    code = subprocess.run(command, cwd=layout.root, env=environment, check=False).returncode
     index = output / "_build" / "html" / "index.html"
     if code != 0 or not index.is_file():
         print("jupyter-book failed: see its warnings above", file=sys.stderr)

@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 from book import claims, provenance
 from book import parameters as params
 from book.layout import Layout
+from lipsnn.provenance import machine
 
 KERNEL = "python3"
 # Seconds for a whole notebook, generous: a page of the quick profile takes well below a minute,
@@ -139,6 +140,7 @@ def _execute(job: Job) -> None:
             "finished": str(record["end_time"])[:16].replace("T", " "),
             "solver": provenance.solver(values),
             "versions": provenance.versions(),
+            "machine": machine(),
             "commit": job.commit,
             "digest": digest,
         }

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 
+from book import citation as cite
 from book.layout import Layout
 
 # Titles of the API page's sections, by the room of the package that a name comes from.
@@ -31,11 +31,10 @@ def write_all(layout: Layout, records: list[dict[str, Any]]) -> None:
     layout.generated.mkdir(parents=True, exist_ok=True)
     text = json.dumps(records, indent=1, ensure_ascii=False)
     (layout.generated / "status.json").write_text(text + "\n", encoding="utf8")
-    citation = yaml.safe_load((layout.root / "CITATION.cff").read_text(encoding="utf8"))
     for name, page in {
         "status": status_page(records),
         "api": api_page(),
-        "cite": cite_page(citation),
+        "cite": cite_page(cite.read(layout.root)),
     }.items():
         (layout.generated / f"{name}.md").write_text(page, encoding="utf8")
 
@@ -142,42 +141,9 @@ def cite_page(citation: dict[str, Any]) -> str:
         [
             "# How to cite",
             "If you use the method, cite the paper:",
-            f"```bibtex\n{bibtex(paper)}\n```",
+            f"```bibtex\n{cite.bibtex(paper)}\n```",
             "If you use this code or its numbers, cite the software as well:",
-            f"```bibtex\n{bibtex(citation)}\n```",
+            f"```bibtex\n{cite.bibtex(citation)}\n```",
             "Both are made from the file `CITATION.cff` at the root of the repository.\n",
         ]
     )
-
-
-def bibtex(entry: dict[str, Any]) -> str:
-    """One BibTeX entry from the software or a reference of a CITATION.cff."""
-    kind = {"software": "software", "article": "article"}.get(entry.get("type", "software"), "misc")
-    authors = [_author(author) for author in entry["authors"]]
-    year = str(entry.get("year") or entry.get("date-released") or "")[:4]
-    first = entry["authors"][0]
-    stem = first.get("family-names") or entry["title"].split()[0]
-    fields = {
-        "title": f"{{{entry['title']}}}",
-        "author": " and ".join(authors),
-        "year": year,
-        "journal": entry.get("journal"),
-        "volume": entry.get("volume"),
-        "version": entry.get("version"),
-        "doi": entry.get("doi"),
-        "url": entry.get("url") or entry.get("repository-code"),
-    }
-    for identifier in entry.get("identifiers", []):
-        value = str(identifier["value"])
-        if value.lower().startswith("arxiv:"):
-            fields |= {"eprint": value[6:], "archiveprefix": "arXiv"}
-    key = "".join(c for c in stem.lower() if c.isalnum()) + year
-    body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items() if value)
-    return f"@{kind}{{{key},\n{body}\n}}"
-
-
-def _author(author: dict[str, str]) -> str:
-    """A person as "family, given", whatever is known of it; a group in braces."""
-    if "family-names" not in author:
-        return f"{{{author['name']}}}"
-    return ", ".join(author[part] for part in ("family-names", "given-names") if part in author)

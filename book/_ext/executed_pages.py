@@ -1,22 +1,27 @@
-"""Sphinx extension: pages made from executed notebooks know their source.
+"""Sphinx extension: pages know what they were made from.
 
-Their edit and launch links point at `notebooks/NAME.md` instead of the build product, and a
-footer says what the page was run with and the one line that runs it again. Claims that a page
-checks can be linked to. Pages generated from code have nothing to edit, so their edit link goes.
-The page that leads from `index.html` to the first page gets the book's icon, which a browser would
-otherwise miss.
+The edit links of pages made from executed notebooks point at `notebooks/NAME.md` instead of the
+build product, their launch links at the executed notebook where it is published. Pages generated
+from code have nothing to edit, so their edit link goes. Every page gets its foot (`book.foot`).
+Claims that a page checks can be linked to. The page that leads from `index.html` to the first page
+gets the book's icon, which a browser would otherwise miss.
 """
 
 from __future__ import annotations
 
+import datetime
+import functools
 import html
 import json
-import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+
+from book import citation, foot
+from lipsnn import provenance
 
 EXECUTED = "book/executed/"
 GENERATED = "book/generated/"
@@ -24,17 +29,19 @@ CLAIMS = "book/generated/claims.json"
 # lipsnn.claims.MEDIA_TYPE: the data beside a displayed table
 CLAIMS_MEDIA_TYPE = "application/vnd.lipsnn.claims+json"
 EDIT_LABELS = {"source-edit-button", "source-file-button"}
-# These open .ipynb files only, and the source is none.
-NOTEBOOK_ONLY = {"Colab", "Deepnote", "JupyterLite"}
+LAUNCH_LABEL = "launch-buttons"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    # the branch or tag where the executed notebooks are published beside their sources
+    app.add_config_value("executed_ref", "", "html")
     app.connect("source-read", on_source)
     app.connect("doctree-read", on_doctree)
     # after the theme has made its buttons
     app.connect("html-page-context", on_page, priority=900)
     # after sphinx_external_toc has written its bare one
     app.connect("build-finished", write_index, priority=900)
+    app.connect("build-finished", copy_downloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -72,17 +79,42 @@ def section(node: nodes.Element) -> nodes.Element:
 def on_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Rewrite the buttons of a page that is no source itself; add the footer of a run."""
+    """Rewrite the buttons of a page that is no source itself; add the foot of every page."""
+    if doctree is None:  # the index, the search page
+        return
+    site = read_site(app)
     buttons = context.get("header_buttons")
     if pagename.startswith(GENERATED) and buttons is not None:
         context["header_buttons"] = without(buttons, EDIT_LABELS)
-    if not pagename.startswith(EXECUTED):
-        return
-    record = read_record(Path(app.srcdir, f"{pagename}.ipynb"))
-    if buttons is not None:
-        kept = without(buttons, NOTEBOOK_ONLY)
-        context["header_buttons"] = redirected(kept, f"{pagename}.ipynb", record["notebook"])
-    context["body"] = context["body"] + footer(record)
+    title = app.env.titles[pagename].astext()
+    cff = citation.read(Path(app.srcdir))
+    if pagename.startswith(EXECUTED):
+        record = {"title": title, **read_record(Path(app.srcdir, f"{pagename}.ipynb"))}
+        if buttons is not None:
+            context["header_buttons"] = rewritten(buttons, pagename, record["notebook"], site)
+        text = foot.of_run(record, pagename, cff, site, context["pathto"])
+    else:
+        source = "book/pages.py" if pagename.startswith(GENERATED) else f"{pagename}.md"
+        commit = commit_of(app.srcdir)
+        date = datetime.datetime.now(datetime.UTC).date().isoformat()
+        text = foot.of_page(title, pagename, source, commit, date, cff, site, context["pathto"])
+    context["body"] = context["body"] + text
+
+
+commit_of = functools.cache(provenance.commit)
+
+
+def read_site(app: Sphinx) -> foot.Site:
+    """Where the book is published, from the theme's options."""
+    options = app.config.html_theme_options
+    launch = options.get("launch_buttons") or {}
+    return foot.Site(
+        repository=options.get("repository_url", ""),
+        executed_ref=app.config.executed_ref,
+        binder=launch.get("binderhub_url", ""),
+        colab=launch.get("colab_url", ""),
+        address=app.config.html_baseurl or "",
+    )
 
 
 def write_index(app: Sphinx, exception: Exception | None) -> None:
@@ -115,10 +147,10 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def without(buttons: list[dict[str, Any]], names: set[str]) -> list[dict[str, Any]]:
-    """The buttons, in groups too, except those with one of these labels or texts."""
+    """The buttons, in groups too, except those with one of these labels."""
     kept = []
     for button in buttons:
-        if button.get("label") in names or button.get("text") in names:
+        if button.get("label") in names:
             continue
         if "buttons" in button:
             button = {**button, "buttons": without(button["buttons"], names)}
@@ -128,47 +160,35 @@ def without(buttons: list[dict[str, Any]], names: set[str]) -> list[dict[str, An
     return kept
 
 
-def redirected(buttons: list[dict[str, Any]], old: str, new: str) -> list[dict[str, Any]]:
-    """The buttons with `old` replaced by `new` in links into the repository.
+def rewritten(
+    buttons: list[dict[str, Any]], pagename: str, source: str, site: foot.Site
+) -> list[dict[str, Any]]:
+    """The buttons of an executed page: edit links to `source`, launch links as published.
 
     The download buttons keep the executed notebook: their links are page-relative, below _sources.
     """
+    links = site.launch_links(f"{pagename}.ipynb")
     changed = []
     for button in buttons:
         button = dict(button)
-        if "buttons" in button:
-            button["buttons"] = redirected(button["buttons"], old, new)
-        if "://" in str(button.get("url", "")):
-            button["url"] = button["url"].replace(old, new)
+        if button.get("label") == LAUNCH_LABEL:
+            services = [b for b in button["buttons"] if b["text"] in links]
+            if not services:
+                continue
+            button["buttons"] = [{**b, "url": links[b["text"]]} for b in services]
+        elif "buttons" in button:
+            button["buttons"] = rewritten(button["buttons"], pagename, source, site)
+        elif "://" in str(button.get("url", "")):
+            button["url"] = button["url"].replace(f"{pagename}.ipynb", source)
         changed.append(button)
     return changed
 
 
-def rerun_line(record: dict[str, Any]) -> str:
-    """The command that runs this page's notebook again as it was run."""
-    words = ["python", "-m", "book.run", record["notebook"]]
-    if record["profile"] != "quick":
-        words += ["--profile", record["profile"]]
-    return shlex.join(words)
-
-
-def footer(record: dict[str, Any]) -> str:
-    """One paragraph of HTML: source, profile, parameters, seconds, solver, commit, command."""
-
-    def code(text: object) -> str:
-        return f"<code>{html.escape(str(text))}</code>"
-
-    values = ", ".join(code(f"{k} = {v!r}") for k, v in record["parameters"].items()) or "none"
-    facts = [
-        f"Source {code(record['notebook'])}",
-        f"profile {html.escape(record['profile'])}",
-        f"parameters {values}",
-        f"{record['seconds']:.1f} s",
-        f"solver {html.escape(record['solver'])}",
-        f"commit {code(record['commit'])}",
-    ]
-    line = " · ".join(facts)
-    return (
-        f'<footer class="run-record"><p>{line}</p>'
-        f"<p>Run this page again: {code(rerun_line(record))}</p></footer>"
-    )
+def copy_downloads(app: Sphinx, exception: Exception | None) -> None:
+    """The files that each page's foot offers, to where it links."""
+    if exception is not None or app.builder.name != "html":
+        return
+    folder = Path(app.outdir, foot.FOLDER)
+    folder.mkdir(exist_ok=True)
+    for name in foot.DOWNLOADS:
+        shutil.copy(Path(app.srcdir, name), folder / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from book import foot
 from book.execute import Job
 from book.layout import REPOSITORY, Layout
 
@@ -57,6 +59,16 @@ class TinyBook:
 
     def job(self, source: Path, **parameters: object) -> Job:
         return Job(self.layout, source, self.layout.twin(source), "quick", parameters, "abc123")
+
+    def book(self, *names: str) -> None:
+        """What a build needs beside its pages: the real configuration, and these as contents."""
+        root = self.layout.root
+        for name in ("_config.yml", *foot.DOWNLOADS, "book/references.bib"):
+            shutil.copy(REPOSITORY / name, root / name)
+        for folder in ("_ext", "_static"):
+            shutil.copytree(REPOSITORY / "book" / folder, root / "book" / folder)
+        (root / "book" / "intro.md").write_text("# Intro\n\n$x$\n")
+        self.toc(*names)
 
     def toc(self, *names: str) -> None:
         chapters = "".join(f"  - file: {name}\n" for name in names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 
 import pytest
 import yaml
@@ -57,41 +57,61 @@ def test_everything_the_build_writes_is_ignored_by_git() -> None:
 
 
 @pytest.mark.book
-def test_buttons_of_an_executed_page_point_at_its_source(tiny) -> None:
-    """The real configuration, with the repository's address set, on a two-page book."""
+def test_buttons_and_foot_of_a_published_book(tiny) -> None:
+    """The real configuration, with the repository's address given, on a two-page book."""
     root = tiny.layout.root
-    config = yaml.safe_load((REPOSITORY / "_config.yml").read_text())
-    config["repository"] = {"url": "https://github.com/owner/lipsnn", "branch": "main"}
-    config["html"]["use_edit_page_button"] = True
-    config["launch_buttons"] = {
-        "notebook_interface": "jupyterlab",
-        "binderhub_url": "https://hub.example.org",
-        "colab_url": "https://colab.example.org",
-    }
-    (root / "_config.yml").write_text(yaml.safe_dump(config))
-    for folder in ("_ext", "_static"):
-        shutil.copytree(REPOSITORY / "book" / folder, root / "book" / folder)
-    shutil.copy(REPOSITORY / "book" / "references.bib", root / "book")
-    (root / "book" / "intro.md").write_text("# Intro\n\n$x$\n")
+    tiny.book("book/executed/one", "book/generated/page")
     tiny.layout.generated.mkdir()
     (tiny.layout.generated / "page.md").write_text("# Generated\n")
     source = tiny.notebook("one", "print(width)")
-    tiny.toc("book/executed/one", "book/generated/page")
     assert build.run(tiny.job(source, width=4)).error is None
-    assert build.build_html(tiny.layout, root) == 0
-    html = root / "_build" / "html" / "book"
-    intro, page = (html / "intro.html").read_text(), (html / "executed" / "one.html").read_text()
-    assert "https://github.com/owner/lipsnn/edit/main/book/intro.md" in intro
-    assert "https://github.com/owner/lipsnn/edit/main/notebooks/one.md" in page
-    assert (
-        "https://hub.example.org/v2/gh/owner/lipsnn/main?urlpath=lab/tree/notebooks/one.md" in page
+    repository, address = "https://github.com/owner/lipsnn", "https://owner.github.io/lipsnn/v1"
+    config = build.published_config(tiny.layout, repository, "v1-executed", address)
+    assert build.build_html(tiny.layout, root, config) == 0
+    html = root / "_build" / "html"
+    intro, page = (
+        (html / "book" / name).read_text() for name in ("intro.html", "executed/one.html")
     )
-    assert "colab.example.org" not in page  # it opens no Markdown notebook
+    assert f"{repository}/edit/main/book/intro.md" in intro
+    assert f"{repository}/edit/main/notebooks/one.md" in page
+    binder = (
+        "https://mybinder.org/v2/gh/owner/lipsnn/v1-executed"
+        "?urlpath=lab/tree/book/executed/one.ipynb"
+    )
+    colab = (
+        "https://colab.research.google.com/github/owner/lipsnn/blob/v1-executed"
+        "/book/executed/one.ipynb"
+    )
+    # the button at the top, and the link at the foot
+    assert page.count(f'href="{binder}"') == 2
+    assert page.count(f'href="{colab}"') == 2
+    assert f"%pip install git+{repository}@v1-executed" in page
+    assert f"{repository}/blob/abc123/notebooks/one.md" in page
+    assert f"url = {{{address}/book/executed/one.html}}" in page
+    assert "mybinder" not in intro
     assert "main/book/executed" not in page
-    assert "edit/main" not in (html / "generated" / "page.html").read_text()
+    assert "edit/main" not in (html / "book" / "generated" / "page.html").read_text()
     # what papermill injected is no part of the page
     assert "Parameters</span>" not in page
-    assert 'class="run-record"' in page
+    for text in (intro, page):
+        foot = text.partition('class="page-foot"')[2]
+        links = re.findall(r'href="([^"]*_(?:downloads|sources)/[^"]*)"', foot)
+        assert len(links) == 3 + (text is page)
+        for link in links:
+            assert (html / "book" / ("executed" if text is page else "") / link).is_file(), link
+
+
+@pytest.mark.book
+def test_book_that_is_not_public_has_no_buttons_that_lead_out(tiny) -> None:
+    tiny.book("book/executed/one")
+    source = tiny.notebook("one")
+    assert build.run(tiny.job(source)).error is None
+    assert build.build_html(tiny.layout, tiny.layout.root) == 0
+    html = tiny.layout.root / "_build" / "html" / "book"
+    page = (html / "executed" / "one.html").read_text()
+    assert 'class="page-foot"' in page
+    for text in (page, (html / "intro.html").read_text()):
+        assert not re.search(r'<(a|link|script|img)[^>]*(href|src)="(https?:)?//', text)
 
 
 def test_pictures_are_the_same_each_time(tmp_path) -> None:

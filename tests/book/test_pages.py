@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import yaml
+import html
 
 import lipsnn
-from book import pages
+from book import citation, foot, pages
 from book.layout import REPOSITORY
 
 RECORD = {
@@ -42,10 +42,10 @@ def test_api_page_documents_every_public_name() -> None:
 
 
 def test_cite_page_is_made_from_the_citation_file() -> None:
-    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
-    page = pages.cite_page(citation)
-    assert citation["preferred-citation"]["title"] in page
-    assert citation["title"] in page
+    cff = citation.read(REPOSITORY)
+    page = pages.cite_page(cff)
+    assert cff["preferred-citation"]["title"] in page
+    assert cff["title"] in page
     assert "2606.19652" in page
 
 
@@ -62,7 +62,7 @@ def test_bibtex_of_people_and_groups() -> None:
         "journal": "J",
         "identifiers": [{"type": "other", "value": "arXiv:1234.5678"}],
     }
-    assert pages.bibtex(entry) == (
+    assert citation.bibtex(entry) == (
         "@article{yin2026,\n"
         "  title = {{On nets}},\n"
         "  author = {Yin and Doe, Jo and {The group}},\n"
@@ -73,23 +73,66 @@ def test_bibtex_of_people_and_groups() -> None:
     )
 
 
-def test_footer_says_what_ran_and_how_to_run_it_again(extension) -> None:
-    text = extension.footer(RECORD)
-    for fact in ("notebooks/first-light.md", "full", "width = 50", "12.3 s", "CLARABEL"):
+def pathto(path: str, resource: int) -> str:
+    return f"up/{path}"
+
+
+def test_foot_says_what_ran_and_how_to_run_and_cite_it() -> None:
+    cff = citation.read(REPOSITORY)
+    record = {**RECORD, "machine": {"processor": "A chip", "cores": 2, "system": "Linux"}}
+    text = foot.of_run(record, "book/executed/first-light", cff, foot.Site(), pathto)
+    for fact in ("notebooks/first-light.md", "full", "width = 50", "12.3 s", "CLARABEL", "numpy"):
         assert fact in text
     assert "abc123+dirty" in text
+    assert "A chip, 2 cores" in text
     assert "python -m book.run notebooks/first-light.md --profile full" in text
     assert "<servo>" not in text  # escaped
+    assert 'href="up/_sources/book/executed/first-light.ipynb" download' in text
+    assert 'href="up/_downloads/environment.yml" download' in text
+    assert "@misc{lipsnn-first-light," in text
+    for entry in (cff, cff["preferred-citation"]):
+        assert html.escape(citation.bibtex(entry)) in text
+    assert "http" not in text  # nowhere public, no link that leads there
 
 
-def test_buttons_are_redirected_or_dropped_also_inside_groups(extension) -> None:
+def test_links_of_a_site_need_what_they_are_made_from() -> None:
+    public = {"binder": "https://b.org/", "colab": "https://c.org"}
+    assert foot.Site(**public, executed_ref="x").launch_links("a.ipynb") == {}
+    github = "https://github.com/owner/name"
+    assert foot.Site(**public, repository=github).launch_links("a.ipynb") == {}
+    site = foot.Site(**public, repository=f"{github}.git", executed_ref="v1/x")
+    assert site.launch_links("a b.ipynb") == {
+        "Binder": "https://b.org/v2/gh/owner/name/v1%2Fx?urlpath=lab/tree/a%20b.ipynb",
+        "Colab": "https://c.org/github/owner/name/blob/v1%2Fx/a%20b.ipynb",
+    }
+    assert site.source_link("a.md", "unknown") == ""
+    assert foot.Site().source_link("a.md", "abc") == ""
+
+
+def test_page_without_a_run_has_a_foot_too() -> None:
+    cff = citation.read(REPOSITORY)
+    text = foot.of_page(
+        "Title", "book/intro", "book/intro.md", "abc", "2026-11-21", cff, foot.Site(), pathto
+    )
+    assert "<code>book/intro.md</code> at commit <code>abc</code>" in text
+    assert "Built 2026-11-21" in text
+
+
+def test_buttons_are_rewritten_or_dropped_also_inside_groups(extension) -> None:
     link = {"label": "source-edit-button", "url": "https://x.org/edit/main/book/executed/a.ipynb"}
-    colab = {"text": "Colab", "url": "https://colab/book/executed/a.ipynb"}
+    binder = {"text": "Binder", "url": "https://binder/main/book/executed/a.ipynb"}
+    other = {"text": "Deepnote", "url": "https://deepnote/book/executed/a.ipynb"}
+    launch = {"label": "launch-buttons", "buttons": [binder, other]}
     download = {"label": "download", "url": "_sources/book/executed/a.ipynb"}
-    buttons = [{"label": "group", "buttons": [link, colab]}, {"label": "g", "buttons": [colab]}]
-    kept = extension.without([*buttons, download], {"Colab"})
-    assert kept == [{"label": "group", "buttons": [link]}, download]
-    new = extension.redirected(kept, "book/executed/a.ipynb", "notebooks/a.md")
-    assert new[0]["buttons"][0]["url"] == "https://x.org/edit/main/notebooks/a.md"
-    assert new[1] == download
+    edits = {"label": "g", "buttons": [link]}
+    assert extension.without([edits, download], {"source-edit-button"}) == [download]
+    site = foot.Site("https://github.com/o/n", "v1", binder="https://b.org")
+    arguments = ("book/executed/a", "notebooks/a.md")
+    edit, launched, kept = extension.rewritten([edits, launch, download], *arguments, site)
+    assert edit["buttons"][0]["url"] == "https://x.org/edit/main/notebooks/a.md"
+    assert kept == download
+    assert [b["url"] for b in launched["buttons"]] == [
+        "https://b.org/v2/gh/o/n/v1?urlpath=lab/tree/book/executed/a.ipynb"
+    ]
+    assert extension.rewritten([launch], *arguments, foot.Site()) == []
     assert link["url"].endswith("a.ipynb")  # the caller's are not changed
