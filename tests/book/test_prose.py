@@ -1,0 +1,48 @@
+"""No page types a result."""
+
+from __future__ import annotations
+
+import pytest
+
+from book import prose
+from book.layout import Layout
+
+
+def test_every_result_in_prose_is_glued() -> None:
+    allowed = prose.allowed()
+    typed = sorted(set(prose.of_book(Layout())))
+    offenders = [f"{source}: {n}" for source, n in typed if n not in allowed.get(source, {})]
+    assert offenders == [], "glue these from a result, or say in book/prose.yml why they are none"
+
+
+def test_list_of_exceptions_holds_only_what_pages_type() -> None:
+    listed = {(source, n) for source, numbers in prose.allowed().items() for n in numbers}
+    assert listed <= set(prose.of_book(Layout()))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("falls by 12.5 % to 3.1", ["12.5 %", "3.1"]),
+        ("in 7 ms, three times, 40 times faster", ["7 ms", "40 times"]),
+        ("a gap of $10^{-7}$ or 1e-8", ["10^{-7}", "1e-8"]),
+        (":::{admonition} Facts\nIt is $L = 0.93$.\n:::", ["0.93"]),
+        ("```{admonition} Facts\nIt takes 3 s.\n```", ["3 s"]),
+        ("equation (12), Lemma 6, Section 2.2, in 2026, two or 10 units", []),
+        ("$\\tfrac12$, $x_1$, $2 x^2$, $3 \\times 3$, [0, 1]", []),
+        ("{glue:text}`a0.5` and `0.5` and [a 1.x page](b-0.5.md)", []),
+        ("$$\nf(x) = 0.5 x\n$$", []),
+        ("```python\nx = 0.5\n```", []),
+        ("% 0.5 in a comment", []),
+    ],
+)
+def test_what_counts_as_a_result(text: str, found: list[str]) -> None:
+    assert prose.literals(text) == found
+
+
+@pytest.mark.parametrize("source", Layout().sources(), ids=lambda path: path.stem)
+def test_page_opens_with_its_takeaways(source) -> None:
+    text = source.read_text(encoding="utf8").split("\n---\n", 1)[1]
+    title, _, rest = text.strip().partition("\n")
+    assert title.startswith("# ")
+    assert rest.strip().startswith(":::{admonition} Key takeaways\n:class: tip\n- ")
