@@ -75,7 +75,7 @@ def run(
         From a task to a dict that is JSON; floats come back exactly. Importable, or something that
         cloudpickle can send to another process.
     cache : Path
-        The folder of finished results.
+        The folder of finished results, of any number of functions.
     version : str
         Names what else the results depend on: with another one, all is computed anew.
     jobs : int
@@ -100,8 +100,9 @@ def run(
         By Ctrl-C, after saying what is kept.
     """
     jobs = _checks.count(jobs, "jobs")
-    store = Cache(Path(cache).resolve(), version)
-    store.folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(cache).resolve()
+    store = Cache(folder, f"{version} {function.__module__}.{function.__qualname__}")
+    folder.mkdir(parents=True, exist_ok=True)
     estimate = cost or (lambda task: 1.0)
     pending: dict[str, Task] = {}
     records: dict[str, Record] = {}
