@@ -10,7 +10,7 @@ from lipsnn.certificate import Certificate, certify
 from lipsnn.convex import Refinement, Round, objective, refine
 from lipsnn.datasets import Dataset, load_dataset
 from lipsnn.network import ShallowNet
-from lipsnn.train import train_lipschitz, train_sgd
+from lipsnn.train import train_lipschitz, train_pgd, train_sgd
 
 __all__ = [
     "Certificate",
@@ -24,6 +24,7 @@ __all__ = [
     "pgd_attack",
     "refine",
     "train_lipschitz",
+    "train_pgd",
     "train_sgd",
 ]
 

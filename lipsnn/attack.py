@@ -65,11 +65,11 @@ def pgd_attack(
         return worst
     rng = np.random.default_rng(seed)
     for start in range(restarts + 1):
-        delta = np.zeros_like(X) if start == 0 else _random_in_ball(rng, X.shape, radius, norm)
+        delta = np.zeros_like(X) if start == 0 else random_in_ball(rng, X.shape, radius, norm)
         for _ in range(steps):
             # the sign of the residual says whether to climb or descend f
             ascent = np.sign(net(X + delta) - y)[:, None] * net.gradient(X + delta)
-            delta = _project(delta + step * _steepest(ascent, norm), radius, norm)
+            delta = project(delta + step * steepest(ascent, norm), radius, norm)
             error = (net(X + delta) - y) ** 2
             better = error > worst_error
             worst[better] = (X + delta)[better]
@@ -88,7 +88,7 @@ def adversarial_mse(net: Any, X: Any, y: Any, radii: Any, **settings: Any) -> Ar
     return np.array([np.mean((output - y) ** 2) for output in attacked])
 
 
-def _steepest(gradient: Array, norm: float) -> Array:
+def steepest(gradient: Array, norm: float) -> Array:
     """The unit step of steepest ascent in `norm`, row by row; zero where the gradient is."""
     if norm == 2:
         length = np.linalg.norm(gradient, axis=1, keepdims=True)
@@ -96,7 +96,7 @@ def _steepest(gradient: Array, norm: float) -> Array:
     return np.sign(gradient)
 
 
-def _project(delta: Array, radius: float, norm: float) -> Array:
+def project(delta: Array, radius: float, norm: float) -> Array:
     """Each row of `delta` projected onto the ball."""
     if norm == 2:
         length = np.linalg.norm(delta, axis=1, keepdims=True)
@@ -104,7 +104,7 @@ def _project(delta: Array, radius: float, norm: float) -> Array:
     return np.clip(delta, -radius, radius)
 
 
-def _random_in_ball(
+def random_in_ball(
     rng: np.random.Generator, shape: tuple[int, int], radius: float, norm: float
 ) -> Array:
     """Uniform draws from the ball, one per row."""

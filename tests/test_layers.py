@@ -12,6 +12,7 @@ ORDER = [
     "provenance",
     "network",
     "datasets",
+    "images",
     "solvers",
     "certificate",
     "verify",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from lipsnn.convex import programs
 from lipsnn.convex.solution import ProgramSolution
@@ -21,17 +22,22 @@ class Backend:
     solve_joint: Callable[..., ProgramSolution]
 
 
-def backend(solver: str | None) -> Backend:
-    """The backend for `solver`.
+def backend(solver: str | Backend | None) -> Backend:
+    """The backend for `solver`, or that itself if it is one.
 
     None and "structured" are our own interior-point method; "reference" is the CVXPY programs by
     MOSEK with a licence, else Clarabel; any other name is a CVXPY solver.
     """
+    if isinstance(solver, Backend):
+        return solver
     if solver in (None, "structured"):
         from lipsnn.convex import structured
 
         return Backend(
-            "structured", structured.solve_l2, structured.solve_lipschitz, structured.solve_joint
+            "structured",
+            structured.solve_l2,
+            _following(structured.solve_lipschitz),
+            _following(structured.solve_joint),
         )
     name = choose_solver(None if solver == "reference" else solver)
     return Backend(
@@ -40,3 +46,15 @@ def backend(solver: str | None) -> Backend:
         partial(programs.solve_lipschitz, solver=name),
         partial(programs.solve_joint, solver=name),
     )
+
+
+def _following(solve: Callable[..., ProgramSolution]) -> Callable[..., ProgramSolution]:
+    """`solve`, each time started from its last solution."""
+    last: ProgramSolution | None = None
+
+    def solve_from_last(*arguments: Any) -> ProgramSolution:
+        nonlocal last
+        last = solve(*arguments, start=last)
+        return last
+
+    return solve_from_last

@@ -10,6 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from lipsnn import _checks
+from lipsnn.convex.backend import backend
 from lipsnn.convex.objective import objective
 from lipsnn.convex.refine import refine
 from lipsnn.convex.result import Refinement
@@ -80,6 +81,8 @@ def refine_path(
     if not values:
         raise ValueError("strengths is empty: give at least one")
     regularizer = settings.get("regularizer", "lipschitz")
+    # one backend for all, so that its programs start from one another
+    settings["solver"] = backend(settings.get("solver"))
     starts, done = [net], []
     hidden = None if progress is None else not progress
     for strength in tqdm(values, desc="path", leave=False, disable=hidden):

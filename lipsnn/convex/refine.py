@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lipsnn import _checks
-from lipsnn.convex.backend import backend
+from lipsnn.convex.backend import Backend, backend
 from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REGULARIZERS
 from lipsnn.convex.result import Refinement
@@ -26,7 +26,7 @@ def refine(
     strength: float,
     regularizer: str = "lipschitz",
     method: str = "alternating",
-    solver: str | None = None,
+    solver: str | Backend | None = None,
     *,
     rounds: int = 50,
     tol: float = 1e-5,
@@ -56,7 +56,7 @@ def refine(
         limit. "walk" goes on from the joint optimum into neighbouring cells while that helps,
         and "polish" takes turns between the joint program and training on the certificate's
         gradient: both end below the joint program or where it ended.
-    solver : str, optional
+    solver : str or Backend, optional
         "structured" (our interior-point method, also if None), "reference" (the programs in CVXPY
         as printed, by MOSEK with a licence, else Clarabel), or the name of a CVXPY solver.
     rounds : int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from lipsnn._checks import Array
 
@@ -30,6 +31,8 @@ class ProgramSolution:
         Relative, where the solver tells.
     cone_duals : ndarray, (m, n), or None
         Multipliers of the rows of (5), where the solver tells.
+    warm : object or None
+        What the structured solver needs to start a similar program from this one.
     """
 
     value: float
@@ -44,3 +47,4 @@ class ProgramSolution:
     primal_residual: float | None = None
     dual_residual: float | None = None
     cone_duals: Array | None = None
+    warm: Any = None

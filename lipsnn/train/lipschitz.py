@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from lipsnn import _checks
-from lipsnn.network import ShallowNet
+from lipsnn._checks import Array
+from lipsnn.network import ShallowNet, with_bias
 from lipsnn.torch import WarmBound
-from lipsnn.train.sgd import OPTIMIZERS, initial_network
+from lipsnn.train.descent import Descent, squared_loss_gradient
 
 
 def train_lipschitz(
@@ -66,50 +68,19 @@ def train_lipschitz(
     RuntimeError
         If the weights diverge.
     """
-    X, y = _checks.data_pair(X, y)
-    width = _checks.count(width, "width")
-    strength = _checks.nonnegative(strength, "strength")
-    epochs = _checks.count(epochs, "epochs", least=0)
-    batch_size = len(X) if batch_size is None else _checks.count(batch_size, "batch_size")
-    learning_rate = _checks.positive(learning_rate, "learning_rate")
-    _checks.one_of(optimizer, "optimizer", tuple(OPTIMIZERS))
-
-    n, d = X.shape
-    generator = torch.Generator().manual_seed(seed)
-    net = initial_network(d, width, generator)
-    weight, bias, outer = net.parameters()
-    offset = 0.0
-    if init is not None:
-        if (init.dim, init.width) != (d, width):
-            raise ValueError(
-                f"init must have {d} inputs and {width} units, got {init.dim} and {init.width}"
-            )
-        offset = init.offset
-        with torch.no_grad():
-            weight.copy_(torch.tensor(init.weights[:, :-1]))
-            bias.copy_(torch.tensor(init.weights[:, -1]))
-            outer.copy_(torch.tensor(init.outer)[None])
+    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
+    share = _checks.nonnegative(strength, "strength") / len(descent.X)
     bound = WarmBound(tol)
-    inputs, targets = torch.from_numpy(X), torch.from_numpy(y - offset)
-    steps = OPTIMIZERS[optimizer](net.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(steps, max(epochs, 1))
-    diverged = RuntimeError(
-        f"training diverged (learning_rate {learning_rate:g}): choose a smaller learning_rate"
-    )
-    for _ in range(epochs):
-        for batch in torch.randperm(n, generator=generator).split(batch_size):
-            steps.zero_grad()
-            residual = net(inputs[batch])[:, 0] - targets[batch]
-            loss = 0.5 * (residual**2).mean()
-            if strength > 0:
-                if not all(torch.isfinite(parameter).all() for parameter in net.parameters()):
-                    raise diverged
-                weights = torch.hstack([weight, bias[:, None]])
-                loss = loss + strength / n * bound(weights, outer[0]) ** 2
-            loss.backward()
-            steps.step()
-        schedule.step()
-    if not all(torch.isfinite(parameter).all() for parameter in net.parameters()):
-        raise diverged
-    trained = ShallowNet.from_torch(net)
-    return ShallowNet(trained.weights, trained.outer, offset)
+    inputs, targets = with_bias(descent.X), descent.y
+
+    def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
+        rows = batch.numpy()
+        by_weights, by_outer = squared_loss_gradient(weights, outer, inputs[rows], targets[rows])
+        # divergence is the loop's to report, at the end of the epoch
+        if share > 0 and np.isfinite(weights).all() and np.isfinite(outer).all():
+            values, l_by_weights, l_by_outer = bound.solve(weights[None], outer[None])
+            by_weights += 2 * share * values[0] * l_by_weights[0]
+            by_outer += 2 * share * values[0] * l_by_outer[0]
+        return by_weights, by_outer
+
+    return descent.run(gradient)

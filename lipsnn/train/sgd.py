@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.utils import skip_init
 
 from lipsnn import _checks
-from lipsnn.network import ShallowNet
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "sgd": functools.partial(torch.optim.SGD, momentum=0.9),
-}
-
-
-def initial_network(dim: int, width: int, generator: torch.Generator) -> nn.Sequential:
-    """torch's default initialisation without an output bias, drawn from `generator` alone."""
-    net = nn.Sequential(
-        skip_init(nn.Linear, dim, width, dtype=torch.float64),
-        nn.ReLU(),
-        skip_init(nn.Linear, width, 1, bias=False, dtype=torch.float64),
-    )
-    for parameter, fan_in in zip(net.parameters(), (dim, dim, width), strict=True):
-        nn.init.uniform_(parameter, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
-    return net
+from lipsnn._checks import Array
+from lipsnn.network import ShallowNet, with_bias
+from lipsnn.train.descent import Descent, squared_loss_gradient
 
 
 def train_sgd(
@@ -77,30 +58,13 @@ def train_sgd(
     RuntimeError
         If the weights diverge.
     """
-    X, y = _checks.data_pair(X, y)
-    width = _checks.count(width, "width")
-    strength = _checks.nonnegative(strength, "strength")
-    epochs = _checks.count(epochs, "epochs", least=0)
-    batch_size = _checks.count(batch_size, "batch_size")
-    learning_rate = _checks.positive(learning_rate, "learning_rate")
-    _checks.one_of(optimizer, "optimizer", tuple(OPTIMIZERS))
+    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer)
+    decay = _checks.nonnegative(strength, "strength") / len(descent.X)
+    inputs, targets = with_bias(descent.X), descent.y
 
-    n, d = X.shape
-    generator = torch.Generator().manual_seed(seed)
-    net = initial_network(d, width, generator)
-    inputs, targets = torch.from_numpy(X), torch.from_numpy(y)
-    steps = OPTIMIZERS[optimizer](net.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(steps, max(epochs, 1))
-    for _ in range(epochs):
-        for batch in torch.randperm(n, generator=generator).split(batch_size):
-            steps.zero_grad()
-            residual = net(inputs[batch])[:, 0] - targets[batch]
-            squares = sum((parameter**2).sum() for parameter in net.parameters())
-            (0.5 * (residual**2).mean() + strength / (2 * n) * squares).backward()
-            steps.step()
-        schedule.step()
-    if not all(torch.isfinite(parameter).all() for parameter in net.parameters()):
-        raise RuntimeError(
-            f"training diverged (learning_rate {learning_rate:g}): choose a smaller learning_rate"
-        )
-    return ShallowNet.from_torch(net)
+    def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
+        rows = batch.numpy()
+        by_weights, by_outer = squared_loss_gradient(weights, outer, inputs[rows], targets[rows])
+        return by_weights + decay * weights, by_outer + decay * outer
+
+    return descent.run(gradient)

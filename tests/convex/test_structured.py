@@ -208,14 +208,32 @@ def test_infeasible_multipliers_are_said_to_be():
     assert np.isnan(solution.value)
 
 
-def test_units_without_outer_weight_keep_the_weights_of_the_start():
+def test_units_without_outer_weight_are_left_out():
     net, (X1, y, patterns, signs), strength = restriction("plain", "plain")
     kappa, t = np.abs(net.outer), multipliers(net)
     kappa[2] = t[2] = 0.0
-    arguments = (X1, y, patterns, signs, kappa, t, strength)
-    assert (structured.solve_lipschitz(*arguments).weights[2] == 0).all()
-    started = structured.solve_lipschitz(*arguments, start=net.weights)
-    np.testing.assert_array_equal(started.weights[2], net.weights[2])
+    solution = structured.solve_lipschitz(X1, y, patterns, signs, kappa, t, strength)
+    assert (solution.weights[2] == 0).all()
+
+
+def test_a_warm_start_of_a_near_program_saves_iterations():
+    _, arguments, strength = restriction("plain", "plain")
+    first = structured.solve_joint(*arguments, strength)
+    cold = structured.solve_joint(*arguments, 1.1 * strength)
+    warm = structured.solve_joint(*arguments, 1.1 * strength, start=first)
+    assert warm.status == cold.status == "optimal"
+    assert warm.value == pytest.approx(cold.value, rel=1e-7)
+    assert warm.iterations < cold.iterations
+
+
+def test_a_warm_start_of_other_cells_or_far_strengths_changes_nothing():
+    _, arguments, strength = restriction("plain", "plain")
+    first = structured.solve_joint(*arguments, strength)
+    X1, y, patterns, signs = arguments
+    for where in ((X1, y, ~patterns, signs, strength), (*arguments, 100 * strength)):
+        cold, warm = structured.solve_joint(*where), structured.solve_joint(*where, start=first)
+        assert warm.iterations == cold.iterations
+        np.testing.assert_array_equal(warm.weights, cold.weights)
 
 
 @pytest.mark.parametrize("y", [np.zeros(24), np.ones(24)])

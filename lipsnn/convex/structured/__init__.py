@@ -17,8 +17,12 @@ and numpy's. This method takes 2 s (``benchmarks/refine.py`` measures it against
   iterations need, so that degenerate restrictions still end at 1e-8;
 - second-order correctors reuse the factor, which is nine tenths of an iteration's work.
 
-`start` is accepted by the three entries and not used to begin from: a refined network lies on the
-boundary of many cones, from where the method takes more iterations than from its own start.
+Warm starts: `start` is the solution of the same cells at another strength or other multipliers.
+The optimum itself lies on the boundary of many cones and is a bad start, so each solve keeps an
+early central iterate. From there a round of the alternation takes about 16 iterations where the
+method's own start takes 28 (machine, m = 100), and a step of 1.3 in the strength a quarter fewer;
+for larger steps, for other cells (the walk) and for the norms of (6) nothing is gained, and the
+method starts afresh.
 """
 
 from lipsnn.convex.structured.solve import solve_joint, solve_l2, solve_lipschitz

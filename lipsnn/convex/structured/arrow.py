@@ -7,6 +7,9 @@ from scipy.linalg import cholesky, eigh, eigvalsh, svd
 
 from lipsnn._checks import Array
 
+# A warm start's rho is at least this much above what its slopes need.
+_MARGIN = 1.1
+
 
 class ArrowCone:
     """``S = [[rho I_d, V'], [V, diag]] >= 0`` with a hub of order d and spokes 0..g.
@@ -44,6 +47,21 @@ class ArrowCone:
         extras = np.full(self.extras, 1.0 / (self.g + 1))
         extras[-1] = 10.0  # at unit scale, room for slopes of order one
         return extras
+
+    def resume(self, Z: Array, extras: Array, Y: Array, before: ArrowCone) -> tuple[Array, Array]:
+        """Extras and multiplier from an iterate of `before`, the same LMI at other cost or shares.
+
+        The multiplier keeps its pull on Z; rho is lifted where the new shares need more.
+        """
+        d, extras = self.d, extras.copy()
+        if not self.free:
+            now = np.concatenate([[self._scale0], self._scale])
+            ratio = np.concatenate([[before._scale0], before._scale]) / now
+            spokes = self.linear(Z, extras)[d:, :d]
+            extras[-1] = max(extras[-1], _MARGIN * np.linalg.norm(spokes, 2) ** 2)
+            scale = np.concatenate([np.ones(d), ratio])
+            Y = Y * (scale[:, None] * scale)
+        return extras, Y
 
     def slack(self, Z: Array, extras: Array) -> Array:
         """S at a point."""

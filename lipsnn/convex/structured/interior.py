@@ -25,11 +25,30 @@ _FAR = 1e6
 _LONG = 0.9
 # Where the method starts: slack of every row at unit scale.
 _START_SLACK = 0.1
+# The iterate kept for warm starts is the first with this gap whose products of slacks and
+# multipliers are all at least this share of their mean: later or less central ones save nothing.
+_KEEP, _CENTRAL = 1e-1, 0.1
+# A program is near enough for a warm start if its gap there is at most this, and its cost of rho
+# within this share of the one before.
+_WARM_GAP, _WARM_COST = 0.5, 0.5
 # Accuracy up to which a stalled solve is "optimal_inaccurate" and not a "numerical_error".
 _INACCURATE = 1e-6
 # The gap is relative to the objective, or to this share of its value at zero weights if that is
 # more: constant targets can be fitted at no cost at all.
 _FLOOR = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class WarmStart:
+    """An iterate half way, near the central path, from which a similar program may start."""
+
+    Z: Array
+    extras: Array
+    s: Array
+    multipliers: Array
+    Y: Array
+    cone: Any
+    sigma: Array
 
 
 @dataclass
@@ -46,23 +65,29 @@ class Iterate:
     dual_residual: float
     iterations: int
     status: str = ""
+    warm: WarmStart | None = None
 
     @property
     def error(self) -> float:
         return max(self.gap, self.primal_residual, self.dual_residual)
 
 
-def solve(rows: Rows, cone: Any, tol: float, max_iterations: int) -> Iterate:
+def solve(
+    rows: Rows, cone: Any, tol: float, max_iterations: int, warm: WarmStart | None = None
+) -> Iterate:
     """Minimise the loss of `rows` plus the cost of `cone` under both.
 
-    Data are expected at unit scale: counts that sum to 1 and targets of unit mean square.
+    Data are expected at unit scale: counts that sum to 1 and targets of unit mean square. A
+    warm start is used if it fits.
     """
     search = _Search(rows, cone)
-    best = search.measure(0)
-    status = "iteration_limit"
+    best = search.begin(warm)
+    status, kept = "iteration_limit", None
     for iteration in range(1, max_iterations + 1):
         if best.error <= tol:
             break
+        if kept is None and best.gap <= _KEEP and search.central():
+            kept = search.keep()
         try:
             search.step()
         except np.linalg.LinAlgError:
@@ -76,6 +101,7 @@ def solve(rows: Rows, cone: Any, tol: float, max_iterations: int) -> Iterate:
         if now.error <= best.error or best.error > _INACCURATE:
             best = now
     best.status = "optimal" if best.error <= tol else status
+    best.warm = kept
     return best
 
 
@@ -87,6 +113,20 @@ class _Search:
         self.newton = Newton(rows, cone)
         self.linear = rows.pull(rows.y)
         self.degree = rows.n * rows.g + cone.degree
+
+    def begin(self, warm: WarmStart | None) -> Iterate:
+        """Go to the warm start if it fits, else to the method's own start."""
+        if warm is not None and np.array_equal(warm.sigma, self.rows.sigma):
+            self._resume(warm)
+            here, cost = self.measure(0), self.cone.cost
+            far = np.abs(self.residuals.extras).max() > _WARM_COST * cost.max()
+            if here.gap <= _WARM_GAP and not far:
+                return here
+        self._cold()
+        return self.measure(0)
+
+    def _cold(self) -> None:
+        rows, cone = self.rows, self.cone
         self.Z = np.zeros((rows.p, rows.g))
         self.extras = cone.start()
         self.S = cone.slack(self.Z, self.extras)
@@ -99,6 +139,22 @@ class _Search:
         self.s = np.full((rows.n, rows.g), _START_SLACK)
         self.lam = np.full((rows.n, rows.g), mu / _START_SLACK)
         cone.scale(self.S, self.Y)
+
+    def _resume(self, warm: WarmStart) -> None:
+        self.Z, self.s, self.lam = warm.Z, warm.s.copy(), warm.multipliers.copy()
+        self.extras, self.Y = self.cone.resume(warm.Z, warm.extras, warm.Y, warm.cone)
+        self.S = self.cone.slack(self.Z, self.extras)
+        self.cone.scale(self.S, self.Y)
+
+    def central(self) -> bool:
+        """Whether no product of slack and multiplier lags far behind the others."""
+        return float((self.s * self.lam).min()) >= _CENTRAL * self.mu
+
+    def keep(self) -> WarmStart:
+        """The current iterate, for a similar program to start from."""
+        return WarmStart(
+            self.Z, self.extras, self.s.copy(), self.lam.copy(), self.Y, self.cone, self.rows.sigma
+        )
 
     def measure(self, iteration: int) -> Iterate:
         """Residuals of the current point, kept for the next step, and its optimality."""

@@ -1,6 +1,6 @@
 """Programs (6), (12) and the joint one, from the user's arrays to the method and back.
 
-Arguments common to all three:
+Arguments common to all three, `start` only to the Lipschitz programs:
 
 X1 : ndarray, (n, d + 1)
     Data with the bias feature.
@@ -11,8 +11,9 @@ signs : ndarray, (m,)
     s_i.
 strength : float
     lam_reg or lam_lip, positive.
-start : ndarray, (m, d + 1), optional
-    A feasible point. It does not steer the method, see the package's docstring.
+start : ProgramSolution, optional
+    Of the same program at another strength, or at other kappa and multipliers, to start from.
+    One whose data or patterns differ in shape is not used.
 tol : float
     For the relative gap and both residuals.
 max_iterations : int
@@ -48,7 +49,6 @@ def solve_l2(
     signs: Array,
     strength: float,
     *,
-    start: Array | None = None,
     tol: float = 1e-8,
     max_iterations: int = 200,
 ) -> ProgramSolution:
@@ -74,15 +74,14 @@ def solve_lipschitz(
     multipliers: Array,
     strength: float,
     *,
-    start: Array | None = None,
+    start: ProgramSolution | None = None,
     tol: float = 1e-8,
     max_iterations: int = 200,
 ) -> ProgramSolution:
     """Program (12): Lipschitz training at fixed T = diag(multipliers) and kappa = |a|.
 
     It is the joint program at fixed q_i = kappa_i^2 / (2 t_i), in z_i = s_i kappa_i w_i. Units
-    with kappa_i = 0 or t_i = 0 are left out: their weights are zero, or those of `start` where
-    both are zero and so no term of the program sees them.
+    with kappa_i = 0 or t_i = 0 are left out: their weights are zero.
 
     Parameters
     ----------
@@ -104,14 +103,9 @@ def solve_lipschitz(
     problem = _Merged(X1, y, patterns, signs, shares)
     cost = strength * problem.unit_cost
     fixed = np.concatenate([[max(rest, _LEAST_SHARE)], problem.units.shares])
-    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost, fixed), tol, max_iterations)
-    solution = problem.solution(
-        point, rho=point.extras[-1], shares=shares, factors=np.where(used, signs * kappa, 0.0)
-    )
-    unseen = (kappa == 0) & (multipliers == 0)
-    if start is not None and solution.weights is not None:
-        solution.weights[unseen] = start[unseen]
-    return solution
+    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost, fixed), tol, max_iterations, start)
+    factors = np.where(used, signs * kappa, 0.0)
+    return problem.solution(point, rho=point.extras[-1], shares=shares, factors=factors)
 
 
 def solve_joint(
@@ -121,7 +115,7 @@ def solve_joint(
     signs: Array,
     strength: float,
     *,
-    start: Array | None = None,
+    start: ProgramSolution | None = None,
     tol: float = 1e-8,
     max_iterations: int = 200,
 ) -> ProgramSolution:
@@ -134,7 +128,7 @@ def solve_joint(
     """
     problem = _Merged(X1, y, patterns, signs)
     cost = strength * problem.unit_cost
-    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost), tol, max_iterations)
+    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost), tol, max_iterations, start)
     shares = problem.units.split(point.extras[:-1])
     return problem.solution(point, rho=point.extras[-1], shares=shares)
 
@@ -168,7 +162,11 @@ class _Merged:
         )
 
     def solve(
-        self, cone: Callable[[int, int], Any], tol: float, max_iterations: int
+        self,
+        cone: Callable[[int, int], Any],
+        tol: float,
+        max_iterations: int,
+        start: ProgramSolution | None = None,
     ) -> interior.Iterate:
         """Run the method with the cone made for (d + 1) inputs and g merged units."""
         p, g = self.rows.p, self.rows.g
@@ -186,7 +184,8 @@ class _Merged:
                 iterations=0,
                 status="optimal",
             )
-        return one_blas_thread(interior.solve)(self.rows, cone(p, g), tol, max_iterations)
+        warm = None if start is None else start.warm
+        return one_blas_thread(interior.solve)(self.rows, cone(p, g), tol, max_iterations, warm)
 
     def solution(
         self,
@@ -215,4 +214,5 @@ class _Merged:
             primal_residual=point.primal_residual,
             dual_residual=point.dual_residual,
             cone_duals=duals,
+            warm=point.warm,
         )

@@ -1,0 +1,1 @@
+"""The experiments: grids of trials in, tidy tables out; cached, resumable, parallel."""

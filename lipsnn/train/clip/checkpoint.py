@@ -1,0 +1,44 @@
+"""Checkpoints of a training run: whole or not there, and only for the run that wrote them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` so that a kill at any time leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def load(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The state of the run with these settings, or None where there is no file.
+
+    Raises
+    ------
+    ValueError
+        If the file is no checkpoint or of a run with other settings.
+    """
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        written = state["settings"]
+    except Exception as error:  # whatever torch raises for bytes that it cannot read
+        raise ValueError(f"{path} is no checkpoint of train_clip ({error}): name another") from None
+    changed = sorted(key for key in {*settings, *written} if settings.get(key) != written.get(key))
+    if changed:
+        raise ValueError(
+            f"{path} is of a run with other settings ({', '.join(changed)}): delete it or name "
+            "another"
+        )
+    return state

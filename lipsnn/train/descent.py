@@ -1,0 +1,159 @@
+"""The training loop that the base models share: mini-batches, Adam or momentum, cosine rate.
+
+Written out in numpy: the networks are small, and a step by torch's autograd and optimisers
+costs ten times what its arithmetic does. The steps are torch's, to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from lipsnn import _checks
+from lipsnn._checks import Array
+from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.network import ShallowNet
+
+# (weights, outer, indices of the batch) -> gradients by weights and by outer, of the objective
+# divided by the number of samples.
+Gradient = Callable[[Array, Array, torch.Tensor], tuple[Array, Array]]
+Step = Callable[[Array, Array, float], None]
+
+
+class Adam:
+    """The steps of ``torch.optim.Adam`` with its default betas and eps (Kingma and Ba 2015)."""
+
+    def __init__(self, size: int) -> None:
+        self.first, self.second, self.count = np.zeros(size), np.zeros(size), 0
+
+    def __call__(self, point: Array, gradient: Array, rate: float) -> None:
+        self.count += 1
+        self.first += 0.1 * (gradient - self.first)
+        self.second *= 0.999
+        self.second += 0.001 * gradient * gradient
+        root = np.sqrt(self.second)
+        root /= math.sqrt(1 - 0.999**self.count)
+        root += 1e-8
+        point -= rate / (1 - 0.9**self.count) * self.first / root
+
+
+class Momentum:
+    """The steps of ``torch.optim.SGD`` with momentum 0.9."""
+
+    def __init__(self, size: int) -> None:
+        self.velocity = np.zeros(size)
+
+    def __call__(self, point: Array, gradient: Array, rate: float) -> None:
+        self.velocity *= 0.9
+        self.velocity += gradient
+        point -= rate * self.velocity
+
+
+OPTIMIZERS: dict[str, Callable[[int], Step]] = {"adam": Adam, "sgd": Momentum}
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """A training run, checked: data, where it starts, and how its steps are taken.
+
+    Parameters
+    ----------
+    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init
+        As in `train_sgd`; `batch_size` None is the full batch.
+
+    Raises
+    ------
+    ValueError
+        For bad input.
+    """
+
+    X: Any
+    y: Any
+    width: int
+    seed: int
+    epochs: int
+    batch_size: int | None
+    learning_rate: float
+    optimizer: str
+    init: ShallowNet | None = None
+
+    def __post_init__(self) -> None:
+        X, y = _checks.data_pair(self.X, self.y)
+        width = _checks.count(self.width, "width")
+        batch_size = len(X) if self.batch_size is None else self.batch_size
+        init = self.init
+        if init is not None and (init.dim, init.width) != (X.shape[1], width):
+            raise ValueError(
+                f"init must have {X.shape[1]} inputs and {width} units, "
+                f"got {init.dim} and {init.width}"
+            )
+        checked = {
+            "X": X,
+            "y": y if init is None else y - init.offset,
+            "width": width,
+            "epochs": _checks.count(self.epochs, "epochs", least=0),
+            "batch_size": _checks.count(batch_size, "batch_size"),
+            "learning_rate": _checks.positive(self.learning_rate, "learning_rate"),
+            "optimizer": _checks.one_of(self.optimizer, "optimizer", tuple(OPTIMIZERS)),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @one_blas_thread
+    def run(self, gradient: Gradient) -> ShallowNet:
+        """The network at the end of the steps along `gradient`.
+
+        Raises
+        ------
+        RuntimeError
+            If the weights diverge.
+        """
+        n, d = self.X.shape
+        generator = torch.Generator().manual_seed(self.seed)
+        start = initial_network(d, self.width, generator)  # drawn always: the batches follow it
+        start = start if self.init is None else self.init
+        point = np.concatenate([start.weights.ravel(), start.outer])
+        weights, outer = point[: -self.width].reshape(self.width, d + 1), point[-self.width :]
+        step = OPTIMIZERS[self.optimizer](len(point))
+        diverged = RuntimeError(
+            f"training diverged (learning_rate {self.learning_rate:g}): choose a smaller "
+            "learning_rate"
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            for epoch in range(self.epochs):
+                rate = self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+                for batch in torch.randperm(n, generator=generator).split(self.batch_size):
+                    by_weights, by_outer = gradient(weights, outer, batch)
+                    step(point, np.concatenate([by_weights.ravel(), by_outer]), rate)
+                if not np.isfinite(point).all():
+                    raise diverged
+        return ShallowNet(weights, outer, start.offset)
+
+
+def initial_network(dim: int, width: int, generator: torch.Generator) -> ShallowNet:
+    """torch's default initialisation without an output bias, drawn from `generator` alone."""
+
+    def uniform(*shape: int, fan_in: int) -> Array:
+        drawn = torch.empty(shape, dtype=torch.float64)
+        return drawn.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator).numpy()
+
+    weights, bias = uniform(width, dim, fan_in=dim), uniform(width, fan_in=dim)
+    outer = uniform(1, width, fan_in=width)[0]
+    return ShallowNet(np.column_stack([weights, bias]), outer)
+
+
+def squared_loss_gradient(
+    weights: Array, outer: Array, inputs: Array, targets: Array
+) -> tuple[Array, Array]:
+    """Gradients of the mean over the batch of ``1/2 (f(x_k) - y_k)^2``, the bias feature in."""
+    hidden = np.maximum(inputs @ weights.T, 0.0)
+    residual = hidden @ outer
+    residual -= targets
+    residual /= len(targets)
+    through = (hidden > 0) * residual[:, None]
+    return outer[:, None] * (through.T @ inputs), residual @ hidden

@@ -1,0 +1,124 @@
+"""Adversarial training: problem (4) with lam_lip = 0, the loss at worst-case inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from lipsnn import _checks
+from lipsnn._checks import Array
+from lipsnn.attack import project, random_in_ball, steepest
+from lipsnn.network import ShallowNet, with_bias
+from lipsnn.train.descent import Descent, squared_loss_gradient
+
+
+def train_pgd(
+    X: Any,
+    y: Any,
+    width: int,
+    strength: float,
+    seed: int = 0,
+    *,
+    radius: float,
+    norm: float = 2,
+    attack_steps: int = 7,
+    epochs: int = 500,
+    batch_size: int = 32,
+    learning_rate: float = 1e-2,
+    optimizer: str = "adam",
+    init: ShallowNet | None = None,
+) -> ShallowNet:
+    """Train on the worst inputs that an attack finds near the data (Madry et al. 2018).
+
+    Minimises ``1/2 sum_k max_{|e_k| <= radius} (f(x_k + e_k) - y_k)^2 + strength/2 sum_i
+    (|w_i|^2 + a_i^2)``, where the inner maximum is replaced by what projected gradient ascent
+    reaches from a random point of the ball, anew for each mini-batch. The step in the weights is
+    the gradient at the inputs found, which are held fixed. With ``radius = 0`` this is
+    `train_sgd`; scaling, initial weights and learning rate are the same.
+
+    Parameters
+    ----------
+    X : array_like, (n, d)
+    y : array_like, (n,)
+    width : int
+        Number m of hidden units.
+    strength : float
+        lam_reg, not negative.
+    seed : int
+        Fixes the initial weights, the order of the mini-batches and the random starts; torch's
+        and numpy's global states are neither read nor changed.
+    radius : float
+        Attack size, in the units of X; not negative.
+    norm : {2, inf}
+        The norm of the ball.
+    attack_steps : int
+        Ascent steps of each attack, each of length ``2.5 radius / attack_steps``.
+    epochs, batch_size : int
+    learning_rate : float
+    optimizer : {"adam", "sgd"}
+        "sgd" has momentum 0.9.
+    init : ShallowNet, optional
+        Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
+        not trained.
+
+    Returns
+    -------
+    ShallowNet
+
+    Raises
+    ------
+    ValueError
+        For bad input.
+    RuntimeError
+        If the weights diverge.
+    """
+    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
+    decay = _checks.nonnegative(strength, "strength") / len(descent.X)
+    radius = _checks.nonnegative(radius, "radius")
+    norm = _checks.one_of(norm, "norm", (2, math.inf))
+    length = 2.5 * radius / _checks.count(attack_steps, "attack_steps")
+    inputs, targets = with_bias(descent.X), descent.y
+    rng = np.random.default_rng(seed)
+
+    def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
+        rows = batch.numpy()
+        x, y = inputs[rows], targets[rows]
+        if radius > 0:
+            start = random_in_ball(rng, (len(rows), weights.shape[1] - 1), radius, norm)
+            x = _attacked(weights, outer, x, y, start, radius, norm, attack_steps, length)
+        by_weights, by_outer = squared_loss_gradient(weights, outer, x, y)
+        return by_weights + decay * weights, by_outer + decay * outer
+
+    return descent.run(gradient)
+
+
+def _attacked(
+    weights: Array,
+    outer: Array,
+    inputs: Array,
+    targets: Array,
+    delta: Array,
+    radius: float,
+    norm: float,
+    steps: int,
+    length: float,
+) -> Array:
+    """`inputs` (with the bias feature) after `steps` ascent steps on the error from `delta`.
+
+    `pgd_attack` without what an evaluation needs and a training step does not: restarts, and
+    the worst of all points met. The preactivations of the clean inputs are computed once.
+    """
+    clean, slopes = inputs @ weights.T, outer[:, None] * weights[:, :-1]
+    moving = weights[:, :-1].T
+    for _ in range(steps):
+        active = np.maximum(clean + delta @ moving, 0.0)
+        # the sign of the residual says whether to climb or descend f
+        side = np.sign(active @ outer - targets)
+        ascent = side[:, None] * ((active > 0).astype(np.float64) @ slopes)
+        delta = project(delta + length * steepest(ascent, norm), radius, norm)
+    attacked = inputs.copy()
+    attacked[:, :-1] += delta
+    return attacked

@@ -1,0 +1,90 @@
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from lipsnn.experiments import paper, tables
+from lipsnn.plot import experiments
+
+mpl.use("Agg")
+
+
+@pytest.fixture
+def attacks():
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        [
+            {"dataset": dataset, "base": base, "model": model, "trial": trial, "radius": radius}
+            | {"mse": rng.uniform(0.1, 0.2) + radius}
+            for dataset in ("wine", "servo")
+            for base in paper.BASES
+            for model in (*experiments.MODELS, "samp-lip")
+            for trial in range(3)
+            for radius in (0.0, 0.1, 0.2)
+        ]
+    )
+
+
+def test_figure_1_has_a_panel_for_each_data_set_and_base(attacks):
+    figure = experiments.figure1(attacks)
+    assert len(figure.axes) == 6
+    assert [ax.get_ylabel() for ax in figure.axes[::3]] == ["servo\ntest MSE", "wine\ntest MSE"]
+    middle = tables.medians(attacks).set_index(["dataset", "base", "model"])
+    for number, model in enumerate(experiments.MODELS):
+        drawn = figure.axes[1].lines[number].get_ydata()
+        assert drawn.tolist() == middle.loc[("servo", "pgd", model), "median"].tolist()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(experiments.MODELS)
+
+
+def test_models_differ_without_colour():
+    marks = [(marker, str(dash)) for _, marker, dash in map(experiments.STYLES.get, paper.MODELS)]
+    assert len({marker for marker, _ in marks}) == len(marks)
+    assert len({experiments.STYLES[model][1] for model in experiments.MODELS}) == 5
+
+
+def test_table_1_sets_the_paper_beside_ours_in_its_tints():
+    table = pd.DataFrame(
+        [
+            {"dataset": "servo", "problem": "l2", "method": method, "statistic": statistic}
+            | {
+                "reduction_percent": value,
+                "paper_percent": paper.table1("servo", method, statistic),
+            }
+            for method, value in (("C-l2", 12.0), ("samp-l2", -7.0), ("balanced", 1.0))
+            for statistic in paper.STATISTICS
+        ]
+    ).astype({"paper_percent": float})
+    html = experiments.table1(table, "l2").to_html()
+    assert html.count("+12.00 %") == 3
+    assert "+23.71 %" in html
+    assert "nan" not in html
+    assert experiments._tinted(12.0) == "background-color: rgba(214, 48, 49, 0.32)"
+    assert experiments._tinted(-7.0) == "background-color: rgba(52, 110, 235, 0.20)"
+    assert experiments.table1(table, "lipschitz").to_html().count("<td") == 0
+
+
+def test_sensitivity_has_a_row_per_data_set_and_a_column_per_choice():
+    table = pd.DataFrame(
+        [
+            {"choice": choice, "factor": factor, "dataset": "servo", "method": "C-lip"}
+            | {"reduction_percent": 10 * factor}
+            for choice in ("strength", "penalty")
+            for factor in (0.1, 1.0, 10.0)
+        ]
+    )
+    figure = experiments.sensitivity(table)
+    assert [ax.get_xlabel() for ax in figure.axes] == [
+        "strengths, relative",
+        "ADMM's penalty, relative",
+    ]
+    assert figure.axes[0].lines[1].get_ydata().tolist() == [1.0, 10.0, 100.0]
+
+
+def test_cost_is_sorted_by_the_dearest():
+    times = pd.DataFrame(
+        {"dataset": ["servo", "servo", "wine"], "step": ["a", "b", "a"], "seconds": [1, 5, 2.0]}
+    )
+    (ax,) = experiments.cost(times).axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    assert [line.get_label() for line in ax.lines] == ["servo", "wine"]
