@@ -116,10 +116,11 @@ def api_page() -> str:
     names = "\n".join(f"   {name}" for room in order for name in rooms[room])
     parts = [
         "# API",
+        # before a paragraph, which then takes the module's id
+        "```{eval-rst}\n.. module:: lipsnn\n```",
         "The public names of `lipsnn`. Symbols and equation numbers are those of "
         "{cite:t}`yin2026convex`.",
-        f"```{{eval-rst}}\n.. module:: lipsnn\n\n.. autosummary::\n   :nosignatures:\n\n"
-        f"{names}\n```",
+        f"```{{eval-rst}}\n.. autosummary::\n   :nosignatures:\n\n{names}\n```",
     ]
     for room in order:
         parts.append(f"## {ROOMS.get(room, room)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -82,19 +83,33 @@ def tiny(tmp_path: Path) -> TinyBook:
     return TinyBook(tmp_path)
 
 
-@pytest.fixture(scope="session")
-def extension() -> ModuleType:
-    """The local Sphinx extension, which is no package."""
-    path = REPOSITORY / "book" / "_ext" / "executed_pages.py"
-    spec = importlib.util.spec_from_file_location("executed_pages", path)
+def _local_extension(name: str) -> ModuleType:
+    """A local Sphinx extension, which is no package."""
+    path = REPOSITORY / "book" / "_ext" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.fixture(scope="session")
+def extension() -> ModuleType:
+    return _local_extension("executed_pages")
+
+
+@pytest.fixture(scope="session")
+def site_files() -> ModuleType:
+    return _local_extension("site_files")
+
+
+@pytest.fixture(scope="session")
 def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The HTML folder of the real book, quick profile, built by the command that users run."""
+    """The HTML folder of the real book, quick profile, built by the command that users run.
+
+    LIPSNN_BUILT_BOOK names one that was just built, to test what will be published.
+    """
+    if built := os.environ.get("LIPSNN_BUILT_BOOK"):
+        return Path(built).resolve()
     output = tmp_path_factory.mktemp("book")
     command = [sys.executable, "-m", "book.build", "--reuse", "--output", str(output)]
     done = subprocess.run(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import json
 import os
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -32,9 +34,34 @@ FLAGS = (
 PAGES = ["index", *Layout().pages()]
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+AXE = Path(__file__).parent / "vendor" / "axe" / "axe.min.js"
+# Bytes that a page may need at a first visit, compressed as static hosts do.
+HEAVIEST = 1_500_000
+COMPRESSED = (".html", ".css", ".js", ".svg", ".json")
+
+
+class _Host(SimpleHTTPRequestHandler):
+    """A quiet static host that compresses text."""
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        if path.suffix not in COMPRESSED or not path.is_file():
+            super().do_GET()
+            return
+        body = gzip.compress(path.read_bytes(), 6)
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(str(path)))
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 64  # a page asks for dozens of files at once
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +90,8 @@ def address(request: pytest.FixtureRequest, built_book: Path) -> Iterator[str]:
     if request.param == "file":
         yield built_book.as_uri()
         return
-    handler = functools.partial(_Quiet, directory=str(built_book))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    handler = functools.partial(_Host, directory=str(built_book))
+    with _Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -74,6 +101,8 @@ def address(request: pytest.FixtureRequest, built_book: Path) -> Iterator[str]:
 def test_page_shows_its_pictures_and_maths_without_errors(browser, address, name) -> None:
     browser.get_log("browser")
     browser.get_log("performance")
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})
     browser.get(f"{address}/{name}.html")
     if name == "index":
         _wait(browser, "return location.pathname.endsWith('/book/intro.html')")
@@ -85,7 +114,15 @@ def test_page_shows_its_pictures_and_maths_without_errors(browser, address, name
     assert browser.execute_script(broken) == []
     errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
     assert errors == []
-    assert _foreign_requests(browser, address) == []
+    messages = _messages(browser, address)
+    assert _foreign_requests(messages, address) == []
+    if address.startswith("http"):
+        weight = sum(
+            m["params"]["encodedDataLength"]
+            for m in messages
+            if m["method"] == "Network.loadingFinished"
+        )
+        assert 50_000 < weight < HEAVIEST
 
 
 def test_maths_fonts_arrive_and_pages_have_pictures(browser, address) -> None:
@@ -110,6 +147,62 @@ def test_page_fits_a_phone_and_pictures_have_no_card(browser, built_book, name, 
             ".map(i => getComputedStyle(i).backgroundColor)"
         )
         assert set(cards) <= {"rgba(0, 0, 0, 0)"}
+
+
+@pytest.mark.parametrize("name", [*PAGES[1:], "search", "404"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_page_has_no_serious_finding_of_axe(browser, built_book, name, theme) -> None:
+    _open(browser, built_book, name, theme)
+    # a closed box hides what it holds from the check, an opening one fades in
+    browser.execute_script(
+        "document.head.append(Object.assign(document.createElement('style'),"
+        " {textContent: '* {animation: none !important; transition: none !important}'}));"
+        "document.querySelectorAll('details').forEach(d => d.open = true)"
+    )
+    browser.execute_script(AXE.read_text(encoding="utf8"))
+    # the theme changes nothing but colours
+    rules = "{runOnly: ['color-contrast']}" if theme == "dark" else "{}"
+    found = browser.execute_async_script(
+        f"const done = arguments[0]; axe.run({rules}).then(r => done(r.violations))"
+    )
+    serious = [
+        f"{v['id']}: {v['nodes'][0]['html'][:200]} ({len(v['nodes'])} times)"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def test_search_finds_pages(browser, address) -> None:
+    browser.get_log("browser")
+    browser.get(f"{address}/search.html?q=certificate")
+    _wait(browser, "return document.querySelectorAll('#search-results li a').length > 5")
+    links = browser.execute_script(
+        "return [...document.querySelectorAll('#search-results li a')].map(a => a.href)"
+    )
+    assert all(link.startswith(f"{address}/book/") for link in links)
+    # from the file system only the summaries under the links are missing: they are fetched
+    if address.startswith("http"):
+        errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+        assert errors == []
+
+
+def test_citations_of_a_page_can_be_copied(browser, built_book) -> None:
+    _open(browser, built_book, "book/executed/first-light", "light")
+    browser.execute_script("document.querySelector('.cite-box').open = true")
+    # what the page puts on the clipboard
+    browser.execute_script(
+        "document.execCommand = () => {window.copied = document.activeElement.value; return true}"
+    )
+    boxes = browser.find_elements("css selector", ".cite-box .highlight")
+    assert len(boxes) == 3
+    for box in boxes:
+        button = box.find_element("css selector", "button.copybtn")
+        browser.execute_script("arguments[0].click()", button)
+        _wait(browser, "return window.copied")
+        text = browser.execute_script("const text = window.copied; window.copied = ''; return text")
+        assert text.strip() == box.find_element("css selector", "pre").text.strip()
+        assert text.startswith("@")
 
 
 def test_intro_shows_exactly_one_picture_for_each_screen_and_theme(browser, built_book) -> None:
@@ -170,20 +263,25 @@ def _wait(browser, script: str) -> None:
     WebDriverWait(browser, 30).until(lambda driver: driver.execute_script(script), script)
 
 
-def _foreign_requests(browser, address: str) -> list[str]:
+def _messages(browser, address: str) -> list[dict[str, Any]]:
+    """The network log since it was last read, from the first request of the book's own on."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    for start, message in enumerate(messages):
+        asks = message["method"] == "Network.requestWillBeSent"
+        if asks and message["params"]["documentURL"].startswith(address):
+            return messages[start:]
+    raise AssertionError("the browser's log records no request at all")
+
+
+def _foreign_requests(messages: list[dict[str, Any]], address: str) -> list[str]:
     """Addresses that the page asked for and that are not the book's own."""
     own = urlsplit(address)
-    foreign, seen = [], 0
-    for entry in browser.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
+    foreign = []
+    for message in messages:
         if message["method"] != "Network.requestWillBeSent":
             continue
-        if not message["params"]["documentURL"].startswith(address):
-            continue  # the browser's own start page
-        seen += 1
         url = urlsplit(message["params"]["request"]["url"])
         is_own = (url.scheme, url.netloc) == (own.scheme, own.netloc)
         if not is_own and url.scheme not in ("data", "blob", "about"):
             foreign.append(url.geturl())
-    assert seen, "the browser's log records no request at all"
     return foreign
