@@ -10,9 +10,10 @@ from lipsnn.certificate import Certificate, certify
 from lipsnn.convex import Refinement, Round, objective, refine
 from lipsnn.datasets import Dataset, load_dataset
 from lipsnn.network import ShallowNet
-from lipsnn.train import train_lipschitz, train_pgd, train_sgd
+from lipsnn.train import AdmmResult, train_admm, train_lipschitz, train_pgd, train_sgd
 
 __all__ = [
+    "AdmmResult",
     "Certificate",
     "Dataset",
     "Refinement",
@@ -23,6 +24,7 @@ __all__ = [
     "objective",
     "pgd_attack",
     "refine",
+    "train_admm",
     "train_lipschitz",
     "train_pgd",
     "train_sgd",
