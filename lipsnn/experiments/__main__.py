@@ -92,7 +92,8 @@ class Job:
             table,
             commit=self.commit,
             seconds=seconds,
-            made_by=f"python -m lipsnn.experiments {self.options.command} --profile {profile}",
+            made_by=f"python -m lipsnn.experiments {self.options.command} "
+            f"--profile {Path(profile).name}",
             settings=f"lipsnn/experiments/settings/{settings.name}"
             if profile in PROFILES
             else settings.name,

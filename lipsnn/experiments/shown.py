@@ -48,6 +48,9 @@ def live(
         If a trial fails.
     """
     settings = load_settings(profile) | {"datasets": list(datasets), "trials": trials}
+    if experiment == "sensitivity":
+        moves = settings.get("sensitivity") or load_settings("full")["sensitivity"]
+        settings["sensitivity"] = moves | {"datasets": list(datasets), "trials": trials}
     grid = trial.tasks(experiment, settings)
     labels = [tables.pop_labels(task) for task in grid]
     with tempfile.TemporaryDirectory() as folder:
@@ -56,3 +59,19 @@ def live(
         if outcome.error is not None:
             raise RuntimeError(f"a trial failed: {outcome.error}\n{outcome.traceback}")
     return outcomes, labels
+
+
+def made(record: dict[str, Any], command: str) -> str:
+    """In one paragraph, how a committed table was made; or, without one, which command makes it."""
+    if not record:
+        return (
+            "There is no committed table of this yet, and only what was computed now is shown; "
+            f"`python -m lipsnn.experiments {command} --profile full` makes it."
+        )
+    rest, machine = record["trials_failed"], record["machine"]
+    return (
+        f"Made by `{record['made_by']}` at commit `{record['commit']}` on {machine['processor']}, "
+        f"{machine['cores']} cores: {record['trials_done']} trials, "
+        f"{record['trials_seconds'] / 60:.0f} minutes of one core in all"
+        + (f"; {rest} more failed and are left out." if rest else ".")
+    )

@@ -173,6 +173,26 @@ def conclusions(table: pd.DataFrame, column: str = "reduction_percent") -> pd.Da
     )
 
 
+def by_setting(
+    table: pd.DataFrame, summary: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """`summary` of the rows of each setting that a sensitivity run tried, behind its labels.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``choice`` and ``factor``, and those that `summary` reads.
+    summary : callable
+        From rows to a table, `table1` say.
+    """
+    parts = []
+    for (choice, factor), part in table.groupby(["choice", "factor"], sort=False):
+        found = summary(part)
+        columns = ["choice", "factor", *found]
+        parts.append(found.assign(choice=choice, factor=factor)[columns])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
 def medians(attacks: pd.DataFrame) -> pd.DataFrame:
     """Median and quartiles over the trials, for each model and attack size.
 
