@@ -172,6 +172,22 @@ def test_labels_are_taken_from_tasks_and_put_before_rows():
     assert table["factor"].tolist() == [10.0, 10.0, 1.0, 1.0]
 
 
+def test_a_summary_of_each_setting(example):
+    moved = example.assign(objective=example["objective"] / 2)
+    both = pd.concat(
+        [
+            example.assign(choice="none", factor=1.0),
+            moved.assign(choice="strength", factor=0.1),
+        ]
+    )
+    found = tables.by_setting(both, tables.table1)
+    assert found.columns[:3].tolist() == ["choice", "factor", "dataset"]
+    minima = found[(found["method"] == "C-l2") & (found["statistic"] == "min")]
+    assert minima.set_index("choice")["reduction_percent"].to_dict() == pytest.approx(
+        {"none": 50.0, "strength": 75.0}
+    )
+
+
 # Table 1 as the paper's source has it: \cellcolorred!28+20.76% and so on
 PRINTED = """
 servo C-l2 red28+20.76 red28+25.42 red28+23.71
