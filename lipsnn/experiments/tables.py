@@ -188,8 +188,8 @@ def by_setting(
     parts = []
     for (choice, factor), part in table.groupby(["choice", "factor"], sort=False):
         found = summary(part)
-        columns = ["choice", "factor", *found]
-        parts.append(found.assign(choice=choice, factor=factor)[columns])
+        label = pd.DataFrame([{"choice": choice, "factor": factor}] * len(found))
+        parts.append(pd.concat([label, found.reset_index(drop=True)], axis=1))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
