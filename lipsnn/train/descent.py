@@ -127,8 +127,7 @@ class Training:
     """
 
     def __init__(self, descent: Descent) -> None:
-        n, d = descent.X.shape
-        width = descent.width
+        d, width = descent.X.shape[1], descent.width
         self.descent, self.epoch = descent, 0
         self.generator = torch.Generator().manual_seed(descent.seed)
         start = initial_network(d, width, self.generator)  # drawn always: the batches follow it

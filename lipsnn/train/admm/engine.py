@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,9 @@ class Fit(Protocol):
 
     def loss(self, weights: Sequence[Array]) -> float:
         """The loss with these matrices and the present biases."""
+
+    def network(self, weights: Sequence[Array]) -> Any:
+        """A copy of the network with these matrices and the present biases."""
 
 
 class Point(Protocol):
@@ -82,10 +85,10 @@ class Iteration:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Where the scheme stopped: Wbar, Y/r, what happened on the way, and why it stopped."""
+    """The last complete iteration: networks of W and Wbar, the way there, why it stopped."""
 
-    feasible: list[Array]
-    scaled_dual: list[Array]
+    net: Any
+    feasible: Any
     history: tuple[Iteration, ...]
     status: str
 
@@ -125,6 +128,7 @@ def run(
     feasible = fit.weights
     multiplier = [np.zeros_like(matrix) for matrix in feasible]  # Y / r
     size = norm(feasible)
+    networks = fit.network(feasible), fit.network(feasible)
     status = LIMIT
     try:
         for _ in range(iterations):
@@ -153,6 +157,7 @@ def run(
                 retune(found.weights)
             feasible = found.weights
             multiplier = [u + gap for u, gap in zip(multiplier, apart, strict=True)]
+            networks = fit.network(W), fit.network(feasible)
             history.append(latest)
             scale = tol * norm(feasible)
             if primal <= scale and dual <= penalty * scale:
@@ -160,7 +165,7 @@ def run(
                 break
     except KeyboardInterrupt:
         status = INTERRUPTED
-    return Outcome(feasible, multiplier, tuple(history), status)
+    return Outcome(*networks, tuple(history), status)
 
 
 def norm(matrices: Sequence[Array]) -> float:

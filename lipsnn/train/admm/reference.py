@@ -36,7 +36,8 @@ def solve_step(
     import cvxpy as cp
 
     weights = [cp.Variable(matrix.shape) for matrix in target]
-    level = cp.Variable(nonneg=True) if mu is not None else rho
+    level = cp.Variable(nonneg=True)
+    fixed = [] if mu is not None else [level == rho]
     beta = [1.0] * len(multipliers) if slopes is None else list(slopes)
     sizes = [target[0].shape[1]] + [matrix.shape[0] for matrix in target]
     blocks: list[list[object]] = [[np.zeros((n, k)) for k in sizes] for n in sizes]
@@ -51,8 +52,7 @@ def solve_step(
     matrix = cp.bmat(blocks)
     distance = sum(cp.sum_squares(W - V) for W, V in zip(weights, target, strict=True))
     cost = penalty / 2 * distance + (0.0 if mu is None else mu * level)
-    solution = solve(cp.Problem(cp.Minimize(cost), [(matrix + matrix.T) / 2 << 0]), solver)
+    solution = solve(cp.Problem(cp.Minimize(cost), [(matrix + matrix.T) / 2 << 0, *fixed]), solver)
     if not solution.has_point:
         return [np.full(W.shape, np.nan) for W in target], float("nan"), solution
-    found = rho if mu is None else level.value
-    return [np.asarray(W.value) for W in weights], float(found), solution
+    return [np.asarray(W.value) for W in weights], float(np.asarray(level.value)), solution

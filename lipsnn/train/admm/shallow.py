@@ -33,7 +33,7 @@ class AdmmResult:
     feasible : ShallowNet
         Wbar with the biases of W: its bound is proved by `multipliers`.
     multipliers : ndarray, (m,)
-        t of the last Lipschitz step.
+        t of the last Lipschitz step; if T is updated, the optimum of (2) for `feasible`.
     history : tuple of Iteration
         Objective, loss, bound, residuals and seconds of each iteration, in the scale of (4).
     status : str
@@ -166,11 +166,11 @@ def train_admm(
         penalty=len(descent.X) * penalty,
         iterations=iterations,
         tol=tol,
-        retune=update if multipliers == "updated" else None,
+        retune=update if isinstance(multipliers, str) and multipliers == "updated" else None,
     )
     return AdmmResult(
-        net=fit.network(fit.weights),
-        feasible=fit.network(outcome.feasible),
+        net=outcome.net,
+        feasible=outcome.feasible,
         multipliers=step.multipliers[0],
         history=outcome.history,
         status=outcome.status,

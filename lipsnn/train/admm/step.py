@@ -14,6 +14,7 @@ outputs. For one hidden layer and a scalar output this is ``K'K <= diag(rho I_d,
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -110,20 +111,22 @@ class FixedStep:
                 f"the network has hidden layers of {sizes[1:-1]} units, the multipliers are for "
                 f"{[len(t) for t in self.multipliers]}"
             )
-        live = [np.arange(sizes[0])]
-        live += [np.flatnonzero(t > 0) for t in self.multipliers]
-        live += [np.arange(sizes[-1])]
+        live = [np.flatnonzero(t > 0) for t in self.multipliers]
+        # by symmetry an input that V does not use is not used by Wbar
+        live.insert(0, np.flatnonzero(target[0][live[0]].any(axis=0)))
+        live.append(np.arange(sizes[-1]))
         hub, places = self._hub(target, live)
         if hub.order == 0:
-            solution = HubSolution(
-                [], 0.0 if self.mu is not None else self.rho, 0.0, 0.0, np.zeros((0, 0)), 0
-            )
+            solution = HubSolution([], hub.rho, 0.0, 0.0, np.zeros((0, 0)), 0)
         else:
-            solution = solve_hub(hub, self.tol, self._start)
+            warm = self._start is not None and len(self._start) == hub.order
+            solution = solve_hub(hub, self.tol, self._start if warm else None)
             self._start = solution.multiplier
+        # without inputs that are used the output is constant
+        rho = solution.rho if len(live[0]) or self.mu is None else 0.0
         weights = [np.array(matrix) for matrix in target]
         moved = 0.0
-        for layer, (before, after) in enumerate(zip(live[:-1], live[1:], strict=True)):
+        for layer, (before, after) in enumerate(itertools.pairwise(live)):
             stopped = np.setdiff1d(np.arange(sizes[layer]), before)
             weights[layer][np.ix_(after, stopped)] = 0.0
             moved += float(np.sum(target[layer][np.ix_(after, stopped)] ** 2))
@@ -136,7 +139,7 @@ class FixedStep:
         extra = 0.5 * self.penalty * moved
         return StepSolution(
             weights,
-            solution.rho,
+            rho,
             self.penalty * solution.value + extra,
             self.penalty * solution.lower + extra,
             solution.iterations,
@@ -182,7 +185,7 @@ class FixedStep:
             places.append((layer, layer > 0))
         inputs = np.arange(counts[0]) if side == 0 else np.arange(0)
         order = sum(counts[side::2]) if columns else 0
-        mu = None if self.mu is None else self.mu / self.penalty
+        mu = None if self.mu is None or not counts[0] else self.mu / self.penalty
         return Hub(order, tuple(columns), inputs, mu, self.rho), places
 
 
@@ -194,7 +197,7 @@ def layer_sizes(weights: Sequence[Array]) -> list[int]:
     ValueError
         If the shapes do not chain.
     """
-    for before, after in zip(weights[:-1], weights[1:], strict=True):
+    for before, after in itertools.pairwise(weights):
         if after.shape[1] != before.shape[0]:
             raise ValueError(
                 f"layers do not chain: one of shape {before.shape} is followed by {after.shape}"

@@ -100,7 +100,7 @@ def test_multipliers_of_zero():
     target, multipliers = drawn([3, 6, 4, 2])
     multipliers[0][2] = multipliers[1][1] = multipliers[1][3] = 0.0
     found = FixedStep(multipliers, 1.0, mu=0.3, penalty=PENALTY).solve(target)
-    weights, _, solution = solve_step(target, multipliers, mu=0.3, penalty=PENALTY)
+    _, _, solution = solve_step(target, multipliers, mu=0.3, penalty=PENALTY)
     # the LMI has no interior here, so the solver keeps it only to its own accuracy
     assert found.value == pytest.approx(solution.value, rel=1e-4)
     np.testing.assert_array_equal(found.weights[0][2], target[0][2])
