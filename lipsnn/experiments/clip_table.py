@@ -173,7 +173,7 @@ def table(outcomes: list[runner.Outcome]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows).round(
-        {name: 2 for name in ("train", "test", "noise", "pgd", "last_accuracy", "seconds")}
+        dict.fromkeys(("train", "test", "noise", "pgd", "last_accuracy", "seconds"), 2)
     )
 
 
