@@ -6,7 +6,7 @@ data -> network -> training -> certificate -> convex refinement -> attack -> fig
 """
 
 from lipsnn.attack import pgd_attack
-from lipsnn.certificate import Certificate, certify
+from lipsnn.certificate import Certificate, LayeredCertificate, certify, certify_layers
 from lipsnn.convex import Refinement, Round, objective, refine
 from lipsnn.datasets import Dataset, load_dataset
 from lipsnn.network import ShallowNet
@@ -16,10 +16,12 @@ __all__ = [
     "AdmmResult",
     "Certificate",
     "Dataset",
+    "LayeredCertificate",
     "Refinement",
     "Round",
     "ShallowNet",
     "certify",
+    "certify_layers",
     "load_dataset",
     "objective",
     "pgd_attack",
