@@ -6,23 +6,27 @@ data -> network -> training -> certificate -> convex refinement -> attack -> fig
 """
 
 from lipsnn.attack import pgd_attack
-from lipsnn.certificate import Certificate, certify
+from lipsnn.certificate import Certificate, LayeredCertificate, certify, certify_layers
 from lipsnn.convex import Refinement, Round, objective, refine
 from lipsnn.datasets import Dataset, load_dataset
 from lipsnn.network import ShallowNet
-from lipsnn.train import train_lipschitz, train_pgd, train_sgd
+from lipsnn.train import AdmmResult, train_admm, train_lipschitz, train_pgd, train_sgd
 
 __all__ = [
+    "AdmmResult",
     "Certificate",
     "Dataset",
+    "LayeredCertificate",
     "Refinement",
     "Round",
     "ShallowNet",
     "certify",
+    "certify_layers",
     "load_dataset",
     "objective",
     "pgd_attack",
     "refine",
+    "train_admm",
     "train_lipschitz",
     "train_pgd",
     "train_sgd",

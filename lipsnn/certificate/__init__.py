@@ -3,8 +3,27 @@
 from lipsnn.certificate.cells import exact_constant
 from lipsnn.certificate.entry import certify
 from lipsnn.certificate.ladder import Ladder
+from lipsnn.certificate.layers import Layers
+from lipsnn.certificate.multilayer import (
+    LayeredCertificate,
+    certify_layers,
+    margin_bounds,
+    output_bounds,
+)
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.result import Certificate
 from lipsnn.certificate.slopes import norm_product
 
-__all__ = ["Certificate", "Ladder", "ProofError", "certify", "exact_constant", "norm_product"]
+__all__ = [
+    "Certificate",
+    "Ladder",
+    "LayeredCertificate",
+    "Layers",
+    "ProofError",
+    "certify",
+    "certify_layers",
+    "exact_constant",
+    "margin_bounds",
+    "norm_product",
+    "output_bounds",
+]

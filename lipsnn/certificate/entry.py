@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -11,8 +11,10 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
 from lipsnn.certificate.interior import interior_point, work_of
+from lipsnn.certificate.layers import Layers, as_layers
 from lipsnn.certificate.lmi import solve_lmi
 from lipsnn.certificate.lowrank import low_rank
+from lipsnn.certificate.multilayer import LayeredCertificate, certify_layers
 from lipsnn.certificate.result import BEYOND_FLOAT64, Certificate
 from lipsnn.certificate.slopes import Slopes
 from lipsnn.certificate.threads import one_blas_thread
@@ -23,18 +25,40 @@ OPTIMAL = "optimal"
 INACCURATE = "inaccurate"
 
 
+@overload
+def certify(
+    net: ShallowNet,
+    method: str = "auto",
+    solver: str | None = None,
+    tol: float = 1e-7,
+    start: Array | None = None,
+) -> Certificate: ...
+
+
+@overload
 def certify(
     net: Any,
     method: str = "auto",
     solver: str | None = None,
     tol: float = 1e-7,
     start: Array | None = None,
-) -> Certificate:
+) -> Certificate | LayeredCertificate: ...
+
+
+def certify(
+    net: Any,
+    method: str = "auto",
+    solver: str | None = None,
+    tol: float = 1e-7,
+    start: Array | None = None,
+) -> Certificate | LayeredCertificate:
     """Upper bound on the Lipschitz constant of `net` in the l2 norm: program (2), LipSDP.
 
     Parameters
     ----------
     net : ShallowNet or torch.nn.Sequential
+        With more layers, other activations or several outputs it goes to `certify_layers`,
+        which has its own methods and no `start`.
     method : {"auto", "P", "q", "lowrank", "lmi"}
         "P", "q" and "lowrank" solve the d x d problem that (2) is (fact A), and "auto" takes the
         cheapest of them. "lmi" is program (2) as printed, in CVXPY.
@@ -47,7 +71,7 @@ def certify(
 
     Returns
     -------
-    Certificate
+    Certificate, or LayeredCertificate
         Its bound comes from feasible multipliers, so it holds whatever its status says.
 
     Raises
@@ -56,6 +80,10 @@ def certify(
         For a method that does not exist, a tolerance that is not positive, or a `solver` without
         ``method="lmi"``.
     """
+    if not _is_shallow(net):
+        if start is not None:
+            raise ValueError("start is for one hidden layer of ReLU units and one output")
+        return certify_layers(net, method=method, solver=solver, tol=tol)
     net = as_network(net)
     _checks.one_of(method, "method", METHODS)
     tol = _checks.positive(tol, "tol")
@@ -66,6 +94,16 @@ def certify(
         if start.shape[0] != net.dim:
             raise ValueError(f"start must have {net.dim} rows, got shape {start.shape}")
     return _certify(net, method, solver, tol, start)
+
+
+def _is_shallow(net: Any) -> bool:
+    """Whether `net` is a network (1) as it stands, or nothing that `certify_layers` knows."""
+    if isinstance(net, Layers):
+        return False
+    if not hasattr(net, "state_dict"):
+        return True
+    names = [type(child).__name__ for child in net.children()]
+    return names == ["Linear", "ReLU", "Linear"] and as_layers(net).outputs == 1
 
 
 @one_blas_thread

@@ -92,7 +92,8 @@ class Job:
             table,
             commit=self.commit,
             seconds=seconds,
-            made_by=f"python -m lipsnn.experiments {self.options.command} --profile {profile}",
+            made_by=f"python -m lipsnn.experiments {self.options.command} "
+            f"--profile {Path(profile).name}",
             settings=f"lipsnn/experiments/settings/{settings.name}"
             if profile in PROFILES
             else settings.name,
@@ -149,7 +150,7 @@ def _tables(job: Job) -> None:
         wanted.remove("sensitivity")
     grids = {name: trial.tasks(name, job.settings) for name in wanted}
     # what a sensitivity trial is compared by is no part of what its numbers depend on
-    labels = {name: [_pop_labels(task) for task in grid] for name, grid in grids.items()}
+    labels = {name: [tables.pop_labels(task) for task in grid] for name, grid in grids.items()}
     begun = time.perf_counter()
     outcomes = job.run([task for grid in grids.values() for task in grid], trial.run)
     seconds = time.perf_counter() - begun
@@ -169,17 +170,13 @@ def _tables(job: Job) -> None:
         attacks = tables.attacks_of(parts["figure1"])
         job.write("figure1.csv", attacks, seconds, **_facts(parts["figure1"]))
     if "sensitivity" in parts:
-        moved = list(zip(labels["sensitivity"], parts["sensitivity"], strict=True))
+        moved, facts = parts["sensitivity"], _facts(parts["sensitivity"])
         for name, table_of in (
             ("sensitivity.csv", tables.trials_of),
             ("sensitivity-attacks.csv", tables.attacks_of),
         ):
-            table = pd.concat(
-                [table_of([outcome]).assign(**label) for label, outcome in moved],
-                ignore_index=True,
-            )
-            table = table[["choice", "factor", *table.columns.drop(["choice", "factor"])]]
-            job.write(name, table, seconds, **_facts(parts["sensitivity"]))
+            table = tables.labelled(table_of, labels["sensitivity"], moved)
+            job.write(name, table, seconds, **facts)
 
 
 def _choose(job: Job) -> None:
@@ -208,10 +205,6 @@ def _facts(outcomes: list[Outcome]) -> dict[str, Any]:
         "trials_seconds": round(sum(outcome.seconds for outcome in outcomes), 1),
         "seconds_by_step": steps.sort_values(ascending=False).round(1).to_dict(),
     }
-
-
-def _pop_labels(task: dict[str, Any]) -> dict[str, Any]:
-    return {"choice": task.pop("choice", ""), "factor": task.pop("factor", 1.0)}
 
 
 def _distinct(outcomes: list[Outcome]) -> list[Outcome]:

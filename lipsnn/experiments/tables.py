@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -58,6 +58,31 @@ def times_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(TIMES))
 
 
+def pop_labels(task: dict[str, Any]) -> dict[str, Any]:
+    """Take from a sensitivity task what it is compared by, which its numbers do not depend on.
+
+    Returns
+    -------
+    dict
+        choice: the setting that is moved, or "none"; factor: by how much.
+    """
+    return {"choice": task.pop("choice", "") or "none", "factor": task.pop("factor", 1.0)}
+
+
+def labelled(
+    table_of: Callable[[list[Outcome]], pd.DataFrame],
+    labels: Iterable[dict[str, Any]],
+    outcomes: Iterable[Outcome],
+) -> pd.DataFrame:
+    """The rows that `table_of` makes of each outcome, behind its labels."""
+    parts = []
+    for label, outcome in zip(labels, outcomes, strict=True):
+        part = table_of([outcome])
+        if not part.empty:
+            parts.append(pd.concat([pd.DataFrame([label] * len(part)), part], axis=1))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
 def table1(trials: pd.DataFrame) -> pd.DataFrame:
     """Table 1: how much lower the minimum, maximum and mean objective over the trials become.
 
@@ -102,6 +127,70 @@ def table1(trials: pd.DataFrame) -> pd.DataFrame:
     columns = ["dataset", "problem", "method", "statistic"]
     columns += ["reduction_percent", "paper_percent", "trials"]
     return pd.DataFrame(rows, columns=columns).astype({"paper_percent": float})
+
+
+def conclusions(table: pd.DataFrame, column: str = "reduction_percent") -> pd.DataFrame:
+    """What the paper reads from its Table 1, held against the entries of `column`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        See `table1`.
+    column : str
+        "paper_percent" for the paper's own entries.
+
+    Returns
+    -------
+    DataFrame
+        conclusion, entries (for how many it holds), of (how many it speaks of).
+    """
+    wide = table.pivot(index=["dataset", "statistic"], columns="method", values=column)
+    wide = wide.reindex(columns=["C-l2", "samp-l2", "C-lip", "samp-lip"])
+    by_size = wide[wide.index.get_level_values("dataset").isin(("rastrigin", "wine"))]
+    claims = {
+        "C-l2 is below the SGD base": wide["C-l2"] > 0,
+        "C-lip is below the ADMM base": wide["C-lip"] > 0,
+        "C-l2 is below samp-l2": wide["C-l2"] > wide["samp-l2"],
+        "C-lip is below samp-lip": wide["C-lip"] > wide["samp-lip"],
+        "on rastrigin and wine, samp-l2 is above the SGD base": by_size["samp-l2"] < 0,
+        "samp-lip is above the ADMM base": wide["samp-lip"] < 0,
+        "C-lip gains less over ADMM than C-l2 over SGD": wide["C-lip"] < wide["C-l2"],
+    }
+    speaks = {
+        name: (by_size if "wine" in name else wide)[
+            [method for method in wide if method in name.replace(",", "").split()]
+        ]
+        .notna()
+        .all(axis=1)
+        for name in claims
+    }
+    return pd.DataFrame(
+        [
+            {"conclusion": name, "entries": int((holds & speaks[name]).sum())}
+            | {"of": int(speaks[name].sum())}
+            for name, holds in claims.items()
+        ]
+    )
+
+
+def by_setting(
+    table: pd.DataFrame, summary: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """`summary` of the rows of each setting that a sensitivity run tried, behind its labels.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``choice`` and ``factor``, and those that `summary` reads.
+    summary : callable
+        From rows to a table, `table1` say.
+    """
+    parts = []
+    for (choice, factor), part in table.groupby(["choice", "factor"], sort=False):
+        found = summary(part)
+        label = pd.DataFrame([{"choice": choice, "factor": factor}] * len(found))
+        parts.append(pd.concat([label, found.reset_index(drop=True)], axis=1))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def medians(attacks: pd.DataFrame) -> pd.DataFrame:

@@ -157,15 +157,13 @@ def train_base(task: Mapping[str, Any], data: Dataset) -> ShallowNet:
 
 def admm(task: Mapping[str, Any], data: Dataset, init: ShallowNet) -> ShallowNet:
     """Pauli et al.'s ADMM on the Lipschitz problem from `init`, T fixed at its certificate's."""
-    settings = dict(task["admm"])
-    settings["penalty"] *= task["lipschitz"]
     return train_admm(
         data.X_train,
         data.y_train,
         strength=task["lipschitz"],
         seed=task["trial"],
         init=init,
-        **settings,
+        **task["admm"],
     ).net
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 from lipsnn.experiments import paper
 from lipsnn.experiments.tables import in_paper_order, medians
@@ -78,6 +78,48 @@ def table1(table: pd.DataFrame, problem: str) -> Styler:
             ]
         )
     )
+
+
+def reductions(trials: pd.DataFrame) -> Figure:
+    """The reduction of the objective in every single trial, a panel for each half of Table 1.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Columns ``dataset``, ``problem``, ``base``, ``method``, ``objective`` and
+        ``initial_objective``.
+    """
+    figure, panels = plt.subplots(1, 2, sharey=True, figsize=(9.0, 4.6))
+    datasets = in_paper_order(trials["dataset"], paper.DATASETS)
+    shown: dict[str, Line2D] = {}
+    for ax, (problem, (base, paper_methods)) in zip(panels, paper.HALVES.items(), strict=True):
+        half = trials[(trials["problem"] == problem) & (trials["base"] == base)]
+        methods = [m for m in STYLES if m in set(half["method"]) and m != "base"]
+        methods.sort(key=lambda method: method not in paper_methods)
+        for number, method in enumerate(methods):
+            color, marker, _ = STYLES[method]
+            part = half[half["method"] == method]
+            percent = 100 * (1 - part["objective"] / part["initial_objective"])
+            # a row for each data set, in which each method has its own height
+            height = part["dataset"].map(datasets.index) + 0.8 * (
+                (number + 0.5) / len(methods) - 0.5
+            )
+            (drawn,) = ax.plot(percent, height, marker, color=color, ms=5, alpha=0.7, mew=0)
+            shown.setdefault(method, drawn)
+        ax.axvline(0, color=INK, lw=1)
+        ax.set_xscale("symlog", linthresh=10, linscale=0.8)
+        ax.set_xticks([-100, -30, -10, -5, 0, 5, 10, 30, 100])
+        ax.xaxis.set_major_formatter("{x:.0f}")
+        ax.grid(False, axis="y")
+        for line in range(1, len(datasets)):
+            ax.axhline(line - 0.5, color=INK, lw=0.8, alpha=0.4)
+        ax.tick_params(axis="x", labelsize=8)
+        ax.set_xlim(min(-12.0, ax.get_xlim()[0]), 60)
+        ax.set(title=f"{problem}, base: {base.upper()}", xlabel="objective lower by, %")
+    panels[0].set_yticks(range(len(datasets)), datasets)
+    panels[0].set_ylim(len(datasets) - 0.5, -0.5)
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize=9)
+    return figure
 
 
 def figure1(attacks: pd.DataFrame, models: Sequence[str] = MODELS) -> Figure:
@@ -167,9 +209,9 @@ def sensitivity(table: pd.DataFrame) -> Figure:
                     lw=1.6,
                 )
             ax.set_xscale("log")
-            ax.set_xticks(sorted(part["factor"].unique()))
-            ax.xaxis.set_major_formatter(ScalarFormatter())
-            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.set_xticks(sorted(table.loc[table["choice"] == choice, "factor"].unique()))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_locator(NullLocator())
         line[0].set_ylabel(f"{dataset}\nreduction, %")
     for ax, choice in zip(grid[-1], choices, strict=True):
         ax.set_xlabel(_CHOICES[choice])

@@ -104,35 +104,69 @@ class Descent:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
-    @one_blas_thread
     def run(self, gradient: Gradient) -> ShallowNet:
-        """The network at the end of the steps along `gradient`.
+        """The network at the end of all steps along `gradient`.
 
         Raises
         ------
         RuntimeError
             If the weights diverge.
         """
-        n, d = self.X.shape
-        generator = torch.Generator().manual_seed(self.seed)
-        start = initial_network(d, self.width, generator)  # drawn always: the batches follow it
-        start = start if self.init is None else self.init
-        point = np.concatenate([start.weights.ravel(), start.outer])
-        weights, outer = point[: -self.width].reshape(self.width, d + 1), point[-self.width :]
-        step = OPTIMIZERS[self.optimizer](len(point))
-        diverged = RuntimeError(
-            f"training diverged (learning_rate {self.learning_rate:g}): choose a smaller "
-            "learning_rate"
-        )
+        training = Training(self)
+        training.advance(gradient, self.epochs)
+        return training.net
+
+
+class Training:
+    """A `Descent` under way: its network, and the steps that are left of its schedule.
+
+    Attributes
+    ----------
+    weights, outer : ndarray, (m, d + 1) and (m,)
+        The network as it is; views that `advance` changes.
+    """
+
+    def __init__(self, descent: Descent) -> None:
+        d, width = descent.X.shape[1], descent.width
+        self.descent, self.epoch = descent, 0
+        self.generator = torch.Generator().manual_seed(descent.seed)
+        start = initial_network(d, width, self.generator)  # drawn always: the batches follow it
+        start = start if descent.init is None else descent.init
+        self.offset = start.offset
+        self._point = np.concatenate([start.weights.ravel(), start.outer])
+        self.weights = self._point[:-width].reshape(width, d + 1)
+        self.outer = self._point[-width:]
+        self._step = OPTIMIZERS[descent.optimizer](len(self._point))
+
+    @property
+    def net(self) -> ShallowNet:
+        """The network as it is, a copy."""
+        return ShallowNet(self.weights, self.outer, self.offset)
+
+    @one_blas_thread
+    def advance(self, gradient: Gradient, epochs: int) -> None:
+        """Take the steps of the next `epochs` epochs along `gradient`.
+
+        Raises
+        ------
+        RuntimeError
+            If the weights diverge.
+        """
+        descent = self.descent
         with np.errstate(over="ignore", invalid="ignore"):
-            for epoch in range(self.epochs):
-                rate = self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
-                for batch in torch.randperm(n, generator=generator).split(self.batch_size):
-                    by_weights, by_outer = gradient(weights, outer, batch)
-                    step(point, np.concatenate([by_weights.ravel(), by_outer]), rate)
-                if not np.isfinite(point).all():
-                    raise diverged
-        return ShallowNet(weights, outer, start.offset)
+            for _ in range(epochs):
+                fall = (1 + math.cos(math.pi * self.epoch / descent.epochs)) / 2
+                order = torch.randperm(len(descent.X), generator=self.generator)
+                for batch in order.split(descent.batch_size):
+                    by_weights, by_outer = gradient(self.weights, self.outer, batch)
+                    both = np.concatenate([by_weights.ravel(), by_outer])
+                    self._step(self._point, both, descent.learning_rate * fall)
+                self.epoch += 1
+                if not np.isfinite(self._point).all():
+                    raise RuntimeError(
+                        f"training diverged (learning_rate {descent.learning_rate:g}): choose a "
+                        "smaller learning_rate"
+                    )
 
 
 def initial_network(dim: int, width: int, generator: torch.Generator) -> ShallowNet:

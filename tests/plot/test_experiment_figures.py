@@ -64,6 +64,29 @@ def test_table_1_sets_the_paper_beside_ours_in_its_tints():
     assert experiments.table1(table, "lipschitz").to_html().count("<td") == 0
 
 
+def test_every_trial_is_a_mark():
+    trials = pd.DataFrame(
+        [
+            {"dataset": dataset, "problem": problem, "base": base, "method": method}
+            | {"objective": 9.0 + trial, "initial_objective": 10.0}
+            for problem, base, method in (
+                ("l2", "sgd", "C-l2"),
+                ("lipschitz", "admm", "C-lip"),
+                ("lipschitz", "admm", "joint"),
+                ("lipschitz", "sgd", "joint"),
+            )
+            for dataset in ("machine", "servo")
+            for trial in range(2)
+        ]
+    )
+    left, right = experiments.reductions(trials).axes
+    assert left.lines[0].get_xdata() == pytest.approx([10.0, 0.0] * 2)
+    assert [label.get_text() for label in left.get_yticklabels()] == ["servo", "machine"]
+    # each method at its own height, around its data set's
+    heights = np.concatenate([line.get_ydata() for line in right.lines[:2]])
+    assert sorted(set(heights)) == pytest.approx([-0.2, 0.2, 0.8, 1.2])
+
+
 def test_sensitivity_has_a_row_per_data_set_and_a_column_per_choice():
     table = pd.DataFrame(
         [

@@ -11,8 +11,9 @@ from lipsnn._checks import Array
 from lipsnn.convex.structured.newton import Direction, Newton, Residuals
 from lipsnn.convex.structured.rows import Rows
 
-# Share of the way to the boundary of the cones that a step may take.
-_BACKOFF = 0.95
+# Share of the way to the boundary of the cones that a step may take. On degenerate restrictions
+# rounding may stop the first just short of the tolerance; the next then starts again.
+_BACKOFFS = (0.95, 0.9, 0.8)
 # Centring after a predictor that may go a share `a` of the way: (1 - a) to this power.
 _POWER = 5
 # Further corrections per step (Gondzio), each aiming this much further and pulling the products
@@ -31,6 +32,8 @@ _KEEP, _CENTRAL = 1e-1, 0.1
 # A program is near enough for a warm start if its gap there is at most this, and its cost of rho
 # within this share of the one before.
 _WARM_GAP, _WARM_COST = 0.5, 0.5
+# Gap below which the iterate with the least error is kept, not the last.
+_NEAR = 1e-4
 # Accuracy up to which a stalled solve is "optimal_inaccurate" and not a "numerical_error".
 _INACCURATE = 1e-6
 # The gap is relative to the objective, or to this share of its value at zero weights if that is
@@ -81,6 +84,21 @@ def solve(
     warm start is used if it fits.
     """
     search = _Search(rows, cone)
+    best = None
+    for backoff in _BACKOFFS:
+        found = _attempt(search, tol, max_iterations, warm, backoff)
+        if best is None or found.error < best.error:
+            best = found
+        if found.status in ("optimal", "iteration_limit"):
+            break
+        warm = None
+    assert best is not None
+    return best
+
+
+def _attempt(
+    search: _Search, tol: float, max_iterations: int, warm: WarmStart | None, backoff: float
+) -> Iterate:
     best = search.begin(warm)
     status, kept = "iteration_limit", None
     for iteration in range(1, max_iterations + 1):
@@ -89,7 +107,7 @@ def solve(
         if kept is None and best.gap <= _KEEP and search.central():
             kept = search.keep()
         try:
-            search.step()
+            search.step(backoff)
         except np.linalg.LinAlgError:
             status = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
             break
@@ -98,8 +116,11 @@ def solve(
             status = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
             break
         # on the way down single measures may rise, near the end the best point counts
-        if now.error <= best.error or best.error > _INACCURATE:
+        if now.error <= best.error or best.gap > _NEAR:
             best = now
+        elif now.gap < 0.01 * tol:  # far past the gap that was asked for, residuals only grow
+            status = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
+            break
     best.status = "optimal" if best.error <= tol else status
     best.warm = kept
     return best
@@ -185,7 +206,7 @@ class _Search:
             iterations=iteration,
         )
 
-    def step(self) -> None:
+    def step(self, backoff: float) -> None:
         """Predict, choose the centring from how far that gets, correct, and move."""
         cone, s, lam = self.cone, self.s, self.lam
         self.newton.factor(lam / s)
@@ -212,7 +233,7 @@ class _Search:
                 break
         if not np.isfinite(length):
             raise np.linalg.LinAlgError("the Newton direction is not finite")
-        length = min(1.0, _BACKOFF * length)
+        length = min(1.0, backoff * length)
         self.Z = self.Z + length * move.Z
         self.extras = self.extras + length * move.extras
         s += length * move.slack

@@ -16,6 +16,7 @@ from lipsnn import _checks
 # A generator -> the two halves of the pairs, (p, ...) each.
 Draw = Callable[[torch.Generator], tuple[torch.Tensor, torch.Tensor]]
 NORMS = (2, math.inf)
+POOLINGS = ("max", "mean")
 
 
 def quotients(
@@ -155,12 +156,25 @@ class LipschitzSet:
         self.steps = torch.where(kept, self.steps * self.factor, self.steps / self.factor)
         return torch.where(kept, after, before)
 
-    def worst(self, net: nn.Module, values: torch.Tensor) -> torch.Tensor:
-        """The largest quotient, differentiable in the parameters of `net`; `values` finds it."""
-        index = int(values.argmax())
+    def penalty(
+        self, net: nn.Module, values: torch.Tensor, power: int = 2, pooling: str = "max"
+    ) -> torch.Tensor:
+        """The regulariser without its strength, differentiable in the parameters of `net`.
+
+        Parameters
+        ----------
+        net : torch.nn.Module
+        values : Tensor, (p,)
+            The pairs' quotients, which tell the worst pair: only that one is run again.
+        power : {1, 2}
+        pooling : {"max", "mean"}
+            Of the quotients to that power: CLIP's (5), or the mean that the authors' code offers.
+        """
+        worst = int(values.argmax())
+        pair = slice(worst, worst + 1) if pooling == "max" else slice(None)
         with evaluating(net):
-            pair = slice(index, index + 1)
-            return quotients(net, self.first[pair], self.second[pair], *self.norms)[0]
+            each = quotients(net, self.first[pair], self.second[pair], *self.norms)
+        return (each**power).mean()
 
     def state(self) -> dict[str, torch.Tensor]:
         """What `restore` needs to go on from here."""

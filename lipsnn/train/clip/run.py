@@ -139,7 +139,10 @@ class Run:
         largest = float(values.max())
         if self.strength == 0:
             return None, largest
-        return self.pairs.worst(self.net, values) ** self.settings["power"], largest
+        penalty = self.pairs.penalty(
+            self.net, values, self.settings["power"], self.settings["pooling"]
+        )
+        return penalty, largest
 
     def _drawn(self, halves: tuple[torch.Tensor, torch.Tensor]) -> LipschitzSet:
         assert self.source is not None

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from lipsnn import _checks
 from lipsnn.train.clip.discrepancy import Discrepancy
-from lipsnn.train.clip.pairs import NORMS, LipschitzSet, Pairs
+from lipsnn.train.clip.pairs import NORMS, POOLINGS, LipschitzSet, Pairs
 from lipsnn.train.clip.run import OPTIMIZERS, Loss, Run
 
 REGULARIZERS = ("none", "weights", "lipschitz")
@@ -62,6 +62,7 @@ def train_clip(
     loss: str | Loss = "cross-entropy",
     accuracy: Loss | None = None,
     power: int = 2,
+    pooling: str = "max",
     input_norm: float = 2,
     output_norm: float = 2,
     score: Callable[[nn.Module], float] | None = None,
@@ -104,6 +105,9 @@ def train_clip(
         `discrepancy` goes by.
     power : {1, 2}
         1 is CLIP's (2) as printed; with 2 the authors computed their table.
+    pooling : {"max", "mean"}
+        Of the quotients to that power: the worst pair, CLIP's (5), or their mean, which the
+        authors' code offers too.
     input_norm, output_norm : {2, inf}
         Of the quotients.
     score : callable, optional
@@ -146,6 +150,7 @@ def train_clip(
         "discrepancy": None if discrepancy is None else asdict(discrepancy),
         "loss": loss if isinstance(loss, str) else getattr(loss, "__name__", "callable"),
         "power": _checks.one_of(power, "power", (1, 2)),
+        "pooling": _checks.one_of(pooling, "pooling", POOLINGS),
         "norms": [
             str(_checks.one_of(input_norm, "input_norm", NORMS)),
             str(_checks.one_of(output_norm, "output_norm", NORMS)),

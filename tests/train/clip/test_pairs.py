@@ -92,12 +92,19 @@ def test_in_single_precision_rounding_is_not_taken_for_slope():
     assert found <= certify(net).bound * 1.01
 
 
+@pytest.mark.parametrize("pooling", ["max", "mean"])
 @pytest.mark.parametrize("power", [1, 2])
-def test_the_regularisers_gradient_is_that_of_differences(power):
+def test_the_regularisers_gradient_is_that_of_differences(power, pooling):
     net, pairs = smooth_net(), drawn_pairs()
     values = pairs.quotients(net)
-    assert float(pairs.worst(net, values).detach()) == pytest.approx(float(values.max()))
-    pairs.worst(net, values).pow(power).backward()
+
+    def pooled():
+        each = pairs.quotients(net) ** power
+        return float(each.max() if pooling == "max" else each.mean())
+
+    penalty = pairs.penalty(net, values, power, pooling)
+    assert float(penalty.detach()) == pytest.approx(pooled())
+    penalty.backward()
     for parameter in net.parameters():
         entry = (0,) * parameter.ndim
         with torch.no_grad():
@@ -105,7 +112,7 @@ def test_the_regularisers_gradient_is_that_of_differences(power):
             sides = []
             for h in (1e-6, -1e-6):
                 parameter[entry] = kept + h
-                sides.append(float(pairs.quotients(net).max()) ** power)
+                sides.append(pooled())
             parameter[entry] = kept
         difference = (sides[0] - sides[1]) / 2e-6
         assert float(parameter.grad[entry]) == pytest.approx(difference, rel=1e-6, abs=1e-9)

@@ -254,6 +254,7 @@ def test_pgd_stays_in_its_ball_and_does_harm(blobs, norm):
         ({"strength": -1}, "strength"),
         ({"loss": "hinge"}, "loss"),
         ({"power": 3}, "power"),
+        ({"pooling": "min"}, "pooling"),
         ({"optimizer": "lbfgs"}, "optimizer"),
         ({"batch_size": 0}, "batch_size"),
         ({"loss": "mse", "discrepancy": Discrepancy(0.9, 0.1)}, "needs an accuracy"),

@@ -1,0 +1,225 @@
+"""Multi-layer LipSDP-Neuron by a primal-dual interior-point method on the blocks of a chain.
+
+Minimise rho over N(t, rho) >= 0 (see `chain`); the dual is over X. The direction is that of
+Helmberg, Rendl, Vanderbei and Wolkowicz, Kojima, Shindoh and Hara, and Monteiro (HKM), with X
+known on the pattern of N only and completed with the largest determinant in each iteration, as
+Nakata, Fujisawa, Fukuda, Kojima and Murota (2003) do for sparse programs in general. Here both the
+inverse of N and the completion of X are chains of products, so that an iteration costs the products
+that make the Newton matrix (order: all units) and its factorisation, and no factorisation
+of a matrix that couples more than two layers. Both sides stay feasible, so that the
+gap is exactly <X, N>.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from lipsnn._checks import Array
+from lipsnn.certificate.chain import Banded, Chain
+
+MAX_ITERATIONS = 100
+# A step stops this far from the boundary.
+_DAMPING = 0.95
+# Most of the independent noise in the first X, which moves it inside: each layer adds its share, so
+# that deep networks take less.
+_NOISE = 0.3
+# Added to the unit diagonal of the Newton matrix when rounding makes it indefinite.
+_RIDGES = (0.0, 1e-14, 1e-13, 1e-12, 1e-11)
+
+
+@dataclass(frozen=True, eq=False)
+class ChordalResult:
+    """Multipliers t (units,), blocks of X, iterations, and the relative gap they leave."""
+
+    t: Array
+    X: Banded
+    iterations: int
+    gap: float
+
+
+def solve_chain(chain: Chain, tol: float) -> ChordalResult:
+    """Solve a chain that is scaled so that t = 1, rho = 1 is strictly feasible.
+
+    Parameters
+    ----------
+    chain : Chain
+    tol : float
+        Relative gap at which to stop.
+
+    Returns
+    -------
+    ChordalResult
+        The best pair seen; its gap says whether `tol` was met.
+    """
+    t, rho = np.ones(chain.units), 1.0
+    X = _first(chain)
+    best, best_gap, width, stalled = (t, X), np.inf, np.inf, 0
+    iteration = 0
+    while True:
+        N = chain.matrix(t, rho)
+        try:
+            Z = chain.inverse(N)
+            full = chain.completion(X)
+        except np.linalg.LinAlgError:  # singular to rounding: no digit is left to gain
+            break
+        value = float(np.vdot(chain.gram, X.diagonal[-1]))
+        gap = (rho - value) / rho
+        stalled = 0 if rho - value < 0.9 * width else stalled + 1
+        width = min(width, rho - value)
+        if gap < best_gap:
+            best, best_gap = (t, X), gap
+        if gap <= tol or iteration == MAX_ITERATIONS or stalled == 15:
+            break
+        step = _step(chain, t, rho, N, X, full, Z)
+        if step is None:
+            break
+        t, rho, X = step
+        iteration += 1
+    return ChordalResult(*best, iteration, best_gap)
+
+
+def _first(chain: Chain) -> Banded:
+    """Covariances that satisfy the sectors: the worst response to t = 1, and some noise.
+
+    With v = m u + r eta the sector of a unit is E eta^2 <= E u^2 (m = (alpha + beta)/2,
+    r = (beta - alpha)/2): whatever the correlations, a scaling of eta meets it.
+    """
+    noise = min(_NOISE, 1 / chain.depth)
+    Q = chain.gram
+    responses: list[Array] = []
+    for i in range(chain.depth - 1, -1, -1):
+        alpha, beta = chain.sectors[i]
+        W, eye = chain.weights[i], np.eye(len(Q))
+        gain = (alpha + beta) * np.linalg.inv(2 * eye - Q)
+        responses.append(gain @ W)
+        Q = W.T @ ((alpha + beta) * gain - 2 * alpha * beta * eye) @ W
+    values, vectors = np.linalg.eigh(Q)
+    values = np.maximum(values / values[-1], 0.0) ** 4
+    values = (1 - noise) * values / values.sum() + noise / len(values)
+    C = (vectors * values) @ vectors.T
+    X = Banded([C], [])
+    for i, response in enumerate(reversed(responses)):
+        alpha, beta = chain.sectors[i]
+        W, radius = chain.weights[i], (beta - alpha) / 2
+        linear = (alpha + beta) / 2 * W
+        allowed = radius**2 * _variances(W, C)
+        # strictly inside where the multipliers have slacks
+        allowed *= 1 - noise if chain.signed else 1.0
+        excess = response - linear
+        used = np.maximum(_variances(excess, C), np.finfo(float).tiny)
+        gain = linear + np.sqrt((1 - noise) * allowed / used)[:, None] * excess
+        X.below.append(gain @ C)
+        C = gain @ C @ gain.T
+        C[np.diag_indices_from(C)] += np.maximum(noise * allowed, np.finfo(float).tiny)
+        X.diagonal.append(C)
+    return X
+
+
+def _variances(rows: Array, C: Array) -> Array:
+    return np.einsum("ij,ij->i", rows @ C, rows)
+
+
+def _step(
+    chain: Chain, t: Array, rho: float, N: Banded, X: Banded, full: Array, Z: Array
+) -> tuple[Array, float, Banded] | None:
+    """One step: a predictor that says how far to aim, then the step itself."""
+    by_x, by_z = chain.forms(full), chain.forms(Z)
+    matrix = chain.newton(by_x, by_z)
+    centre = chain.adjoint(by_z)
+    goal = np.zeros(chain.units + 1)
+    goal[-1] = 1.0
+    count, product = chain.order, X.dot(N)
+    slack = np.zeros(chain.units)
+    if chain.signed:
+        slack = np.maximum(-chain.adjoint(by_x)[:-1], np.finfo(float).tiny)
+        matrix[np.diag_indices(chain.units)] += slack / t
+        centre[:-1] += 1 / t
+        count, product = count + chain.units, product + float(slack @ t)
+    mu = product / count
+    scale = 1 / np.sqrt(np.diag(matrix))
+    factor = _factorise(matrix, scale)
+    if factor is None:
+        return None
+    centring, descent = (
+        scale * cho_solve(factor, scale * side, check_finite=False) for side in (centre, goal)
+    )
+    inverse = chain.part(Z)
+
+    def direction(aim: float) -> tuple[Array, Banded, Array]:
+        dx = aim * centring - descent
+        moved = chain.product(full, chain.matrix(dx[:-1], dx[-1], constant=False), Z)
+        dslack = (aim - slack * dx[:-1]) / t - slack
+        return dx, aim * inverse + (-1.0) * X + (-1.0) * moved, dslack
+
+    def lengths(dx: Array, dX: Banded, dslack: Array) -> tuple[float, float]:
+        by_n, by_x = _longest_n(chain, t, rho, dx), min(1.0, _DAMPING * _longest_x(X, dX))
+        if chain.signed:
+            by_x = min(by_x, _DAMPING * _longest(slack, dslack))
+        return by_x, by_n
+
+    dx, dX, dslack = direction(0.0)
+    step_x, step_n = lengths(dx, dX, dslack)
+    ahead = (X + step_x * dX).dot(chain.matrix(t + step_n * dx[:-1], rho + step_n * dx[-1]))
+    if chain.signed:
+        ahead += float((slack + step_x * dslack) @ (t + step_n * dx[:-1]))
+    sigma = min(1.0, max(ahead / count / mu, 1e-6)) ** 2 if min(step_x, step_n) > 0.1 else 0.5
+    dx, dX, dslack = direction(sigma * mu)
+    step_x, step_n = lengths(dx, dX, dslack)
+    return t + step_n * dx[:-1], rho + step_n * dx[-1], X + step_x * dX
+
+
+def _factorise(matrix: Array, scale: Array) -> tuple[Array, bool] | None:
+    """Cholesky factor of the matrix scaled to a unit diagonal."""
+    matrix *= scale
+    matrix *= scale[:, None]
+    for ridge in _RIDGES:
+        scaled = matrix.copy()
+        scaled[np.diag_indices_from(scaled)] += ridge
+        try:
+            return cho_factor(scaled, lower=True, overwrite_a=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+    return None
+
+
+def _longest(values: Array, change: Array) -> float:
+    """The step at which a positive vector reaches the boundary."""
+    least = float((change / values).min())
+    return np.inf if least >= 0 else -1 / least
+
+
+def _longest_x(X: Banded, dX: Banded) -> float:
+    """The step at which a clique of X becomes singular."""
+    least = 0.0
+    for i in range(len(X.below)):
+        here = np.block([[X.diagonal[i], X.below[i].T], [X.below[i], X.diagonal[i + 1]]])
+        change = np.block([[dX.diagonal[i], dX.below[i].T], [dX.below[i], dX.diagonal[i + 1]]])
+        root = np.linalg.cholesky(here)
+        half = solve_triangular(root, change, lower=True, check_finite=False)
+        relative = solve_triangular(root, half.T, lower=True, check_finite=False)
+        least = min(least, float(np.linalg.eigvalsh((relative + relative.T) / 2)[0]))
+    return np.inf if least >= 0 else -1 / least
+
+
+def _longest_n(chain: Chain, t: Array, rho: float, dx: Array) -> float:
+    """A step, at most 1, that keeps N positive definite and t positive: by trial."""
+
+    def inside(step: float) -> bool:
+        ahead = t + step * dx[:-1]
+        return bool((ahead > 0).all()) and chain.matrix(ahead, rho + step * dx[-1]).positive()
+
+    most = 1 / _DAMPING
+    if inside(most):
+        return 1.0
+    low, high = 0.0, most
+    while low == 0.0 and high > 1e-12:
+        high /= 2
+        low = high if inside(high) else 0.0
+    high = min(2 * high, most)
+    for _ in range(4):
+        middle = (low + high) / 2
+        low, high = (middle, high) if inside(middle) else (low, middle)
+    return _DAMPING * low

@@ -1,0 +1,324 @@
+"""LipSDP-Neuron for any depth, any sectors and several outputs.
+
+One multiplier t_j >= 0 per unit (T diagonal), as Fazlyab et al. (2019) call LipSDP-Neuron. Their
+LipSDP-Network, with a T that couples units of a layer, is not offered: it is wrong, as Pauli et al.
+(2022, II-C) show by a network that it certifies to be a constant; see `sector.increment_form`.
+
+One hidden layer. Let f = W_1 phi(W_0 x + b), the sector [alpha, beta], m = (alpha + beta)/2 and
+r = (beta - alpha)/2, the columns of W_1 be |a_i| c_i with |c_i| = 1, zbar_i = |a_i| w_i. Writing
+phi = m u + r eta with |eta_i| <= |u_i|, the LMI at t says, after the elimination of eta, with
+q_i = |a_i|^2 / (2 t_i) and G = W_1 W_0,
+
+    rho = min_q lambda_max(m^2 G'(I - sum q_i c_i c_i')^-1 G + r^2 sum zbar_i zbar_i' / q_i),
+    L   = max_{P, S} m |S^1/2 G P^1/2|_* + r sum_i sqrt(zbar_i'P zbar_i c_i'S c_i),
+
+P >= 0 (d, d) and S >= 0 (k, k) of trace 1, ``|.|_*`` the nuclear norm: the small form of fact A for
+any sector and any number k of outputs. For k = 1 it is S = 1, and a scaling of ReLU's where
+alpha = 0. Where alpha > 0 it is ReLU's with two more units, alpha g and -alpha g (g = W_0'a): they
+add 2 alpha |g| to the sum over i and nothing to zbar_0. So `certify`'s fast forms serve every
+sector with a scalar output; several outputs and more layers go to the chordal method.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from lipsnn import _checks
+from lipsnn._checks import Array
+from lipsnn.certificate.chain import Banded, Chain
+from lipsnn.certificate.chordal import solve_chain
+from lipsnn.certificate.layers import Layers, as_layers
+from lipsnn.certificate.threads import one_blas_thread
+
+METHODS = ("auto", "chordal", "lmi")
+# Rounding of the recursions behind a bound, relative and per layer.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class LayeredCertificate:
+    """A Lipschitz bound of a network of any depth with the multipliers that prove it.
+
+    Attributes
+    ----------
+    layers : Layers
+        The network that is certified.
+    bound : float
+        L: ``|f(x) - f(x')| <= L |x - x'|`` for all x, x' in the l2 norm.
+    lower : float
+        A lower value of the same program: no diagonal multipliers give less. Not a lower bound
+        on the network's Lipschitz constant.
+    multipliers : tuple of ndarray
+        The diagonals of T_1 .. T_l; infinite for a unit that sees no input, 0 for one that no
+        output sees.
+    status : str
+        "optimal" when the gap is within the tolerance, else what happened.
+    seconds : float
+    iterations : int or None
+    method : str
+        "chordal", "lmi", or the form of `certify` that a scalar output with one layer allows.
+    solver : str
+        "lipsnn" or a CVXPY solver.
+    """
+
+    layers: Layers
+    bound: float
+    lower: float
+    multipliers: tuple[Array, ...]
+    status: str
+    seconds: float
+    iterations: int | None
+    method: str
+    solver: str
+
+    @property
+    def gap(self) -> float:
+        """``(bound - lower) / bound``, 0 for a constant network."""
+        return 0.0 if self.bound == 0.0 else 1.0 - self.lower / self.bound
+
+
+def certify_layers(
+    net: Any,
+    outputs: Any = None,
+    method: str = "auto",
+    solver: str | None = None,
+    tol: float = 1e-7,
+) -> LayeredCertificate:
+    """Upper bound on the l2 Lipschitz constant of a network of any depth: LipSDP-Neuron.
+
+    Parameters
+    ----------
+    net : torch.nn.Sequential, ShallowNet or Layers
+        Of Linear layers and ReLU, Tanh, Sigmoid or LeakyReLU activations; see `as_layers`.
+    outputs : int, (int, int) or array_like (p, k), optional
+        Certify output i only, the margin ``f_i - f_j``, or ``C f`` for a matrix C.
+    method : {"auto", "chordal", "lmi"}
+        "chordal" is the method of `chordal`; "lmi" the program as printed, in CVXPY; "auto" takes
+        `certify`'s fast forms for one hidden layer and one output, else "chordal", whose
+        memory grows with the square of the number of all hidden units.
+    solver : str, optional
+        For "lmi" any CVXPY solver that is installed; MOSEK with a licence, else Clarabel, if None.
+    tol : float
+        Relative gap between `bound` and `lower` at which to stop; a CVXPY solver has its own.
+
+    Returns
+    -------
+    LayeredCertificate
+        Its bound comes from feasible multipliers, so it holds whatever its status says.
+
+    Raises
+    ------
+    ValueError
+        For a module that is not supported, layers that do not chain, or bad parameters.
+    """
+    layers = as_layers(net)
+    if outputs is not None:
+        layers = layers.select(outputs)
+    _checks.one_of(method, "method", METHODS)
+    tol = _checks.positive(tol, "tol")
+    if solver is not None and method != "lmi":
+        raise ValueError(f'solver is for method="lmi" only, got solver={solver!r} with {method!r}')
+    return _certify(layers, method, solver, tol)
+
+
+def output_bounds(net: Any, tol: float = 1e-7) -> Array:
+    """The bound of each output by itself, (k,)."""
+    layers = as_layers(net)
+    return np.array([certify_layers(layers, i, tol=tol).bound for i in range(layers.outputs)])
+
+
+def margin_bounds(net: Any, tol: float = 1e-7) -> Array:
+    """The bounds of all margins ``f_i - f_j``, (k, k), zero on the diagonal.
+
+    A sample with f_i - f_j > 0 for its class i and all j keeps it within the smallest
+    ``(f_i - f_j) / bounds[i, j]``.
+    """
+    layers = as_layers(net)
+    k = layers.outputs
+    bounds = np.zeros((k, k))
+    for i in range(k):
+        for j in range(i):
+            bounds[i, j] = bounds[j, i] = certify_layers(layers, (i, j), tol=tol).bound
+    return bounds
+
+
+@one_blas_thread
+def _certify(layers: Layers, method: str, solver: str | None, tol: float) -> LayeredCertificate:
+    begun = time.perf_counter()
+    seen, used = _reach(layers)
+    live = [a & b for a, b in zip(seen, used, strict=True)]
+    found: dict[str, Any] = {"iterations": 0, "method": "chordal", "solver": "lipsnn"}
+    if not all(units.any() for units in live):
+        bound, lower, status = 0.0, 0.0, "optimal"
+        kept = [np.empty(0)] * len(live)
+        live = [np.zeros_like(units) for units in live]
+    elif method == "auto" and len(live) == 1 and layers.outputs == 1:
+        kept, bound, lower, found = _scalar(layers, live[0], tol)
+        status = found.pop("status")
+    elif method == "lmi":
+        kept, bound, lower, found = _by_lmi(layers, live, solver)
+        status = found.pop("status")
+    else:
+        scaled = _Scaled(layers, live)
+        result = solve_chain(scaled.chain, 0.9 * tol)
+        kept, bound = scaled.multipliers(result.t), scaled.bound(result.t)
+        lower = scaled.unscale(lower_value(scaled.chain, result.X))
+        found["iterations"] = result.iterations
+        status = "optimal" if bound - lower <= tol * bound else "inaccurate"
+    multipliers = []
+    for t, units, sees in zip(kept, live, seen, strict=True):
+        full = np.where(sees, 0.0, np.inf)
+        full[units] = t
+        multipliers.append(full)
+    return LayeredCertificate(
+        layers=layers,
+        bound=bound,
+        lower=lower,
+        multipliers=tuple(multipliers),
+        status=status,
+        seconds=time.perf_counter() - begun,
+        **found,
+    )
+
+
+def _reach(layers: Layers) -> tuple[list[Array], list[Array]]:
+    """Units that see an input, and units that an output sees, layer by layer."""
+    linked = [weight != 0 for weight in layers.weights]
+    seen, ahead = [], np.ones(layers.dim, dtype=bool)
+    for links in linked[:-1]:
+        ahead = links[:, ahead].any(axis=1)
+        seen.append(ahead)
+    used, behind = [], np.ones(layers.outputs, dtype=bool)
+    for links in reversed(linked[1:]):
+        behind = links[behind].any(axis=0)
+        used.append(behind)
+    return seen, used[::-1]
+
+
+class _Scaled:
+    """The live part of a network, scaled so that t = 1 and rho = 1 is strictly feasible.
+
+    The chain takes T = lambda_max(Q) I in each layer from the last to the first, Q what the
+    layers after it ask for: the multipliers behind the product of the norms, roughly.
+    """
+
+    def __init__(self, layers: Layers, live: list[Array]) -> None:
+        every = [np.ones(layers.dim, dtype=bool), *live, np.ones(layers.outputs, dtype=bool)]
+        weights = [
+            weight[np.ix_(after, before)]
+            for weight, before, after in zip(layers.weights, every[:-1], every[1:], strict=True)
+        ]
+        if weights[0].shape[1] > weights[0].shape[0]:  # the span of the first layer's rows
+            weights[0] = np.linalg.qr(weights[0].T)[1].T
+        # by powers of two, so that nothing overflows and nothing is lost
+        self.exponents = [int(np.frexp(np.abs(weight).max())[1]) for weight in weights]
+        weights = [np.ldexp(w, -e) for w, e in zip(weights, self.exponents, strict=True)]
+        Q = weights[-1].T @ weights[-1]
+        self.levels = np.ones(len(live))
+        for i in range(len(live) - 1, -1, -1):
+            alpha, beta = layers.sectors[i]
+            level = float(np.linalg.eigvalsh(Q)[-1])
+            self.levels[i] = level
+            weights[i + 1] = weights[i + 1] / np.sqrt(level)
+            weights[i] = weights[i] * np.sqrt(level)
+            eye = np.eye(len(Q))
+            core = (alpha + beta) ** 2 * np.linalg.inv(2 * eye - Q / level) - 2 * alpha * beta * eye
+            Q = weights[i].T @ core @ weights[i]
+        self.rho = 1.5 * float(np.linalg.eigvalsh(Q)[-1])
+        weights[0] = weights[0] / np.sqrt(self.rho)
+        self.chain = Chain(weights, layers.sectors)
+
+    def unscale(self, rho: float) -> float:
+        """L of the network for a rho of the chain."""
+        return float(np.ldexp(np.sqrt(max(rho, 0.0) * self.rho), sum(self.exponents)))
+
+    def multipliers(self, t: Array) -> list[Array]:
+        """Multipliers of the network, layer by layer."""
+        behind = np.cumsum(self.exponents[::-1])[::-1]
+        return [
+            np.ldexp(t[place] * self.levels[i], 2 * int(behind[i + 1]))
+            for i, place in enumerate(self.chain.of)
+        ]
+
+    def bound(self, t: Array) -> float:
+        """The smallest L that multipliers of the chain certify, rounded up."""
+        try:
+            rho = float(np.linalg.eigvalsh(self.chain.backward(t))[-1])
+        except np.linalg.LinAlgError:
+            return np.inf
+        return self.unscale(rho) * (1 + ROUNDING * (self.chain.depth + 1))
+
+
+def lower_value(chain: Chain, X: Banded) -> float:
+    """A lower value of rho: the blocks of X made feasible for the dual, layer by layer.
+
+    Given the covariance C of v_{i-1}, v_i = m u + r eta with eta linear in v_{i-1} plus noise as
+    X says, scaled down unit by unit where E eta^2 > E u^2.
+    """
+    C = X.diagonal[0] / np.trace(X.diagonal[0])
+    for i, (alpha, beta) in enumerate(chain.sectors):
+        W, below = chain.weights[i], X.below[i]
+        gain = cho_solve(cho_factor(X.diagonal[i]), below.T).T
+        noise = X.diagonal[i + 1] - gain @ below.T
+        linear = (alpha + beta) / 2 * W
+        excess = gain - linear
+        has = np.einsum("ij,ij->i", excess @ C, excess) + np.diag(noise)
+        allowed = ((beta - alpha) / 2) ** 2 * np.einsum("ij,ij->i", W @ C, W)
+        shrink = np.sqrt(np.minimum(allowed / np.maximum(has, np.finfo(float).tiny), 1.0))
+        gain = linear + shrink[:, None] * excess
+        C = gain @ C @ gain.T + shrink[:, None] * noise * shrink
+    return float(np.vdot(chain.gram, C))
+
+
+def _scalar(
+    layers: Layers, live: Array, tol: float
+) -> tuple[list[Array], float, float, dict[str, Any]]:
+    """One hidden layer, one output: `certify` on ReLU's network with two more units."""
+    from lipsnn.certificate.entry import certify
+    from lipsnn.network import ShallowNet
+
+    (alpha, beta), W = layers.sectors[0], layers.weights[0][live]
+    outer = layers.weights[1][0, live]
+    rows, outs = W, (beta - alpha) * outer
+    if alpha > 0:
+        slope = alpha * (outer @ W)
+        rows, outs = np.vstack([W, slope, slope]), np.append(outs, [1.0, -1.0])
+    answer = certify(ShallowNet(np.column_stack([rows, np.zeros(len(rows))]), outs), tol=tol)
+    t = answer.multipliers[: len(W)] / (beta - alpha) ** 2
+    names = ("status", "iterations", "method", "solver")
+    found = {name: getattr(answer, name) for name in names}
+    return [t], answer.bound, answer.lower, found
+
+
+def _by_lmi(
+    layers: Layers, live: list[Array], solver: str | None
+) -> tuple[list[Array], float, float, dict[str, Any]]:
+    """The program in CVXPY; bound and lower value as the chordal method computes them."""
+    from lipsnn.certificate.multilayer_lmi import solve_layers_lmi
+
+    scaled = _Scaled(layers, live)
+    answer = solve_layers_lmi(scaled.chain, solver)
+    found = {
+        "status": answer.solution.status,
+        "iterations": answer.solution.iterations,
+        "method": "lmi",
+        "solver": answer.solution.solver,
+    }
+    if not answer.solution.has_point:
+        return [np.full(int(units.sum()), np.nan) for units in live], np.nan, np.nan, found
+    # a solver's point is feasible to its accuracy only: a growing share from the last layer on
+    bound, t = np.inf, answer.t
+    for share in (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4):
+        candidate = np.maximum(answer.t, share)
+        for i, place in enumerate(scaled.chain.of):
+            candidate[place] *= 1 + share * (i + 1)
+        value = scaled.bound(candidate)
+        if value < bound:
+            bound, t = value, candidate
+    lower = scaled.unscale(lower_value(scaled.chain, scaled.chain.part(answer.X)))
+    return scaled.multipliers(t), bound, lower, found

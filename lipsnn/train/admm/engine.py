@@ -1,0 +1,173 @@
+"""The scheme (10) of Pauli et al., for any fit and any Lipschitz step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from lipsnn._checks import Array
+
+CONVERGED = "converged"
+LIMIT = "iteration limit"
+INTERRUPTED = "interrupted"
+# Residuals beyond this many times the size of the first weights are no start of convergence.
+_RUNAWAY = 100.0
+
+
+class Fit(Protocol):
+    """The side of the splitting (9) that knows the data."""
+
+    @property
+    def weights(self) -> list[Array]:
+        """W: the penalised matrices, one per layer; biases are the fit's own."""
+
+    def descend(self, anchor: Sequence[Array]) -> None:
+        """(10a): gradient steps on the loss plus ``r/2 |W - anchor|^2``."""
+
+    def loss(self, weights: Sequence[Array]) -> float:
+        """The loss with these matrices and the present biases."""
+
+    def network(self, weights: Sequence[Array]) -> Any:
+        """A copy of the network with these matrices and the present biases."""
+
+
+class Point(Protocol):
+    """What a Lipschitz step hands back."""
+
+    @property
+    def weights(self) -> list[Array]:
+        """Wbar, which satisfies the LMI."""
+
+    @property
+    def rho(self) -> float:
+        """The rho of that LMI."""
+
+
+class Step(Protocol):
+    """The side of the splitting (9) that knows the LMI."""
+
+    def solve(self, target: Sequence[Array]) -> Point:
+        """(10b): ``argmin mu rho + r/2 |Wbar - V|^2`` such that M <= 0, V = `target`."""
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One round of (10a), (10b), (10c).
+
+    Attributes
+    ----------
+    objective : float
+        Loss plus strength rho of the feasible side Wbar: a value that problem (9) attains. The
+        loss alone with an enforced bound.
+    loss : float
+        Loss of W.
+    bound : float
+        sqrt(rho): proved for Wbar by T.
+    primal : float
+        ``|W - Wbar|`` over all layers.
+    dual : float
+        ``r |Wbar - Wbar before|``.
+    seconds : float
+        Since the start.
+    """
+
+    objective: float
+    loss: float
+    bound: float
+    primal: float
+    dual: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The last complete iteration: networks of W and Wbar, the way there, why it stopped."""
+
+    net: Any
+    feasible: Any
+    history: tuple[Iteration, ...]
+    status: str
+
+
+def run(
+    fit: Fit,
+    step: Step,
+    *,
+    strength: float,
+    penalty: float,
+    iterations: int,
+    tol: float,
+    retune: Callable[[list[Array]], None] | None = None,
+) -> Outcome:
+    """Alternate (10a), (10b) and (10c) from W = Wbar, Y = 0.
+
+    Parameters
+    ----------
+    fit, step : Fit, Step
+    strength : float
+        mu, for the history; 0 with an enforced bound.
+    penalty : float
+        r, as in `fit` and `step`.
+    iterations : int
+    tol : float
+        Stop once both residuals, relative to ``|Wbar|`` and ``r |Wbar|``, are below it.
+    retune : callable, optional
+        Called with Wbar after each iteration, to give the step another T.
+
+    Raises
+    ------
+    RuntimeError
+        If the residuals or the loss run away.
+    """
+    begun = time.perf_counter()
+    history: list[Iteration] = []
+    feasible = fit.weights
+    multiplier = [np.zeros_like(matrix) for matrix in feasible]  # Y / r
+    size = norm(feasible)
+    networks = fit.network(feasible), fit.network(feasible)
+    status = LIMIT
+    try:
+        for _ in range(iterations):
+            fit.descend([W - U for W, U in zip(feasible, multiplier, strict=True)])
+            W = fit.weights
+            found = step.solve([w + u for w, u in zip(W, multiplier, strict=True)])
+            apart = [w - bar for w, bar in zip(W, found.weights, strict=True)]
+            moved = [bar - old for bar, old in zip(found.weights, feasible, strict=True)]
+            primal, dual = norm(apart), penalty * norm(moved)
+            loss = fit.loss(W)
+            if not np.isfinite(loss) or primal > _RUNAWAY * size:
+                raise RuntimeError(
+                    f"ADMM runs away (|W - Wbar| = {primal:g} with penalty {penalty:g}): choose a "
+                    "larger penalty, or a smaller learning_rate"
+                )
+            # from here on the iteration is complete, or it has not happened
+            latest = Iteration(
+                objective=fit.loss(found.weights) + strength * found.rho,
+                loss=loss,
+                bound=float(np.sqrt(found.rho)),
+                primal=primal,
+                dual=dual,
+                seconds=time.perf_counter() - begun,
+            )
+            if retune is not None:
+                retune(found.weights)
+            feasible = found.weights
+            multiplier = [u + gap for u, gap in zip(multiplier, apart, strict=True)]
+            networks = fit.network(W), fit.network(feasible)
+            history.append(latest)
+            scale = tol * norm(feasible)
+            if primal <= scale and dual <= penalty * scale:
+                status = CONVERGED
+                break
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    return Outcome(*networks, tuple(history), status)
+
+
+def norm(matrices: Sequence[Array]) -> float:
+    """Euclidean norm over all matrices."""
+    return float(np.sqrt(sum(np.sum(matrix**2) for matrix in matrices)))

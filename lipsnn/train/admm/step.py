@@ -1,0 +1,205 @@
+"""The Lipschitz step (10b) at fixed T, for a network of any depth.
+
+With D = diag(rho I, 2 T_1, .., 2 T_l, I) the LMI of a network at fixed T is ``D - F >= 0``, where
+the off-diagonal F has blocks beta_p T_p W between neighbouring layers. It holds just when
+D^{-1/2} F D^{-1/2} has no eigenvalue above one. That matrix connects even layers with odd ones
+only, so its eigenvalues are plus and minus the singular values of one block of it, G:
+
+    |G| <= 1,  entries of G: beta sqrt(t_k/2) W_ki / sqrt(2 t_i),  from unit i into unit k,
+
+with ``1/sqrt(rho)`` for ``1/sqrt(2 t_i)`` at the inputs and 1 for ``beta sqrt(t_k/2)`` at the
+outputs. For one hidden layer and a scalar output this is ``K'K <= diag(rho I_d, 1)`` with rows
+``k_i = (sqrt(t_i/2) wbar_i, a_i / sqrt(2 t_i))``. The hub is the side of G with fewer units.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsnn import _checks
+from lipsnn._checks import Array
+from lipsnn.train.admm.hub import Columns, Hub, HubSolution, solve_hub
+
+
+@dataclass(frozen=True, eq=False)
+class StepSolution:
+    """Weights that satisfy the LMI, and how good they are.
+
+    Attributes
+    ----------
+    weights : list of ndarray
+        Wbar, a matrix per layer.
+    rho : float
+        The LMI holds for these weights and this rho.
+    value, lower : float
+        ``mu rho + r/2 |Wbar - V|^2`` and a lower bound of its minimum.
+    iterations : int
+    """
+
+    weights: list[Array]
+    rho: float
+    value: float
+    lower: float
+    iterations: int
+
+
+class FixedStep:
+    """``min mu rho + r/2 |Wbar - V|^2`` such that M(rho, Wbar) <= 0 at fixed T.
+
+    With V = W + Y/r this is (10b) of Pauli et al.; with rho = L_des^2 fixed that of (12). Each
+    solve starts from the multiplier of the last.
+
+    A unit with t_i = 0 keeps its incoming weights as they are asked for, and none that leaves it
+    towards a unit with t > 0: that is what the LMI says.
+
+    Parameters
+    ----------
+    multipliers : sequence of array_like
+        t of each hidden layer, not negative.
+    rho : float
+        L_des^2 if `mu` is None, else a guess, such as that of the network that T is from.
+    mu : float or None
+        Weight of rho; None holds it fixed.
+    penalty : float
+        r.
+    slopes : sequence of float, optional
+        The largest slope beta of each hidden layer's activation: 1 for ReLU and tanh, the default.
+    tol : float
+        ``value - lower`` at which to stop, relative to ``r/2 |V|^2``: the weights are then within
+        ``sqrt(tol) |V|`` of the optimal ones.
+    """
+
+    def __init__(
+        self,
+        multipliers: Sequence[Array],
+        rho: float,
+        *,
+        mu: float | None,
+        penalty: float,
+        slopes: Sequence[float] | None = None,
+        tol: float = 1e-10,
+    ) -> None:
+        self.multipliers = [
+            _checks.finite_array(t, f"multipliers of hidden layer {k}", 1)
+            for k, t in enumerate(multipliers, start=1)
+        ]
+        for k, t in enumerate(self.multipliers, start=1):
+            if (t < 0).any():
+                raise ValueError(f"multipliers of hidden layer {k} must not be negative")
+        self.slopes = [1.0] * len(self.multipliers) if slopes is None else list(slopes)
+        self.mu = None if mu is None else _checks.positive(mu, "mu")
+        self.rho = _checks.positive(rho, "rho")
+        self.penalty = _checks.positive(penalty, "penalty")
+        self.tol = _checks.positive(tol, "tol")
+        self._start: Array | None = None
+
+    def solve(self, target: Sequence[Array]) -> StepSolution:
+        """The step from V = `target`, a matrix (units out, units in) per layer.
+
+        Raises
+        ------
+        ValueError
+            If the matrices do not chain or do not fit the multipliers.
+        """
+        sizes = layer_sizes(target)
+        if sizes[1:-1] != [len(t) for t in self.multipliers]:
+            raise ValueError(
+                f"the network has hidden layers of {sizes[1:-1]} units, the multipliers are for "
+                f"{[len(t) for t in self.multipliers]}"
+            )
+        live = [np.flatnonzero(t > 0) for t in self.multipliers]
+        # by symmetry an input that V does not use is not used by Wbar
+        live.insert(0, np.flatnonzero(target[0][live[0]].any(axis=0)))
+        live.append(np.arange(sizes[-1]))
+        hub, places = self._hub(target, live)
+        if hub.order == 0:
+            solution = HubSolution([], hub.rho, 0.0, 0.0, np.zeros((0, 0)), 0)
+        else:
+            warm = self._start is not None and len(self._start) == hub.order
+            solution = solve_hub(hub, self.tol, self._start if warm else None)
+            self._start = solution.multiplier
+        # without inputs that are used the output is constant
+        rho = solution.rho if len(live[0]) or self.mu is None else 0.0
+        weights = [np.array(matrix) for matrix in target]
+        moved = 0.0
+        for layer, (before, after) in enumerate(itertools.pairwise(live)):
+            stopped = np.setdiff1d(np.arange(sizes[layer]), before)
+            weights[layer][np.ix_(after, stopped)] = 0.0
+            moved += float(np.sum(target[layer][np.ix_(after, stopped)] ** 2))
+        for (layer, incoming), x in zip(places, solution.weights, strict=True):
+            split = len(live[layer - 1]) if incoming else 0
+            if incoming:
+                weights[layer - 1][np.ix_(live[layer], live[layer - 1])] = x[:, :split]
+            if layer < len(target):
+                weights[layer][np.ix_(live[layer + 1], live[layer])] = x[:, split:].T
+        extra = 0.5 * self.penalty * moved
+        return StepSolution(
+            weights,
+            rho,
+            self.penalty * solution.value + extra,
+            self.penalty * solution.lower + extra,
+            solution.iterations,
+        )
+
+    def _hub(
+        self, target: Sequence[Array], live: list[Array]
+    ) -> tuple[Hub, list[tuple[int, bool]]]:
+        """The step over the live units, and each column group's layer and whether it has inputs."""
+        last = len(target)
+        into = [np.ones(len(live[0]))]  # beta sqrt(t/2)
+        out = [np.ones(len(live[0]))]  # 1/sqrt(2t); the inputs' 1/sqrt(rho) is the hub's
+        for t, beta, units in zip(self.multipliers, self.slopes, live[1:-1], strict=True):
+            into.append(beta * np.sqrt(t[units] / 2))
+            out.append(1 / np.sqrt(2 * t[units]))
+        into.append(np.ones(len(live[-1])))
+        counts = [len(units) for units in live]
+        side = int(sum(counts[1::2]) < sum(counts[0::2]))  # the parity of the hub's layers
+        begin = np.cumsum([0] + [n if p % 2 == side else 0 for p, n in enumerate(counts)])
+        columns, places = [], []
+        for layer in range(1 - side, last + 1, 2):
+            rows, targets, scales = [], [], []
+            if layer > 0:
+                rows.append(begin[layer - 1] + np.arange(counts[layer - 1]))
+                targets.append(target[layer - 1][np.ix_(live[layer], live[layer - 1])])
+                scales.append(into[layer][:, None] * out[layer - 1])
+            if layer < last:
+                rows.append(begin[layer + 1] + np.arange(counts[layer + 1]))
+                targets.append(target[layer][np.ix_(live[layer + 1], live[layer])].T)
+                scales.append(out[layer][:, None] * into[layer + 1])
+            scale = np.hstack(scales)
+            if not scale.size:
+                continue
+            shared = layer in (0, last)
+            columns.append(
+                Columns(
+                    np.concatenate(rows),
+                    np.hstack(targets),
+                    scale[:1] if shared else scale,
+                    inputs=layer == 0,
+                )
+            )
+            places.append((layer, layer > 0))
+        inputs = np.arange(counts[0]) if side == 0 else np.arange(0)
+        order = sum(counts[side::2]) if columns else 0
+        mu = None if self.mu is None or not counts[0] else self.mu / self.penalty
+        return Hub(order, tuple(columns), inputs, mu, self.rho), places
+
+
+def layer_sizes(weights: Sequence[Array]) -> list[int]:
+    """Units of each layer, inputs and outputs too.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not chain.
+    """
+    for before, after in itertools.pairwise(weights):
+        if after.shape[1] != before.shape[0]:
+            raise ValueError(
+                f"layers do not chain: one of shape {before.shape} is followed by {after.shape}"
+            )
+    return [weights[0].shape[1]] + [matrix.shape[0] for matrix in weights]
