@@ -205,6 +205,38 @@ def test_citations_of_a_page_can_be_copied(browser, built_book) -> None:
         assert text.startswith("@")
 
 
+def test_figures_move_by_keyboard_and_stand_still_without_scripts(browser, built_book) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    name = "book/executed/moving-pictures"
+    _open(browser, built_book, name, "dark")
+    figures = browser.find_elements("css selector", "figure.moving-figure")
+    assert [f.get_attribute("data-kind") for f in figures] == ["strength", "attack", "certificate"]
+    for figure in figures:
+        assert figure.find_elements("css selector", "img") == []
+        slider = figure.find_element("css selector", "input[type=range]")
+        seen = set()
+        for key in (Keys.HOME, Keys.ARROW_RIGHT, Keys.END):
+            slider.send_keys(key)
+            text = figure.find_element("css selector", "output").text
+            assert slider.get_attribute("aria-valuetext").split() == text.split()
+            drawn = browser.execute_script(
+                "return [...arguments[0].querySelectorAll('svg')].map(s => s.innerHTML).join()",
+                figure,
+            )
+            assert "NaN" not in drawn
+            seen.add((text, drawn))
+        assert len(seen) == 3
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get((built_book / f"{name}.html").as_uri())
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    stills = browser.find_elements("css selector", ".moving-still img")
+    assert len(stills) == 3
+    assert all(still.is_displayed() and still.size["width"] > 200 for still in stills)
+
+
 def test_intro_shows_exactly_one_picture_for_each_screen_and_theme(browser, built_book) -> None:
     seen = set()
     for width in (360, 1280):
