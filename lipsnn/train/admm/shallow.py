@@ -61,7 +61,7 @@ def train_admm(
     init: ShallowNet | None = None,
     decay: float = 0.1,
     multipliers: Any = "fixed",
-    penalty: float = 0.03,
+    penalty: float = 0.01,
     iterations: int = 50,
     epochs: int = 10,
     batch_size: int | None = 32,
