@@ -169,3 +169,23 @@ def tradeoff(rows: pd.DataFrame, error: str, label: str) -> Figure:
         ax.set_xlabel("certified Lipschitz bound $L$")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
+
+
+def steering(history: pd.DataFrame) -> Figure:
+    """Accuracy (left) and strength (right) by epoch, a line for each model.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Columns ``model``, ``epoch``, ``accuracy``, ``strength`` and ``target``.
+    """
+    figure, row = plt.subplots(1, 2, figsize=(8.0, 3.2))
+    colors = palette(dict.fromkeys(history["model"]))
+    for model, part in parts_of(history, "model"):
+        row[0].plot(part["epoch"], 100 * part["accuracy"], color=colors[model], lw=1.5, label=model)
+        row[0].axhline(100 * part["target"].iloc[0], color=colors[model], lw=1, ls="--")
+        row[1].plot(part["epoch"], part["strength"], color=colors[model], lw=1.5)
+    row[0].set(xlabel="epoch", ylabel="training accuracy (%)")
+    row[1].set(xlabel="epoch", ylabel=r"strength $\lambda$")
+    row[0].legend(fontsize=8)
+    return figure
