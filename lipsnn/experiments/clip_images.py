@@ -152,6 +152,7 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
         score=PgdAccuracy(
             X[aside][: task["judged"]], y[aside][: task["judged"]], iterations=task["judge_steps"]
         ),
+        score_after=task["judge_after"],
         epochs=task["epochs"],
         seed=task["seed"],
         checkpoint=None if task.get("checkpoint") is None else Path(task["checkpoint"]),

@@ -18,7 +18,7 @@ from lipsnn import provenance
 from lipsnn.experiments import clip_images, runner
 
 # Raised when a change of the code changes the numbers.
-VERSION = "clip-table-1"
+VERSION = "clip-table-2"
 
 # What every row of a profile has in common, and what differs between the image sets.
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
@@ -33,6 +33,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "redraw": 2000,
             "judged": 6000,
             "judge_steps": 100,
+            "judge_after": 0,
             "attacked": 10_000,
             "increments": {"lipschitz": 0.2, "weights": 1e-4},
         }
@@ -41,24 +42,27 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "short": {
         "all": {
             "images": 60_000,
-            "epochs": 20,
-            "warmup": 2,
+            "epochs": 50,
+            "warmup": 5,
             "every": 1,
             "pairs": 100,
             "redraw": 400,
             "judged": 500,
             "judge_steps": 20,
+            "judge_after": 25,
             "attacked": 1000,
-            "increments": {"lipschitz": 0.6, "weights": 2e-4},
+            "increments": {"lipschitz": 0.05, "weights": 1e-4},
         },
         "fashion": {
             "images": 5000,
-            "epochs": 12,
+            "epochs": 20,
+            "warmup": 4,
             "pairs": 20,
             "redraw": 70,
             "judged": 100,
+            "judge_after": 10,
             "attacked": 200,
-            "increments": {"lipschitz": 0.02, "weights": 1e-3},
+            "increments": {"lipschitz": 0.003, "weights": 5e-4},
         },
     },
     # seconds: scikit-learn's digits
@@ -72,6 +76,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "redraw": 50,
             "judged": 143,
             "judge_steps": 20,
+            "judge_after": 30,
             "attacked": 360,
             "increments": {"lipschitz": 0.1, "weights": 3e-4},
         }

@@ -46,6 +46,10 @@ class Point(Protocol):
     def rho(self) -> float:
         """The rho of that LMI."""
 
+    @property
+    def gap(self) -> float:
+        """How far the step is from optimal at most: its value less a lower bound."""
+
 
 class Step(Protocol):
     """The side of the splitting (9) that knows the LMI."""
@@ -71,6 +75,8 @@ class Iteration:
         ``|W - Wbar|`` over all layers.
     dual : float
         ``r |Wbar - Wbar before|``.
+    step_gap : float
+        Certified gap of (10b), in the scale of the objective.
     seconds : float
         Since the start.
     """
@@ -80,6 +86,7 @@ class Iteration:
     bound: float
     primal: float
     dual: float
+    step_gap: float
     seconds: float
 
 
@@ -151,6 +158,7 @@ def run(
                 bound=float(np.sqrt(found.rho)),
                 primal=primal,
                 dual=dual,
+                step_gap=found.gap,
                 seconds=time.perf_counter() - begun,
             )
             if retune is not None:

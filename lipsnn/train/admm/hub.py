@@ -142,8 +142,8 @@ def solve_hub(hub: Hub, tol: float, start: Array | None = None) -> HubSolution:
     best: HubSolution | None = None
     lower = -np.inf
     iteration = stalled = 0
+    point = step.point(at.L, at.rho)
     while True:
-        point = step.point(at.L, at.rho)
         weights, value = step.primal(point, at.rho)
         dual = step.dual(at, point)
         before = np.inf if best is None else best.value - lower
@@ -156,7 +156,7 @@ def solve_hub(hub: Hub, tol: float, start: Array | None = None) -> HubSolution:
         if gap <= tol * size or iteration == MAX_ITERATIONS or stalled == 6:
             break
         try:
-            at = step.newton(at, point)
+            at, point = step.newton(at, point)
         except np.linalg.LinAlgError:  # Lambda or Z is singular to rounding
             break
         iteration += 1
@@ -286,7 +286,7 @@ class _Scaled:
                 high = middle
         return max(high, np.finfo(float).tiny)
 
-    def newton(self, at: _Iterate, point: _Point) -> _Iterate:
+    def newton(self, at: _Iterate, point: _Point) -> tuple[_Iterate, _Point]:
         """One predictor-corrector step (Mehrotra)."""
         n = self.n
         root_l, root_z = np.linalg.cholesky(at.L), np.linalg.cholesky(at.Z)
@@ -311,17 +311,31 @@ class _Scaled:
         D = np.diag(sigma)
         dL, dZ, _ = direction(-D)
         step_l, step_z = min(1.0, _longest_step(dL, sigma)), min(1.0, _longest_step(dZ, sigma))
-        after = float(np.sum((D + step_l * dL) * (D + step_z * dZ))) / n
-        centring = min(1.0, max(after / mu, 0.0)) ** 3
+        left_over = float(np.sum((D + step_l * dL) * (D + step_z * dZ))) / n
+        centring = min(1.0, max(left_over / mu, 0.0)) ** 3
         second = (dL @ dZ + dZ @ dL) / (sigma[:, None] + sigma[None, :])
         dL, dZ, d_rho = direction(np.diag(centring * mu / sigma) - D - second)
         step_l = min(1.0, _DAMPING * _longest_step(dL, sigma))
         step_z = min(1.0, _DAMPING * _longest_step(dZ, sigma))
         if d_rho < 0:
             step_z = min(step_z, -0.9 * at.rho / d_rho)
-        L = at.L + step_l * (G @ dL @ G.T)
-        Z = at.Z + step_z * (G_inverse.T @ dZ @ G_inverse)
-        return self._settle((L + L.T) / 2, (Z + Z.T) / 2, at.rho + step_z * d_rho)
+        dL, dZ = G @ dL @ G.T, G_inverse.T @ dZ @ G_inverse
+        for share in (1.0, 0.5):
+            moved = self._settle(
+                at.L + share * step_l * (dL + dL.T) / 2,
+                at.Z + share * step_z * (dZ + dZ.T) / 2,
+                at.rho + share * step_z * d_rho,
+            )
+            after = self.point(moved.L, moved.rho)
+            # U is not linear in Lambda: a step that leaves more to do than before is halved once
+            if self._merit(moved, after) < self._merit(at, point):
+                break
+        return moved, after
+
+    def _merit(self, at: _Iterate, point: _Point) -> float:
+        """What is left of the gap, with what the residual of Z can hide of it."""
+        residual = at.Z - np.diag(self.E(at.rho)) + point.gram
+        return float(np.sum(at.Z * at.L) + np.linalg.norm(residual) * np.linalg.norm(at.L))
 
     def _system(self, point: _Point, G: Array) -> Callable[[Array], Array]:
         """Solver of ``D - d2g/dLambda2 [D] = B`` for symmetric D, in the scaled coordinates.

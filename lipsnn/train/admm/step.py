@@ -46,6 +46,11 @@ class StepSolution:
     lower: float
     iterations: int
 
+    @property
+    def gap(self) -> float:
+        """value - lower."""
+        return self.value - self.lower
+
 
 class FixedStep:
     """``min mu rho + r/2 |Wbar - V|^2`` such that M(rho, Wbar) <= 0 at fixed T.
@@ -53,8 +58,9 @@ class FixedStep:
     With V = W + Y/r this is (10b) of Pauli et al.; with rho = L_des^2 fixed that of (12). Each
     solve starts from the multiplier of the last.
 
-    A unit with t_i = 0 keeps its incoming weights as they are asked for, and none that leaves it
-    towards a unit with t > 0: that is what the LMI says.
+    What the LMI says of a unit with t_i = 0: its incoming weights are free, so Wbar = V there, and
+    those that leave it, towards any unit with t > 0, are zero. At t_i = inf, the multiplier of a
+    unit that sees no input, it is the other way round.
 
     Parameters
     ----------
@@ -83,13 +89,12 @@ class FixedStep:
         slopes: Sequence[float] | None = None,
         tol: float = 1e-10,
     ) -> None:
-        self.multipliers = [
-            _checks.finite_array(t, f"multipliers of hidden layer {k}", 1)
-            for k, t in enumerate(multipliers, start=1)
-        ]
+        self.multipliers = [np.array(t, dtype=np.float64) for t in multipliers]
         for k, t in enumerate(self.multipliers, start=1):
-            if (t < 0).any():
-                raise ValueError(f"multipliers of hidden layer {k} must not be negative")
+            if t.ndim != 1 or not (t >= 0).all():
+                raise ValueError(
+                    f"the multipliers of hidden layer {k} must be a number per unit, none negative"
+                )
         self.slopes = [1.0] * len(self.multipliers) if slopes is None else list(slopes)
         self.mu = None if mu is None else _checks.positive(mu, "mu")
         self.rho = _checks.positive(rho, "rho")
@@ -111,7 +116,7 @@ class FixedStep:
                 f"the network has hidden layers of {sizes[1:-1]} units, the multipliers are for "
                 f"{[len(t) for t in self.multipliers]}"
             )
-        live = [np.flatnonzero(t > 0) for t in self.multipliers]
+        live = [np.flatnonzero((t > 0) & np.isfinite(t)) for t in self.multipliers]
         # by symmetry an input that V does not use is not used by Wbar
         live.insert(0, np.flatnonzero(target[0][live[0]].any(axis=0)))
         live.append(np.arange(sizes[-1]))
@@ -124,12 +129,8 @@ class FixedStep:
             self._start = solution.multiplier
         # without inputs that are used the output is constant
         rho = solution.rho if len(live[0]) or self.mu is None else 0.0
-        weights = [np.array(matrix) for matrix in target]
-        moved = 0.0
-        for layer, (before, after) in enumerate(itertools.pairwise(live)):
-            stopped = np.setdiff1d(np.arange(sizes[layer]), before)
-            weights[layer][np.ix_(after, stopped)] = 0.0
-            moved += float(np.sum(target[layer][np.ix_(after, stopped)] ** 2))
+        weights = self._without_stopped(target)
+        moved = sum(float(np.sum((W - V) ** 2)) for W, V in zip(weights, target, strict=True))
         for (layer, incoming), x in zip(places, solution.weights, strict=True):
             split = len(live[layer - 1]) if incoming else 0
             if incoming:
@@ -144,6 +145,19 @@ class FixedStep:
             self.penalty * solution.lower + extra,
             solution.iterations,
         )
+
+    def _without_stopped(self, target: Sequence[Array]) -> list[Array]:
+        """`target` with zeros where the LMI allows nothing else."""
+        weights = [np.array(matrix) for matrix in target]
+        for layer, t in enumerate(self.multipliers):
+            receiving = (
+                self.multipliers[layer + 1] > 0
+                if layer + 1 < len(self.multipliers)
+                else (np.ones(len(weights[-1]), dtype=bool))
+            )
+            weights[layer][np.isinf(t)] = 0.0
+            weights[layer + 1][np.ix_(receiving, t == 0)] = 0.0
+        return weights
 
     def _hub(
         self, target: Sequence[Array], live: list[Array]

@@ -111,11 +111,12 @@ class Run:
             "seconds": time.perf_counter() - start,
         }
         self.history.append(row)
-        if self.score is None or score > self.best["score"]:
+        early = self.epoch <= self.settings["score_after"]
+        if self.score is None or early or score > self.best["score"]:
             self.best = {
                 "epoch": self.epoch,
                 "strength": self.strength,
-                "score": score,
+                "score": -float("inf") if early else score,
                 "net": copy.deepcopy(self.net.state_dict()),
             }
         if self.discrepancy is not None:

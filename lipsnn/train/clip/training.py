@@ -66,6 +66,7 @@ def train_clip(
     input_norm: float = 2,
     output_norm: float = 2,
     score: Callable[[nn.Module], float] | None = None,
+    score_after: int = 0,
     epochs: int = 100,
     batch_size: int = 128,
     learning_rate: float = 0.1,
@@ -112,6 +113,8 @@ def train_clip(
         Of the quotients.
     score : callable, optional
         A network's score after each epoch, such as `PgdAccuracy`; the best network is returned.
+    score_after : int
+        Only later epochs are candidates: networks that have learnt little yet can be robust.
     epochs, batch_size : int
     learning_rate, momentum : float
     optimizer : {"sgd", "adam"}
@@ -156,6 +159,7 @@ def train_clip(
             str(_checks.one_of(output_norm, "output_norm", NORMS)),
         ],
         "pairs": pairs and [pairs.redraw, pairs.step, pairs.factor, pairs.updates],
+        "score_after": _checks.count(score_after, "score_after", least=0),
         "batch_size": _checks.count(batch_size, "batch_size"),
         "learning_rate": _checks.positive(learning_rate, "learning_rate"),
         "momentum": _checks.nonnegative(momentum, "momentum"),

@@ -72,6 +72,20 @@ def test_the_gap_is_certified_at_any_strength(m, d, mu):
     assert holds(found.weights, multipliers, found.rho, [1.0])
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_multipliers_of_any_size(seed):
+    """T over up to twelve decades, as certificates of trained networks have it."""
+    sizes = [[3, 5, 4, 2], [6, 20, 1], [2, 10, 1], [8, 6, 5], [4, 6, 5, 6, 3]][seed % 5]
+    target, multipliers = drawn(sizes, seed)
+    rng = np.random.default_rng(seed)
+    multipliers = [t * 10 ** rng.uniform(-6, 6, size=len(t)) for t in multipliers]
+    scale = 0.5 * PENALTY * sum(np.sum(V**2) for V in target)
+    for mu in (1e-3, 0.3, 30.0, None):
+        found = FixedStep(multipliers, 1.0, mu=mu, penalty=PENALTY).solve(target)
+        assert found.value - found.lower <= 1e-9 * scale
+        assert holds(found.weights, multipliers, found.rho, [1.0] * len(multipliers), 1e-8)
+
+
 def test_starts_from_the_last_step():
     target, multipliers = drawn([11, 100, 1])
     step = FixedStep(multipliers, 1.0, mu=0.1, penalty=PENALTY)
@@ -110,6 +124,19 @@ def test_multipliers_of_zero():
     assert holds(found.weights, multipliers, found.rho, [1.0, 1.0])
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+def test_infinite_multipliers(layer):
+    """A unit with t = inf sees nothing, and what leaves it is free; in the limit of large t."""
+    target, multipliers = drawn([3, 5, 4, 2])
+    multipliers[layer][1] = np.inf
+    found = FixedStep(multipliers, 1.0, mu=0.3, penalty=PENALTY).solve(target)
+    assert not found.weights[layer][1].any()
+    np.testing.assert_array_equal(found.weights[layer + 1][:, 1], target[layer + 1][:, 1])
+    multipliers[layer][1] = 1e9
+    nearly = FixedStep(multipliers, 1.0, mu=0.3, penalty=PENALTY).solve(target)
+    assert found.value == pytest.approx(nearly.value, rel=1e-4)
+
+
 def test_all_multipliers_zero():
     target, _ = drawn([3, 4, 1])
     found = FixedStep([np.zeros(4)], 1.0, mu=0.3, penalty=2.0).solve(target)
@@ -130,8 +157,9 @@ def test_a_network_of_zeros():
 @pytest.mark.parametrize(
     ("multipliers", "change", "word"),
     [
-        ([np.full(4, -1.0)], {}, "must not be negative"),
-        ([np.full(4, np.nan)], {}, "NaN"),
+        ([np.full(4, -1.0)], {}, "hidden layer 1 must be a number per unit, none negative"),
+        ([np.full(4, np.nan)], {}, "none negative"),
+        ([np.ones((4, 1))], {}, "a number per unit"),
         ([np.ones(5)], {}, r"hidden layers of \[4\] units"),
         ([np.ones(4), np.ones(4)], {}, r"the multipliers are for \[4, 4\]"),
         ([np.ones(4)], {"penalty": 0.0}, "penalty must be positive"),

@@ -1,0 +1,333 @@
+"""The two toy examples of Pauli et al. (2022): Table I, Figure 1, Table II and Figure 2.
+
+    python -m lipsnn.experiments.pauli --profile full [--output results/full] [--table 1 2]
+
+Settings as in the authors' code: 100 points of [0, 10], 10 tanh units, torch's initialisation,
+float32, full-batch gradient descent with rate 0.01, a fixed number of steps. The Lipschitz network
+is ADMM from the L2 network, r = 2, T the optimum of LipSDP there and fixed, and its reported L is
+LipSDP solved anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lipsnn._checks import Array
+from lipsnn.certificate import LayeredCertificate, Layers, certify_layers
+from lipsnn.experiments.descent import TanhNet, descend
+from lipsnn.provenance import commit, write_table
+from lipsnn.train.admm.engine import Iteration, Outcome, run
+from lipsnn.train.admm.step import FixedStep
+
+ROOT = Path(__file__).resolve().parents[2]
+UNITS, PENALTY = 10, 2.0
+NETWORKS = ("nominal", "l2", "lipschitz")
+# Printed in Table I (MSE, L) and Table II (training, testing, sine MSE, L).
+TABLE_1 = {"nominal": (0.0161, 17.65), "l2": (0.0457, 7.815), "lipschitz": (0.0437, 6.378)}
+TABLE_2 = {
+    "nominal": (0.0590, 0.0990, 0.0106, 9.747),
+    "l2": (0.1159, 0.1521, 0.0681, 2.403),
+    "lipschitz": (0.0687, 0.1009, 0.0128, 2.316),
+}
+# Of the slopes: wider than the data, since the bound holds everywhere.
+_GRID = np.linspace(-20.0, 30.0, 50_001)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Steps of the nominal and L2 descents of both examples, of ADMM, and how many starts."""
+
+    nominal: int
+    l2_first: int
+    l2_second: int
+    rounds: int
+    steps: int
+    starts: int
+
+
+PROFILES = {
+    "quick": Profile(100_000, 100_000, 50_000, 10, 5_000, 2),
+    "full": Profile(1_000_000, 1_000_000, 500_000, 100, 10_000, 24),
+}
+
+
+def points() -> Array:
+    """The 100 inputs of both examples."""
+    return np.asarray(_torch().linspace(0, 10, 100).numpy())
+
+
+def steps_target() -> Array:
+    """Example 1: one on indices 10 to 14 and 70 to 79, else zero."""
+    y = np.zeros(100, dtype=np.float32)
+    y[10:15] = y[70:80] = 1.0
+    return y
+
+
+def noisy_sine(seed: int) -> Array:
+    """Example 2: sin x plus noise uniform in [0, 1], drawn first after seeding torch."""
+    torch = _torch()
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.linspace(0, 10, 100)
+    return np.asarray((torch.sin(x) + torch.rand(100, generator=generator)).numpy())
+
+
+def initial_nets(seed: int, count: int, noise_first: bool = False) -> list[TanhNet]:
+    """`count` networks as ``nn.Linear`` draws them one after the other from `seed`.
+
+    Parameters
+    ----------
+    seed, count : int
+    noise_first : bool
+        Draw the 100 numbers of the noise before, as the code of example 2 does.
+    """
+    torch = _torch()
+    from torch import nn
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if noise_first:
+            torch.rand(100)
+        drawn = [
+            [*nn.Linear(1, UNITS).parameters(), *nn.Linear(UNITS, 1).parameters()]
+            for _ in range(count)
+        ]
+    nets = []
+    for tensors in drawn:
+        inner, shift, outer, offset = (p.detach().numpy().copy() for p in tensors)
+        nets.append(TanhNet(inner[:, 0], shift, outer[0], offset[0]))
+    return nets
+
+
+def certificate(net: TanhNet) -> LayeredCertificate:
+    """LipSDP of a network; tanh has slopes in [0, 1]."""
+    return certify_layers(Layers(tuple(net.weights), ((0.0, 1.0),)))
+
+
+def steepest(net: TanhNet) -> float:
+    """The largest slope seen on a fine grid from -20 to 30: attained, so below the bound."""
+    return float(np.abs(net.slope(_GRID)).max())
+
+
+class _Fit:
+    """The side W of the splitting (9), by the compiled descent."""
+
+    def __init__(self, net: TanhNet, x: Array, y: Array, steps: int) -> None:
+        self.net, self.x, self.y, self.steps = net, x, y, steps
+
+    @property
+    def weights(self) -> list[Array]:
+        return self.net.weights
+
+    def descend(self, anchor: Sequence[Array]) -> None:
+        self.net = descend(
+            self.net, self.x, self.y, self.steps, penalty=PENALTY, anchor=list(anchor)
+        ).net
+
+    def loss(self, weights: Sequence[Array]) -> float:
+        return mse(self.network(weights), self.x, self.y)
+
+    def network(self, weights: Sequence[Array]) -> TanhNet:
+        return self.net.with_weights(list(weights))
+
+
+def mse(net: TanhNet, x: Array, y: Array) -> float:
+    """Mean squared error, in float64."""
+    return float(np.mean((net(x.astype(float)) - y) ** 2))
+
+
+def lipschitz_net(
+    start: TanhNet,
+    x: Array,
+    y: Array,
+    *,
+    rounds: int,
+    steps: int,
+    strength: float | None = None,
+    enforce: float | None = None,
+) -> Outcome:
+    """ADMM from `start`, equation (9) with `strength` mu or (12) with L_des = `enforce`."""
+    first = certificate(start)
+    step = FixedStep(
+        first.multipliers,
+        first.bound**2 if enforce is None else enforce**2,
+        mu=strength,
+        penalty=PENALTY,
+    )
+    return run(
+        _Fit(start, x, y, steps),
+        step,
+        strength=strength or 0.0,
+        penalty=PENALTY,
+        iterations=rounds,
+        tol=1e-9,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """The three networks of one example from one start, and how they came about.
+
+    Attributes
+    ----------
+    nets : dict of TanhNet
+        "nominal", "l2" and "lipschitz".
+    descents : dict of (ndarray, ndarray)
+        Steps and mean squared errors of the first two.
+    history : tuple of Iteration
+        Of ADMM.
+    seconds : dict of float
+    """
+
+    nets: dict[str, TanhNet]
+    descents: dict[str, tuple[Array, Array]]
+    history: tuple[Iteration, ...]
+    seconds: dict[str, float]
+
+
+def example(
+    number: int, profile: Profile, starts: Sequence[TanhNet], y: Array, every: int | None = None
+) -> Example:
+    """Train the three networks of example 1 or 2 from a nominal and an L2 start."""
+    x = points()
+    decay = {1: 5e-4, 2: 0.01}[number]
+    plans = {
+        "nominal": (profile.nominal, 0.0),
+        "l2": (profile.l2_first if number == 1 else profile.l2_second, decay),
+    }
+    nets, descents, seconds = {}, {}, {}
+    for (name, (steps, weight)), start in zip(plans.items(), starts, strict=True):
+        begun = time.perf_counter()
+        found = descend(start, x, y, steps, decay=weight, every=every)
+        nets[name], descents[name] = found.net, (found.steps, found.mse)
+        seconds[name] = time.perf_counter() - begun
+    begun = time.perf_counter()
+    outcome = lipschitz_net(
+        nets["l2"],
+        x,
+        y,
+        rounds=profile.rounds,
+        steps=profile.steps,
+        strength=8e-4 if number == 1 else None,
+        enforce=None if number == 1 else certificate(nets["l2"]).bound,
+    )
+    nets["lipschitz"] = outcome.net
+    seconds["lipschitz"] = time.perf_counter() - begun
+    return Example(nets, descents, outcome.history, seconds)
+
+
+def rows_1(done: Example) -> list[dict[str, object]]:
+    """Rows of Table I."""
+    x, y = points(), steps_target()
+    return [
+        {
+            "network": name,
+            "mse": mse(net, x, y),
+            "bound": certificate(net).bound,
+            "steepest": steepest(net),
+            "paper_mse": TABLE_1[name][0],
+            "paper_bound": TABLE_1[name][1],
+            "seconds": done.seconds[name],
+        }
+        for name, net in done.nets.items()
+    ]
+
+
+def rows_2(done: Example, init: str) -> list[dict[str, object]]:
+    """Rows of Table II for one start."""
+    x = points()
+    targets = {
+        "train_mse": noisy_sine(2),
+        "test_mse": noisy_sine(3),
+        "sine_mse": np.sin(x.astype(float)) + 0.5,
+    }
+    rows = []
+    for name, net in done.nets.items():
+        row: dict[str, object] = {"network": name, "init": init}
+        row |= {column: mse(net, x, y) for column, y in targets.items()}
+        row |= {"bound": certificate(net).bound, "steepest": steepest(net)}
+        columns = ("paper_train_mse", "paper_test_mse", "paper_sine_mse", "paper_bound")
+        row |= dict(zip(columns, TABLE_2[name], strict=True))
+        rows.append(row | {"seconds": done.seconds[name]})
+    return rows
+
+
+def table_1(profile: Profile) -> tuple[pd.DataFrame, Example]:
+    """Table I from the code's own seed, and the networks."""
+    starts = initial_nets(2, 2)
+    done = example(1, profile, starts, steps_target(), max(profile.nominal // 200, 1))
+    return pd.DataFrame(rows_1(done)), done
+
+
+def table_2(profile: Profile, progress: bool = False) -> tuple[pd.DataFrame, Example]:
+    """Table II from the code's own draws, then from other starts on the same data."""
+    every = max(profile.nominal // 200, 1)
+    y = noisy_sine(2)
+    first = example(2, profile, initial_nets(2, 2, noise_first=True), y, every)
+    rows = rows_2(first, "code")
+    for seed in range(profile.starts):
+        # one network starts both descents
+        (start,) = initial_nets(seed, 1)
+        rows += rows_2(example(2, profile, [start, start], y), str(seed))
+        if progress:
+            print(f"start {seed}: " + ", ".join(f"{row['bound']:.3f}" for row in rows[-3:]))
+    return pd.DataFrame(rows), first
+
+
+def curves(done: Example, y: Array) -> pd.DataFrame:
+    """The graphs of Figures 1 and 2: network, x, output, and the data as "data"."""
+    x = np.linspace(0.0, 10.0, 401)
+    parts = [
+        pd.DataFrame({"network": name, "x": x, "y": net(x)}) for name, net in done.nets.items()
+    ]
+    return pd.concat([*parts, pd.DataFrame({"network": "data", "x": points(), "y": y})])
+
+
+def convergence(done: Example) -> pd.DataFrame:
+    """What the paper does not plot: loss, bound and residuals of each round of ADMM."""
+    table = pd.DataFrame([vars(entry) for entry in done.history])
+    table.insert(0, "round", np.arange(1, len(table) + 1))
+    return table
+
+
+def _torch():  # type: ignore[no-untyped-def]
+    import torch
+
+    return torch
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the tables, the curves and the convergence with their provenance."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", choices=tuple(PROFILES), default="quick")
+    parser.add_argument("--output", type=Path, default=None, help="results/<profile> by default")
+    parser.add_argument("--table", type=int, nargs="+", choices=(1, 2), default=(1, 2))
+    options = parser.parse_args(arguments)
+    profile = PROFILES[options.profile]
+    output = options.output or ROOT / "results" / options.profile
+    for number in options.table:
+        begun, code = time.perf_counter(), commit(ROOT)
+        table, done = table_1(profile) if number == 1 else table_2(profile, progress=True)
+        y = steps_target() if number == 1 else noisy_sine(2)
+        parts = {"": table, "_curves": curves(done, y), "_admm": convergence(done)}
+        for part, rows in parts.items():
+            write_table(
+                output / f"pauli_table{number}{part}.csv",
+                rows,
+                commit=code,
+                seconds=time.perf_counter() - begun,
+                made_by="lipsnn.experiments.pauli",
+                profile=options.profile,
+                settings=vars(profile),
+            )
+        print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Figures of CLIP's experiments, and of its meeting with the other systems."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lipsnn.plot.style import COLORS, INK, palette, parts_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def strength_label(strength: float) -> str:
+    """``lambda = ...`` as mathematics."""
+    if strength == 0 or strength >= 0.01:
+        return rf"$\lambda = {strength:g}$"
+    return rf"$\lambda = 10^{{{np.log10(strength):.0f}}}$"
+
+
+def curves(points: pd.DataFrame, samples: pd.DataFrame) -> Figure:
+    """Figure 2: a panel for each strength, a line for each reading and seed.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Columns ``reading``, ``seed``, ``strength``, ``x``, ``value`` and ``paper``, the value that
+        was read off the paper's figure, or NaN.
+    samples : DataFrame
+        Columns ``x``, ``y`` and ``truth``.
+    """
+    strengths = list(dict.fromkeys(points["strength"]))
+    figure, axes = plt.subplots(1, len(strengths), figsize=(9.0, 3.2), sharey=True, squeeze=False)
+    names = dict.fromkeys(points["reading"])
+    colors = dict(zip(names, (COLORS["alternating"], COLORS["base"]), strict=False))
+    truth = samples.sort_values("x")
+    for ax, strength in zip(axes[0], strengths, strict=True):
+        ax.scatter(samples["x"], samples["y"], s=8, color=INK, alpha=0.6, linewidths=0)
+        ax.plot(truth["x"], truth["truth"], color=INK, lw=1, ls=":", label="truth")
+        here = points[points["strength"] == strength]
+        for reading, part in parts_of(here, "reading"):
+            for k, (_, line) in enumerate(parts_of(part, "seed")):
+                ax.plot(
+                    line["x"],
+                    line["value"],
+                    color=colors[reading],
+                    lw=1.4,
+                    alpha=0.9 if k == 0 else 0.45,
+                    ls="-" if reading == "code" else "--",
+                    label=f"ours, {reading}" if k == 0 else None,
+                )
+        read = here.dropna(subset=["paper"]).drop_duplicates("x")
+        ax.plot(
+            read["x"], read["paper"], "D", ms=5, mfc="none", color=COLORS["joint"], label="paper"
+        )
+        ax.set(title=strength_label(strength), xlabel="$x$")
+    axes[0, 0].set_ylabel("$f(x)$")
+    figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def estimates(rows: pd.DataFrame) -> Figure:
+    """Lower and upper values around the exact constant, as multiples of it, by strength.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``strength``, ``seed``, ``exact`` and any of ``sampled``, ``estimate``, ``pursued``
+        and ``certificate``.
+    """
+    figure, ax = plt.subplots(figsize=(7.0, 3.4))
+    shown = {
+        "certificate": ("certificate", "s", COLORS["base"], -0.15),
+        "pursued": ("CLIP's set, pursued", "^", COLORS["joint"], 0.0),
+        "estimate": ("CLIP's set, as training left it", "v", COLORS["alternating"], 0.15),
+    }
+    strengths = list(dict.fromkeys(rows["strength"]))
+    at = {strength: k for k, strength in enumerate(strengths)}
+    for column, (label, marker, color, shift) in shown.items():
+        if column in rows:
+            place = [at[strength] + shift for strength in rows["strength"]]
+            ax.plot(place, rows[column] / rows["exact"], marker, ms=6, color=color, label=label)
+    ax.axhline(1, color=INK, lw=1.2, ls="--")
+    ax.set_xticks(range(len(strengths)), [strength_label(s) for s in strengths])
+    ax.set(ylabel="multiple of the exact constant", ylim=(0, None))
+    ax.legend(fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def classifiers(table: pd.DataFrame, columns: dict[str, str]) -> Figure:
+    """Table 1 as dots: a row of panels for each data set, a panel for each column.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``dataset``, ``model`` and those of `columns`; where there is ``paper_NAME`` beside
+        NAME, it is drawn too.
+    columns : dict
+        Column to its title.
+    """
+    names = list(dict.fromkeys(table["dataset"]))
+    figure, axes = plt.subplots(
+        len(names),
+        len(columns),
+        figsize=(9.0, 0.6 + 2.3 * len(names)),
+        sharey=True,
+        squeeze=False,
+    )
+    kinds = palette(dict.fromkeys(model.split()[0] for model in table["model"]))
+    models = list(dict.fromkeys(table["model"]))
+    height = {model: -k for k, model in enumerate(models)}
+    for row, name in zip(axes, names, strict=True):
+        part = table[table["dataset"] == name]
+        level = [height[model] for model in part["model"]]
+        color = [kinds[model.split()[0]] for model in part["model"]]
+        for ax, (column, title) in zip(row, columns.items(), strict=True):
+            ax.scatter(part[column], level, s=38, color=color, zorder=3)
+            source = "paper_" + column.partition(" ")[0]
+            if source in part and part[source].notna().any():
+                ax.scatter(part[source], level, s=34, marker="D", facecolors="none", edgecolors=INK)
+            ax.set(title=f"{name}: {title}" if ax is row[0] else title, xlim=(-3, 103))
+            ax.set_yticks(list(height.values()), list(height))
+    for ax in axes[-1]:
+        ax.set_xlabel("accuracy (%)")
+    return figure
+
+
+def tradeoff(rows: pd.DataFrame, error: str, label: str) -> Figure:
+    """Error against certified bound, a line for each method along its setting.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``dataset``, ``method``, ``setting``, ``bound``, ``test`` and `error`; the mean over
+        the splits is drawn.
+    error : str
+        The column of the right panels.
+    label : str
+        Its axis label.
+    """
+    names = list(dict.fromkeys(rows["dataset"]))
+    figure, axes = plt.subplots(
+        len(names), 2, figsize=(9.0, 0.8 + 3.0 * len(names)), squeeze=False, sharex="row"
+    )
+    colors = palette(dict.fromkeys(rows["method"]))
+    markers = dict(zip(colors, "osv^DPX*<>", strict=False))
+    for row, name in zip(axes, names, strict=True):
+        means = rows[rows["dataset"] == name].groupby(["method", "setting"], sort=False)
+        means = means[["bound", "test", error]].mean().reset_index()
+        for ax, column in zip(row, ("test", error), strict=True):
+            for method, line in parts_of(means, "method"):
+                line = line.sort_values("bound")
+                ax.plot(
+                    line["bound"],
+                    line[column],
+                    f"{markers[method]}-",
+                    ms=5,
+                    lw=1.3,
+                    color=colors[method],
+                    label=method,
+                )
+            ax.set(xscale="log", yscale="log")
+        row[0].set_ylabel(f"{name}\ntest error, clean (MSE)")
+        row[1].set_ylabel(label)
+    for ax in axes[-1]:
+        ax.set_xlabel("certified Lipschitz bound $L$")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return figure
+
+
+def steering(history: pd.DataFrame) -> Figure:
+    """Accuracy (left) and strength (right) by epoch, a line for each model.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Columns ``model``, ``epoch``, ``accuracy``, ``strength`` and ``target``.
+    """
+    figure, row = plt.subplots(1, 2, figsize=(8.0, 3.2))
+    colors = palette(dict.fromkeys(history["model"]))
+    for model, part in parts_of(history, "model"):
+        row[0].plot(part["epoch"], 100 * part["accuracy"], color=colors[model], lw=1.5, label=model)
+        row[0].axhline(100 * part["target"].iloc[0], color=colors[model], lw=1, ls="--")
+        row[1].plot(part["epoch"], part["strength"], color=colors[model], lw=1.5)
+    row[0].set(xlabel="epoch", ylabel="training accuracy (%)")
+    row[1].set(xlabel="epoch", ylabel=r"strength $\lambda$")
+    row[0].legend(fontsize=8)
+    return figure
