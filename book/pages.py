@@ -10,6 +10,7 @@ import nbformat
 
 from book import citation as cite
 from book.layout import Layout
+from lipsnn import freshness
 
 # Titles of the API page's sections, by the room of the package that a name comes from.
 ROOMS = {
@@ -32,7 +33,7 @@ def write_all(layout: Layout, records: list[dict[str, Any]]) -> None:
     text = json.dumps(records, indent=1, ensure_ascii=False)
     (layout.generated / "status.json").write_text(text + "\n", encoding="utf8")
     for name, page in {
-        "status": status_page(records),
+        "status": status_page(records, read_results(layout)),
         "api": api_page(),
         "cite": cite_page(cite.read(layout.root)),
     }.items():
@@ -65,8 +66,33 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     )
 
 
-def status_page(records: list[dict[str, Any]]) -> str:
-    """Which notebooks this book shows, and what each was run with."""
+def read_results(layout: Layout) -> dict[str, dict[str, Any]]:
+    """The provenance of each committed table, by the table's path."""
+    paths = sorted((layout.root / "results").rglob("*.csv"))
+    return {
+        layout.relative(path): json.loads(path.with_suffix(".json").read_text(encoding="utf8"))
+        for path in paths
+        if path.with_suffix(".json").exists()
+    }
+
+
+def results_table(results: dict[str, dict[str, Any]]) -> str:
+    """Which committed tables are what the present code would make."""
+    rows = [
+        [
+            f"`{name}`",
+            f"{record['rows']}",
+            f"{record['seconds']:.0f}",
+            f"`{record['commit']}`",
+            freshness.verdict(record),
+        ]
+        for name, record in results.items()
+    ]
+    return table(["Table", "Rows", "Seconds", "Commit", "Current?"], rows)
+
+
+def status_page(records: list[dict[str, Any]], results: dict[str, dict[str, Any]]) -> str:
+    """Which notebooks this book shows, what each was run with, and which results are current."""
     rows = [
         [
             f"[{r['title']}](../executed/{Path(r['notebook']).stem}.ipynb)",
@@ -94,6 +120,11 @@ def status_page(records: list[dict[str, Any]]) -> str:
             "a notebook that fails stops the build. This page is made from what each run "
             "recorded.",
             table(header, rows),
+            "## Committed results",
+            "Tables that take longer than the build are committed in `results/`, each with a hash "
+            "of the code and settings that made it. A table is current if these are unchanged; "
+            "comments and docstrings do not count. `python -m lipsnn.freshness` prints the same.",
+            results_table(results),
             "## Parameters",
             table(["Notebook", "Values"], used),
             "## Versions",

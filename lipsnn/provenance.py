@@ -11,6 +11,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lipsnn import freshness
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -64,7 +66,13 @@ def machine() -> dict[str, str | int]:
 
 
 def write_table(
-    path: str | Path, table: pd.DataFrame, *, commit: str, seconds: float, **facts: Any
+    path: str | Path,
+    table: pd.DataFrame,
+    *,
+    commit: str,
+    seconds: float,
+    sources: str | None = None,
+    **facts: Any,
 ) -> None:
     """Write `table` to `path`, a .csv, and its provenance to the .json beside it.
 
@@ -78,6 +86,10 @@ def write_table(
         Of the code that made it, taken before it ran (see `commit`).
     seconds : float
         Wall time that making it took.
+    sources : str, optional
+        The script that made it, by its path in the repository; by default the one that runs. A
+        hash of it, of what it imports and of the file that `settings` names is recorded, from
+        which `lipsnn.freshness` knows whether the table is still current.
     **facts
         What else it was made with, as JSON: solver, settings file, parameters.
 
@@ -98,6 +110,9 @@ def write_table(
         "versions": versions(),
         "machine": machine(),
     }
+    if entry := sources or freshness.running_script():
+        files = freshness.hashes(entry, freshness.record_settings(record))
+        record["sources"] = {"entry": entry, "files": files}
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, table.to_csv(index=False, lineterminator="\n"))
     _replace(path.with_suffix(".json"), json.dumps(record, indent=1, ensure_ascii=False) + "\n")

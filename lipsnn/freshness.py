@@ -1,0 +1,186 @@
+"""Is a result still what the code would make? `python -m lipsnn.freshness` tells, per table.
+
+A result records a hash of each source that made it: the script, all of `lipsnn` that the script
+imports, directly or not, and the settings file. Comments, docstrings and layout do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+# A file's content by its path below the root; None where there is no such file.
+Reader = Callable[[str], bytes | None]
+
+
+def hashes(entry: str, others: Iterable[str] = (), read: Reader | None = None) -> dict[str, str]:
+    """A hash of each source of a result, by its path below the root.
+
+    Parameters
+    ----------
+    entry : str
+        The script that makes it.
+    others : iterable of str
+        Further files, such as settings.
+    read : callable, optional
+        Where the files are read; those of this checkout by default.
+    """
+    read = read or partial(_on_disk, ROOT)
+    found: dict[str, str] = {}
+    due = [entry]
+    while due:
+        path = due.pop()
+        content = None if path in found else read(path)
+        if content is None:
+            continue
+        tree = _bare(ast.parse(content))
+        found[path] = _short(ast.dump(tree).encode())
+        due += _imports(path, tree)
+    for path in others:
+        if (content := read(path)) is not None:
+            found[path] = _short(content)
+    return dict(sorted(found.items()))
+
+
+def running_script() -> str | None:
+    """The script that runs, by its path below the root; None if it is none of this project."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    path = Path(file).resolve() if file else None
+    return path.relative_to(ROOT).as_posix() if path and path.is_relative_to(ROOT) else None
+
+
+def changed(record: dict[str, Any], read: Reader | None = None) -> list[str] | None:
+    """Sources that differ from those of a result; None if its provenance does not name them."""
+    sources = record.get("sources")
+    if not sources:
+        return None
+    now = hashes(sources["entry"], record_settings(record), read)
+    then = sources["files"]
+    return sorted(path for path in {*now, *then} if now.get(path) != then.get(path))
+
+
+def record_settings(record: dict[str, Any]) -> list[str]:
+    """The settings file that a provenance names, if it names one."""
+    return [record["settings"]] if isinstance(record.get("settings"), str) else []
+
+
+def verdict(record: dict[str, Any]) -> str:
+    """In words: "current", what changed, or that nothing is known."""
+    different = changed(record)
+    if different is None:
+        return "sources not recorded"
+    if not different:
+        return "current"
+    more = f" and {len(different) - 2} more" if len(different) > 2 else ""
+    return f"older than {', '.join(different[:2])}{more}"
+
+
+def add_sources(record: dict[str, Any]) -> bool:
+    """Add the hashes to a provenance without them, from its commit; whether that can be done.
+
+    A commit with local changes does not tell what made the result.
+    """
+    made_by, commit = str(record.get("made_by") or record.get("script") or ""), record["commit"]
+    words = made_by.removeprefix("python -m ").split()
+    if "sources" in record or not words or commit == "unknown" or commit.endswith("+dirty"):
+        return False
+    read = partial(_at_commit, commit)
+    module = words[0].replace(".", "/")
+    candidates = [words[0], f"{module}/__main__.py", f"{module}.py"]
+    entry = next((p for p in candidates if p.endswith(".py") and read(p) is not None), None)
+    if entry is None:
+        return False
+    files = hashes(entry, record_settings(record), read)
+    record["sources"] = {"entry": entry, "files": files}
+    return True
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line: 0 if every table is current, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m lipsnn.freshness", description=__doc__)
+    parser.add_argument("tables", nargs="*", type=Path, help="results (all that are committed)")
+    parser.add_argument(
+        "--record", action="store_true", help="add what older results lack, from their commits"
+    )
+    options = parser.parse_args(arguments)
+    tables = options.tables or sorted((ROOT / "results").rglob("*.csv"))
+    all_current = True
+    for table in tables:
+        path = table.with_suffix(".json")
+        if not path.exists():
+            print(f"{table}: not there")
+            all_current = False
+            continue
+        record = json.loads(path.read_text(encoding="utf8"))
+        if options.record and add_sources(record):
+            text = json.dumps(record, indent=1, ensure_ascii=False)
+            path.write_text(text + "\n", encoding="utf8")
+        said = verdict(record)
+        all_current &= said == "current"
+        name = table.relative_to(ROOT) if table.is_relative_to(ROOT) else table
+        print(f"{name}: {said}")
+    return 0 if all_current else 1
+
+
+def _imports(path: str, tree: ast.AST) -> list[str]:
+    """Files that a module may import: modules and packages of `lipsnn`, and a script's own."""
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    files = []
+    for name in names:
+        parts = name.split(".")
+        if parts[0] != "lipsnn":
+            folder = path.rpartition("/")[0]
+            files.append(f"{folder}/{parts[0]}.py" if folder else f"{parts[0]}.py")
+            continue
+        for k in range(1, len(parts) + 1):
+            stem = "/".join(parts[:k])
+            files += [f"{stem}.py", f"{stem}/__init__.py"]
+    return files
+
+
+def _bare(tree: ast.Module) -> ast.Module:
+    """The tree without docstrings."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+            and isinstance(body[0].value.value, str)
+        ):
+            body[0] = ast.Pass()
+    return tree
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _on_disk(root: Path, path: str) -> bytes | None:
+    file = root / path
+    return file.read_bytes() if file.is_file() else None
+
+
+def _at_commit(commit: str, path: str) -> bytes | None:
+    command = ["git", "-C", str(ROOT), "show", f"{commit}:{path}"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
