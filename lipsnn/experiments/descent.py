@@ -152,7 +152,7 @@ def descend(
 
 
 @numba.njit(inline="always", fastmath=True)
-def _tanh(u: float) -> float:
+def _tanh(u):  # type: ignore[no-untyped-def]
     u = max(min(u, _LARGE), -_LARGE)
     s = u * u
     p = _P[0]
