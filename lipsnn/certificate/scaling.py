@@ -1,0 +1,88 @@
+"""From a network to the chain that is solved, and from its solution back to certified values."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from lipsnn._checks import Array
+from lipsnn.certificate.chain import Banded, Chain
+from lipsnn.certificate.layers import Layers
+
+# Rounding of the recursions behind a bound, relative and per layer.
+ROUNDING = 1e-12
+
+
+class ScaledChain:
+    """The live part of a network, scaled so that t = 1 and rho = 1 is strictly feasible.
+
+    The chain takes T = lambda_max(Q) I in each layer from the last to the first, Q what the
+    layers after it ask for: the multipliers behind the product of the norms, roughly.
+    """
+
+    def __init__(self, layers: Layers, live: list[Array]) -> None:
+        every = [np.ones(layers.dim, dtype=bool), *live, np.ones(layers.outputs, dtype=bool)]
+        weights = [
+            weight[np.ix_(after, before)]
+            for weight, before, after in zip(layers.weights, every[:-1], every[1:], strict=True)
+        ]
+        if weights[0].shape[1] > weights[0].shape[0]:  # the span of the first layer's rows
+            weights[0] = np.linalg.qr(weights[0].T)[1].T
+        # by powers of two, so that nothing overflows and nothing is lost
+        self.exponents = [int(np.frexp(np.abs(weight).max())[1]) for weight in weights]
+        weights = [np.ldexp(w, -e) for w, e in zip(weights, self.exponents, strict=True)]
+        Q = weights[-1].T @ weights[-1]
+        self.levels = np.ones(len(live))
+        for i in range(len(live) - 1, -1, -1):
+            alpha, beta = layers.sectors[i]
+            level = float(np.linalg.eigvalsh(Q)[-1])
+            self.levels[i] = level
+            weights[i + 1] = weights[i + 1] / np.sqrt(level)
+            weights[i] = weights[i] * np.sqrt(level)
+            eye = np.eye(len(Q))
+            core = (alpha + beta) ** 2 * np.linalg.inv(2 * eye - Q / level) - 2 * alpha * beta * eye
+            Q = weights[i].T @ core @ weights[i]
+        self.rho = 1.5 * float(np.linalg.eigvalsh(Q)[-1])
+        weights[0] = weights[0] / np.sqrt(self.rho)
+        self.chain = Chain(weights, layers.sectors)
+
+    def unscale(self, rho: float) -> float:
+        """L of the network for a rho of the chain."""
+        return float(np.ldexp(np.sqrt(max(rho, 0.0) * self.rho), sum(self.exponents)))
+
+    def multipliers(self, t: Array) -> list[Array]:
+        """Multipliers of the network, layer by layer."""
+        behind = np.cumsum(self.exponents[::-1])[::-1]
+        return [
+            np.ldexp(t[place] * self.levels[i], 2 * int(behind[i + 1]))
+            for i, place in enumerate(self.chain.of)
+        ]
+
+    def bound(self, t: Array) -> float:
+        """The smallest L that multipliers of the chain certify, rounded up."""
+        try:
+            rho = float(np.linalg.eigvalsh(self.chain.backward(t))[-1])
+        except np.linalg.LinAlgError:
+            return np.inf
+        return self.unscale(rho) * (1 + ROUNDING * (self.chain.depth + 1))
+
+
+def lower_value(chain: Chain, X: Banded) -> float:
+    """A lower value of rho: the blocks of X made feasible for the dual, layer by layer.
+
+    Given the covariance C of v_{i-1}, v_i = m u + r eta with eta linear in v_{i-1} plus noise as
+    X says, scaled down unit by unit where E eta^2 > E u^2.
+    """
+    C = X.diagonal[0] / np.trace(X.diagonal[0])
+    for i, (alpha, beta) in enumerate(chain.sectors):
+        W, below = chain.weights[i], X.below[i]
+        gain = cho_solve(cho_factor(X.diagonal[i]), below.T).T
+        noise = X.diagonal[i + 1] - gain @ below.T
+        linear = (alpha + beta) / 2 * W
+        excess = gain - linear
+        has = np.einsum("ij,ij->i", excess @ C, excess) + np.diag(noise)
+        allowed = ((beta - alpha) / 2) ** 2 * np.einsum("ij,ij->i", W @ C, W)
+        shrink = np.sqrt(np.minimum(allowed / np.maximum(has, np.finfo(float).tiny), 1.0))
+        gain = linear + shrink[:, None] * excess
+        C = gain @ C @ gain.T + shrink[:, None] * noise * shrink
+    return float(np.vdot(chain.gram, C))

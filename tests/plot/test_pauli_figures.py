@@ -1,0 +1,57 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from lipsnn.plot import multilayer, pauli
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def test_graphs_and_rounds():
+    x = np.linspace(0, 1, 5)
+    rows = [pd.DataFrame({"network": n, "x": x, "y": x}) for n in ("nominal", "l2", "data")]
+    _, ax = plt.subplots()
+    pauli.graphs(pd.concat(rows), ax)
+    assert [line.get_label() for line in ax.lines] == ["nominal", "L2", "data"]
+    names = ("round", "loss", "bound", "primal", "dual")
+    table = pd.DataFrame({name: np.arange(1.0, 4.0) for name in names})
+    axes = pauli.admm(table, desired=2.0).axes
+    assert [len(ax.lines) for ax in axes] == [1, 2, 2]
+
+
+def test_starts_mark_the_printed_value():
+    rows = [
+        {"network": n, "train_mse": m, "bound": m, "paper_train_mse": 1.0, "paper_bound": 2.0}
+        for n in ("nominal", "l2", "lipschitz")
+        for m in (0.5, 0.6)
+    ]
+    for ax in pauli.starts(pd.DataFrame(rows)).axes:
+        assert ax.lines[0].get_xdata().tolist() == [0.5, 0.6]
+        assert list(ax.lines[1].get_xdata()) == [2.0]
+
+
+def test_regions_follow_the_labels():
+    x, y = np.meshgrid(np.linspace(0, 1, 4), np.linspace(0, 1, 5))
+    grid = pd.DataFrame({"network": "l2", "x": x.ravel(), "y": y.ravel()})
+    grid["label"] = (grid["x"] > 0.5).astype(int)
+    samples = pd.DataFrame({"x": [0.1], "y": [0.2], "label": [0]})
+    (ax,) = pauli.regions(grid, samples, {"l2": "L2"}).axes
+    assert ax.get_title() == "L2"
+    assert ax.lines[0].get_xdata().tolist() == [0.1]
+
+
+def test_benchmark_divides_by_the_exact_value():
+    rows = [
+        {"method": m, "depth": d, "width": 20, "cpu_seconds": 1.0, "bound": b * d}
+        for m, b in (("lipsdp-neuron", 1.0), ("product", 3.0), ("plain-lmi", np.nan))
+        for d in (2, 5)
+    ]
+    figure = multilayer.benchmark(pd.DataFrame(rows))
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[1].lines}
+    assert lines["product of norms"].tolist() == [3.0, 3.0]
+    assert len(lines["LMI, CVXPY"]) == 0
