@@ -55,7 +55,7 @@ def truth(x: Array) -> Array:
 
 
 def samples(seed: int, noise: float = 0.07) -> tuple[Array, Array]:
-    """The 33 samples: those of 100 equispaced points of [-4, 4] that lie in three intervals."""
+    """The 34 samples: those of 100 equispaced points of [-4, 4] that lie in three intervals."""
     x = np.linspace(-4, 4, 100)
     x = x[(x <= -3) | (abs(x) <= 0.3) | (x >= 3)]
     return x, truth(x) + noise * np.random.default_rng(seed).normal(size=len(x))

@@ -69,15 +69,15 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
         "all": {
             "images": 1437,
-            "epochs": 60,
+            "epochs": 40,
             "warmup": 10,
             "every": 1,
-            "pairs": 60,
+            "pairs": 30,
             "redraw": 50,
-            "judged": 143,
-            "judge_steps": 20,
-            "judge_after": 30,
-            "attacked": 360,
+            "judged": 100,
+            "judge_steps": 5,
+            "judge_after": 25,
+            "attacked": 150,
             "increments": {"lipschitz": 0.1, "weights": 3e-4},
         }
     },

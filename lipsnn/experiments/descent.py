@@ -104,9 +104,14 @@ def descend(
     decay: float = 0.0,
     penalty: float = 0.0,
     anchor: list[Array] | None = None,
+    strength: float = 0.0,
     every: int | None = None,
 ) -> Descended:
-    """Gradient descent on mean squared error + decay/2 |all|^2 + penalty/2 |W - anchor|^2.
+    """Descent on mean squared error + decay/2 |all|^2 + penalty/2 |W - anchor|^2 + strength L^2.
+
+    L is the certificate itself, T free, which for one input is the larger of the sums of the
+    positive and of the negative outer_i inner_i (fact A); where they are equal a subgradient is
+    taken.
 
     Parameters
     ----------
@@ -121,6 +126,7 @@ def descend(
         Of the two weight matrices, not the biases.
     anchor : list of ndarray, optional
         As `TanhNet.weights`; zeros if None.
+    strength : float
     every : int, optional
         Steps between two entries of the history; only the end if None.
     """
@@ -145,6 +151,7 @@ def descend(
         np.float32(penalty),
         anchor[0][:, 0].astype(np.float32),
         anchor[1][0].astype(np.float32),
+        np.float32(strength),
         record,
     )
     at = np.minimum(np.arange(len(record)) * every, steps)
@@ -184,12 +191,13 @@ def _descend(  # type: ignore[no-untyped-def]
     penalty,
     inner_anchor,
     outer_anchor,
+    strength,
     record,
 ):
     n, m = len(x), len(inner)
     hidden = np.empty((m, n), dtype=np.float32)
     error = np.empty(n, dtype=np.float32)
-    one, two = np.float32(1), np.float32(2.0 / n)
+    one, two, double = np.float32(1), np.float32(2.0 / n), np.float32(2)
     kept = 0
     for step in range(steps + 1):
         error[:] = offset[0] - y
@@ -208,12 +216,19 @@ def _descend(  # type: ignore[no-untyped-def]
             kept += 1
         if step == steps:
             break
+        up, down = np.float32(0), np.float32(0)
+        for j in range(m):
+            product = inner[j] * outer[j]
+            up += max(product, np.float32(0))
+            down += max(-product, np.float32(0))
+        # of strength L^2 by each product on the steeper side
+        slope = double * strength * (up if up >= down else -down)
         by_offset = np.float32(0)
         for k in range(n):
             by_offset += error[k]
         offset[0] -= rate * (two * by_offset + decay * offset[0])
         for j in range(m):
-            row, a = hidden[j], outer[j]
+            row, a, w = hidden[j], outer[j], inner[j]
             by_outer, by_inner, by_shift = np.float32(0), np.float32(0), np.float32(0)
             for k in range(n):
                 h, e = row[k], error[k]
@@ -221,8 +236,9 @@ def _descend(  # type: ignore[no-untyped-def]
                 g = e * (one - h * h)
                 by_shift += g
                 by_inner += g * x[k]
-            pulled = penalty * (a - outer_anchor[j])
+            pressed = slope if a * w * slope > 0 else np.float32(0)
+            pulled = penalty * (a - outer_anchor[j]) + pressed * w
             outer[j] -= rate * (two * by_outer + decay * a + pulled)
-            pulled = penalty * (inner[j] - inner_anchor[j])
-            inner[j] -= rate * (two * a * by_inner + decay * inner[j] + pulled)
+            pulled = penalty * (w - inner_anchor[j]) + pressed * a
+            inner[j] -= rate * (two * a * by_inner + decay * w + pulled)
             shift[j] -= rate * (two * a * by_shift + decay * shift[j])

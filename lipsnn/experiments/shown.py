@@ -24,7 +24,11 @@ def committed(folder: str | Path, name: str) -> tuple[pd.DataFrame, dict[str, An
 
 
 def live(
-    experiment: str, profile: str, datasets: Sequence[str], trials: int
+    experiment: str,
+    profile: str,
+    datasets: Sequence[str],
+    trials: int,
+    width: int | None = None,
 ) -> tuple[list[Outcome], list[dict[str, Any]]]:
     """A part of an experiment done now, in this process, from nothing.
 
@@ -35,6 +39,8 @@ def live(
         Name of the settings, or of a file with such.
     datasets : sequence of str
     trials : int
+    width : int, optional
+        Hidden units, if not the profile's.
 
     Returns
     -------
@@ -48,6 +54,8 @@ def live(
         If a trial fails.
     """
     settings = load_settings(profile) | {"datasets": list(datasets), "trials": trials}
+    if width is not None:
+        settings["width"] = width
     if experiment == "sensitivity":
         moves = settings.get("sensitivity") or load_settings("full")["sensitivity"]
         settings["sensitivity"] = moves | {"datasets": list(datasets), "trials": trials}

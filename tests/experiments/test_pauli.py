@@ -27,8 +27,11 @@ def flat(net):
     return np.concatenate([net.inner, net.shift, net.outer, [net.offset]])
 
 
-@pytest.mark.parametrize(("decay", "penalty"), [(0.0, 0.0), (0.01, 0.0), (0.0, 2.0)])
-def test_compiled_descent_is_the_plain_torch_loop(decay, penalty):
+@pytest.mark.parametrize(
+    ("decay", "penalty", "strength"),
+    [(0.0, 0.0, 0.0), (0.01, 0.0, 0.0), (0.0, 2.0, 0.0), (0.0, 0.0, 0.02)],
+)
+def test_compiled_descent_is_the_plain_torch_loop(decay, penalty, strength):
     (net,) = pauli.initial_nets(2, 1)
     x, y = pauli.points(), pauli.noisy_sine(2)
     rng = np.random.default_rng(0)
@@ -43,9 +46,12 @@ def test_compiled_descent_is_the_plain_torch_loop(decay, penalty):
         loss = loss + decay / 2 * sum((p**2).sum() for p in twin.parameters())
         for weight, pull in zip((twin[0].weight, twin[2].weight), pulls, strict=True):
             loss = loss + penalty / 2 * ((weight - pull) ** 2).sum()
-        loss.backward()
+        products = twin[0].weight[:, 0] * twin[2].weight[0]
+        bound = torch.maximum(products.relu().sum(), (-products).relu().sum())
+        (loss + strength * bound**2).backward()
         steps.step()
-    found = descend(net, x, y, 300, decay=decay, penalty=penalty, anchor=anchor, every=100)
+    terms = {"decay": decay, "penalty": penalty, "anchor": anchor, "strength": strength}
+    found = descend(net, x, y, 300, **terms, every=100)
     np.testing.assert_allclose(flat(found.net), arrays_of(twin), atol=2e-6)
     assert found.steps.tolist() == [0, 100, 200, 300]
     assert found.mse[0] == pytest.approx(pauli.mse(net, x, y), rel=1e-5)
@@ -80,9 +86,16 @@ SMALL = pauli.Profile(
 )
 
 
+def test_bound_of_one_input_is_the_certificate():
+    for net in pauli.initial_nets(5, 3):
+        products = (net.inner * net.outer).astype(float)
+        closed = max(products.clip(0).sum(), (-products).clip(0).sum())
+        assert pauli.certificate(net).bound == pytest.approx(closed, rel=1e-6)
+
+
 def test_table_1_has_its_columns_and_falls():
     table, done = pauli.table_1(SMALL)
-    assert table["network"].tolist() == list(pauli.NETWORKS)
+    assert table["network"].tolist() == [*pauli.NETWORKS, "direct"]
     assert {"mse", "bound", "paper_mse", "paper_bound"} < set(table.columns)
     assert (table["steepest"] <= table["bound"] * (1 + 1e-6)).all()
     start = pauli.mse(pauli.initial_nets(2, 1)[0], pauli.points(), pauli.steps_target())

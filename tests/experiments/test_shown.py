@@ -12,6 +12,7 @@ def stub(monkeypatch):
         plan = settings.get("sensitivity", {})
         return [
             {"dataset": name, "trial": k, "problem": experiment, "base": "sgd", "choice": "epochs"}
+            | {"width": settings.get("width")}
             for name in plan.get("datasets", settings["datasets"])
             for k in range(plan.get("trials", settings["trials"]))
         ]
@@ -27,11 +28,12 @@ def test_a_live_run_is_a_part_of_the_grid(stub, monkeypatch, experiment):
     if experiment == "table1":
         settings = {"datasets": ["wine"], "trials": 10}
         monkeypatch.setattr(shown, "load_settings", lambda profile: dict(settings))
-    outcomes, labels = shown.live(experiment, "quick", ["servo", "machine"], 2)
+    outcomes, labels = shown.live(experiment, "quick", ["servo", "machine"], 2, width=7)
     rows = tables.trials_of(outcomes)
     assert rows["dataset"].tolist() == ["servo"] * 2 + ["machine"] * 2
     assert rows["trial"].tolist() == [0, 1, 0, 1]
     assert labels == [{"choice": "epochs", "factor": 1.0}] * 4
+    assert {outcome.task["width"] for outcome in outcomes} == {7}
     assert not any(outcome.cached for outcome in outcomes)
 
 

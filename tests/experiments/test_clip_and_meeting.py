@@ -1,0 +1,107 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lipsnn.experiments import clip_images, clip_regression, clip_table, meeting
+from lipsnn.experiments.runner import Outcome
+
+
+def test_a_unit_is_one_pixel_or_one_standard_deviation():
+    mnist, fashion = clip_images.IMAGES["mnist"], clip_images.IMAGES["fashion"]
+    assert mnist.unit("normalised") == pytest.approx(1)  # MNIST's networks see normalised inputs
+    assert mnist.unit("pixel") == pytest.approx(1 / 0.3081)
+    assert (fashion.unit("pixel"), fashion.unit("normalised")) == (1, pytest.approx(0.3530))
+
+
+def test_the_networks_are_the_sources_and_seeded():
+    assert clip_images.network("mnist", 0)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    fashion = clip_images.network("fashion", 3)
+    assert fashion(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    widths = [layer.out_features for layer in fashion if isinstance(layer, torch.nn.Linear)]
+    assert widths == [1024, 10]
+    before = torch.get_rng_state()
+    weights = [clip_images.network("digits", 3)[1].weight for _ in range(2)]
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_digits_are_real_normalised_and_parted():
+    X, y, X_test, y_test = clip_images.load("digits")
+    assert (len(X), len(X_test)) == (1437, 360)
+    assert X.shape[1:] == (1, 8, 8)
+    assert abs(float(X.mean())) < 0.02
+    assert abs(float(X.std()) - 1) < 0.02
+    assert set(y_test.tolist()) == set(y.tolist()) == set(range(10))
+
+
+def test_a_row_of_the_table(tmp_path):
+    tasks = clip_table.tasks("quick", sets=("digits",))
+    assert [task["model"] for task in tasks] == list(clip_table.MODELS)
+    task = tasks[-1] | {
+        "epochs": 3,
+        "warmup": 1,
+        "judge_after": 0,
+        "target": 0.01,
+        "attacked": 50,
+        "checkpoint": str(tmp_path / "row.pt"),
+    }
+    value = clip_images.run(task)
+    assert value["history"]["strength"] == pytest.approx([0.0, 0.1, 0.2])
+    assert clip_images.run(task)["history"] == value["history"]  # all of it from the checkpoint
+    table = clip_table.table([Outcome(task, value, None, None, 1.0, False)])
+    assert table["units"].tolist() == ["pixel", "normalised"]
+    pixel, normalised = (row for _, row in table.iterrows())
+    assert pixel["pgd"] <= normalised["pgd"]  # a pixel is the longer unit
+    assert np.isnan(pixel["paper_test"])
+
+
+def test_the_papers_table_is_whole():
+    for rows in clip_table.PAPER.values():
+        assert tuple(rows) == clip_table.MODELS
+        assert all(len(row) == len(clip_table.PAPER_COLUMNS) for row in rows.values())
+
+
+def test_the_samples_are_the_34_and_the_chain_warm_starts():
+    x, y = clip_regression.samples(0)
+    assert len(x) == 34
+    assert np.std(y - clip_regression.truth(x)) < 0.12
+    settings = {"widths": (6,), "epochs": 2, "free_epochs": 3, "pairs": 5}
+    points, summaries = clip_regression.figure_rows("code", 0, **settings)
+    assert [row["strength"] for row in summaries] == list(clip_regression.STRENGTHS)
+    assert [row["epochs"] for row in summaries] == [3, 2, 2, 2]
+    read = [row for row in points if not np.isnan(row["paper"])]
+    assert len(read) == sum(map(len, clip_regression.PAPER_CURVES.values()))
+
+
+def test_estimates_lie_below_and_certificates_above_the_exact_constant():
+    X, y = clip_regression.estimate_data(0, 40)
+    for row in clip_regression.estimate_rows(X, y, 0, (0.0, 0.1), width=6, epochs=5, pairs=10):
+        assert row["estimate"] <= row["pursued"] <= row["exact"] * (1 + 1e-9)
+        assert row["exact"] <= row["certificate"] * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("method", list(meeting.SETTINGS))
+def test_every_system_trains_the_same_network(method):
+    (*_, task) = meeting.tasks(("servo",), 1, width=6, epochs=5, rounds=2, methods=(method,))
+    value = meeting.run(task)
+    assert value["bound"] > 0
+    assert value["test"] <= value["test_0.1"] <= value["test_0.4"]
+    assert value["train"] == pytest.approx(2 * value["loss"] / 150, rel=0.01)
+
+
+def test_who_does_not_know_the_strength_is_shown_at_its_best():
+    rows = pd.DataFrame(
+        {
+            "dataset": "servo",
+            "method": ["weight decay", "weight decay", "joint", "joint"],
+            "setting": [0.1, 10.0, 0.1, 1.0],
+            "loss": [1.0, 2.0, 1.0, 3.0],
+            "bound": [3.0, 1.0, 3.0, 1.0],
+        }
+    )
+    picked = meeting.at_strength(rows, 1.0)
+    assert picked[["method", "setting", "objective"]].to_numpy().tolist() == [
+        ["weight decay", 10.0, 3.0],
+        ["joint", 1.0, 4.0],
+    ]

@@ -1,0 +1,77 @@
+import itertools
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+
+from lipsnn.plot import clip_experiments
+
+mpl.use("Agg")
+
+
+def test_a_panel_for_each_strength_with_the_papers_values():
+    rows = [
+        {"reading": r, "seed": s, "strength": v, "x": x, "value": x, "paper": 0.3 if x else None}
+        for r, s, v, x in itertools.product(("printed", "code"), (0, 1), (0.0, 1e-10), (0.0, 1.0))
+    ]
+    samples = pd.DataFrame({"x": [1.0, 0.0], "y": [0.1, 0.2], "truth": [0.0, 0.5]})
+    axes = clip_experiments.curves(pd.DataFrame(rows), samples).axes
+    assert [ax.get_title() for ax in axes] == [r"$\lambda = 0$", r"$\lambda = 10^{-10}$"]
+    for ax in axes:
+        (paper,) = [line for line in ax.lines if line.get_label() == "paper"]
+        assert paper.get_ydata().tolist() == [0.3]
+        assert len(ax.lines) == 1 + 4 + 1
+
+
+def test_estimates_are_relative_to_the_exact_constant():
+    rows = pd.DataFrame({"strength": [0.0, 0.1], "exact": [2.0, 4.0], "certificate": [3.0, 4.0]})
+    (ax,) = clip_experiments.estimates(rows).axes
+    assert ax.lines[0].get_ydata().tolist() == [1.5, 1.0]
+
+
+def test_each_model_has_its_row_and_the_paper_its_diamond():
+    table = pd.DataFrame(
+        {
+            "dataset": ["mnist", "mnist"],
+            "model": ["Standard", "CLIP 90"],
+            "test": [95.0, 91.0],
+            "paper_test": [90.0, 92.0],
+        }
+    )
+    (ax,) = clip_experiments.classifiers(table, {"test": "clean"}).axes
+    ours, paper = ax.collections
+    assert ours.get_offsets().tolist() == [[95, 0], [91, -1]]
+    assert paper.get_offsets().tolist() == [[90, 0], [92, -1]]
+
+
+def test_the_trade_off_is_the_mean_over_the_splits():
+    rows = pd.DataFrame(
+        {
+            "dataset": "servo",
+            "method": ["CLIP", "CLIP", "joint"],
+            "setting": [1.0, 1.0, 1.0],
+            "bound": [2.0, 4.0, 1.0],
+            "test": [0.1, 0.3, 0.2],
+            "test_0.2": [1.0, 2.0, 1.0],
+        }
+    )
+    left, right = clip_experiments.tradeoff(rows, "test_0.2", "attacked").axes
+    lines = {line.get_label(): line for line in left.lines}
+    assert lines["CLIP"].get_xdata().tolist() == [3.0]
+    assert lines["CLIP"].get_ydata().tolist() == [pytest.approx(0.2)]
+    assert right.get_ylabel() == "attacked"
+
+
+def test_steering_shows_each_target():
+    history = pd.DataFrame(
+        {
+            "model": ["CLIP 90"] * 2,
+            "epoch": [1, 2],
+            "accuracy": [0.8, 0.95],
+            "strength": [0.0, 0.1],
+            "target": [0.9, 0.9],
+        }
+    )
+    left, right = clip_experiments.steering(history).axes
+    assert left.lines[1].get_ydata()[0] == pytest.approx(90)
+    assert right.lines[0].get_ydata().tolist() == [0.0, 0.1]
