@@ -67,6 +67,8 @@ def unpresentable(task):
 if __name__ == "__main__":  # python trials.py FUNCTION CACHE JOBS LOG SECONDS COUNT
     from lipsnn.experiments.runner import run
 
+    # a parent that ignores Ctrl-C, as nohup does, would hand that down
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     function, cache, jobs, log, seconds, count = sys.argv[1:]
     grid = [{"trial": k, "log": log, "seconds": float(seconds)} for k in range(int(count))]
     # by its name where other processes can import it from
