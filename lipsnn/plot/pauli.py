@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAMES = {"nominal": "nominal", "l2": "L2", "lipschitz": "Lipschitz", "direct": "direct"}
 _DASHES = {"nominal": (0, (1, 1)), "l2": (0, (5, 2)), "lipschitz": "-", "direct": (0, (4, 1, 1, 1))}
-COLORS_OF = {
+PALETTE = {
     "nominal": COLORS["base"],
     "l2": COLORS["alternating"],
     "lipschitz": COLORS["joint"],
@@ -37,7 +37,7 @@ def graphs(table: pd.DataFrame, ax: Axes) -> None:
         if name == "data":
             ax.plot(part["x"], part["y"], ".", color=INK, label="data", zorder=1)
         else:
-            ax.plot(part["x"], part["y"], ls=_DASHES[name], color=COLORS_OF[name], label=NAMES[name])
+            ax.plot(part["x"], part["y"], ls=_DASHES[name], color=PALETTE[name], label=NAMES[name])
     ax.set(xlabel="x", ylabel="f(x)")
     ax.legend(fontsize="small")
 
@@ -54,9 +54,9 @@ def admm(table: pd.DataFrame, desired: float | None = None) -> Figure:
     """
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.0))
     rounds = table["round"]
-    axes[0].plot(rounds, table["loss"], color=COLORS_OF["lipschitz"])
+    axes[0].plot(rounds, table["loss"], color=PALETTE["lipschitz"])
     axes[0].set(xlabel="round of ADMM", ylabel="mean squared error of W")
-    axes[1].plot(rounds, table["bound"], color=COLORS_OF["lipschitz"], label="bound of the LMI")
+    axes[1].plot(rounds, table["bound"], color=PALETTE["lipschitz"], label="bound of the LMI")
     if desired is not None:
         axes[1].axhline(desired, color=INK, ls="--", label="$L_{des}$")
         axes[1].legend(fontsize="small")
@@ -65,7 +65,7 @@ def admm(table: pd.DataFrame, desired: float | None = None) -> Figure:
         ("primal", "|W - Wbar|", "-"),
         ("dual", "r |change of Wbar|", "--"),
     ):
-        axes[2].semilogy(rounds, table[column], ls=style, color=COLORS_OF["lipschitz"], label=label)
+        axes[2].semilogy(rounds, table[column], ls=style, color=PALETTE["lipschitz"], label=label)
     axes[2].set(xlabel="round of ADMM", ylabel="residual")
     axes[2].legend(fontsize="small")
     return figure
@@ -81,7 +81,7 @@ def starts(table: pd.DataFrame) -> Figure:
     """
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.1))
     for ax, (name, part) in zip(axes, parts_of(table, "network"), strict=True):
-        ax.plot(part["bound"], part["train_mse"], "o", color=COLORS_OF[name], alpha=0.7, label="ours")
+        ax.plot(part["bound"], part["train_mse"], "o", color=PALETTE[name], alpha=0.7, label="ours")
         paper = part[["paper_bound", "paper_train_mse"]].iloc[0]
         ax.plot(*paper, "x", ms=10, mew=2.5, color=INK, label="printed")
         ax.set(title=NAMES[name], xlabel="certified bound L")
