@@ -59,7 +59,7 @@ def slopes(table: pd.DataFrame, ax: Axes) -> None:
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.set(xlabel="slope")
-    ax.legend(fontsize="small", labelcolor=INK)
+    ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 
 def trade_off(trade: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> None:
