@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,7 @@ def train_admm(
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     tol: float = 1e-4,
+    watch: Callable[[Any], None] | None = None,
 ) -> AdmmResult:
     """Train on problem (4) with lam_reg = 0 by ADMM, Pauli et al.'s equations (9) and (10).
 
@@ -112,6 +114,8 @@ def train_admm(
         batch.
     tol : float
         Residuals, relative to Wbar, at which to stop.
+    watch : callable, optional
+        Called with the network of Wbar, the later `feasible`, after every iteration.
 
     Returns
     -------
@@ -143,14 +147,14 @@ def train_admm(
     if hasattr(init, "state_dict"):
         if width is not None:
             raise ValueError("width is that of init: leave it out")
-        outcome, t = train_layered(init, X, y, loss, options)
+        outcome, t = train_layered(init, X, y, loss, options, watch)
     else:
         if loss != "squares":
             raise ValueError(
                 f'loss={loss!r} is for torch networks: hand in init.to_torch() or use "squares"'
             )
         init = _start(X, y, width, init, decay, seed)
-        outcome, t = train_shallow(X, y, init, options)
+        outcome, t = train_shallow(X, y, init, options, watch)
     return AdmmResult(
         net=outcome.net,
         feasible=outcome.feasible,

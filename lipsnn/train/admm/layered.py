@@ -39,7 +39,12 @@ LOSSES: dict[str, Loss] = {
 
 
 def train_layered(
-    net: nn.Module, X: Any, y: Any, loss: str, options: Options
+    net: nn.Module,
+    X: Any,
+    y: Any,
+    loss: str,
+    options: Options,
+    watch: Callable[[Any], None] | None = None,
 ) -> tuple[Outcome, tuple[Array, ...]]:
     """`train_admm` for a torch network: what it reached, and the last multipliers.
 
@@ -73,6 +78,7 @@ def train_layered(
         iterations=options.iterations,
         tol=options.tol,
         retune=update if options.updated else None,
+        watch=watch,
     )
     return outcome, tuple(step.multipliers)
 

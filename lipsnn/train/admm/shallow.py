@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,13 @@ from lipsnn.train.admm.step import FixedStep
 from lipsnn.train.descent import Descent, Training, squared_loss_gradient
 
 
-def train_shallow(X: Any, y: Any, init: ShallowNet, options: Options) -> tuple[Outcome, Array]:
+def train_shallow(
+    X: Any,
+    y: Any,
+    init: ShallowNet,
+    options: Options,
+    watch: Callable[[Any], None] | None = None,
+) -> tuple[Outcome, Array]:
     """`train_admm` for a `ShallowNet`: what it reached, and the last multipliers.
 
     Raises
@@ -56,6 +62,7 @@ def train_shallow(X: Any, y: Any, init: ShallowNet, options: Options) -> tuple[O
         iterations=options.iterations,
         tol=options.tol,
         retune=update if options.updated else None,
+        watch=watch,
     )
     return outcome, step.multipliers[0]
 
