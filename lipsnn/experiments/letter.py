@@ -246,8 +246,8 @@ def _tensor(net: nn.Sequential, X: Array) -> torch.Tensor:
 
 
 def collect(outcomes: Sequence[runner.Outcome], part: str) -> pd.DataFrame:
-    """The "rows" or the "history" of all trials, with the example, if any, and the seed."""
-    labels = ("example", "seed")
+    """The "rows" or the "history" of all trials, with what tells them apart."""
+    labels = ("example", "rate", "seed")
     return pd.DataFrame(
         [
             {name: outcome.task[name] for name in labels if name in outcome.task} | line
