@@ -68,11 +68,12 @@ def train_admm(
 ) -> AdmmResult:
     """Train on problem (4) with lam_reg = 0 by ADMM, Pauli et al.'s equations (9) and (10).
 
-    Minimises ``loss + strength rho`` with T held fixed: W fits the data, Wbar satisfies the LMI,
-    the multiplier Y and the penalty r draw them together. (10a) is `epochs` epochs of gradient
-    steps, (10b) is solved to certified accuracy through its hub, of order d + 1 for a network
-    (1) (`lipsnn.train.admm.step`). With `enforce` the bound is a constraint instead, equation
-    (12): Wbar satisfies it after every iteration. The biases belong to the fit alone.
+    Minimises ``loss + strength rho``, by default with T held fixed: W fits the data, Wbar
+    satisfies the LMI, the multiplier Y and the penalty r draw them together. (10a) is `epochs`
+    epochs of gradient steps, (10b) is solved to certified accuracy through its hub, of order d + 1
+    for a network (1) (`lipsnn.train.admm.step`). With `enforce` the bound is a constraint
+    instead, equation (12): Wbar satisfies it after every iteration. The biases belong to the fit
+    alone.
 
     As in `train_sgd` the steps are on the mean over the samples, and the learning rate falls to
     zero along a cosine over all iterations; the optimiser keeps its state between them. Residuals
@@ -102,9 +103,12 @@ def train_admm(
         torch networks.
     decay : float
         lam_reg of that first training.
-    multipliers : {"fixed", "updated"} or array_like, (m,), or a sequence of them
+    multipliers : {"fixed", "updated", "free"} or array_like, (m,), or a sequence of them
         T: the optimum of program (2) for the initial network, or these numbers, held throughout;
-        "updated" solves (2) for Wbar anew after each iteration, as the letter does.
+        "updated" solves (2) for Wbar anew after each iteration, as the letter does. "free", for a
+        `ShallowNet`, makes T a variable of (10b) and holds the outer weights of `init`, with which
+        that step is convex (`lipsnn.train.admm.free`): problem (8) of Yin and Lesage-Landry with
+        T free. Let hidden and outer weights be of one size then (`ShallowNet.rescale`).
     penalty : float
         r, beside the mean over the samples: with "squares" it counts n times in the objective.
     iterations : int

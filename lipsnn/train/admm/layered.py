@@ -53,6 +53,11 @@ def train_layered(
     ValueError
         For a network that has no LMI convex in its weights, or data that do not fit it.
     """
+    if options.free:
+        raise ValueError(
+            'multipliers="free" is for a ShallowNet: with trained outer weights or more layers the '
+            'LMI is not convex in T and the weights together; use "updated"'
+        )
     slopes = _slopes(net)
     inputs, targets = _data(net, X, y, loss)
     certificate = certify_layers(net)

@@ -70,3 +70,37 @@ def holds(
             blocks[layer + 1][layer + 1] = -2 * np.diag(multipliers[layer])
     matrix = cp.bmat(blocks)
     return (matrix + matrix.T) / 2 << 0
+
+
+def solve_free_step(
+    hidden: Array,
+    outer: Array,
+    *,
+    mu: float | None,
+    penalty: float,
+    rho: float | None = None,
+    solver: str | None = None,
+) -> tuple[Array, float, Solution]:
+    """`solve_step` for one hidden layer, T free and the outer weights (m,) held.
+
+    As the LMI ``[[rho I, Z'], [Z, 4 diag(q)]] >= 0`` with the rows z_0, .., z_m of Z and
+    sum q <= 1: the reference for `FreeStep`. Returns the hidden weights (m, d), rho and what the
+    solver said.
+    """
+    import cvxpy as cp
+
+    W = cp.Variable(hidden.shape)
+    q = cp.Variable(len(outer) + 1, nonneg=True)
+    level = cp.Variable(nonneg=True)
+    Z = cp.vstack([outer[None] @ W, np.diag(outer) @ W])
+    matrix = cp.bmat([[level * np.eye(hidden.shape[1]), Z.T], [Z, 4 * cp.diag(q)]])
+    conditions = [(matrix + matrix.T) / 2 >> 0, cp.sum(q) <= 1]
+    cost = penalty / 2 * cp.sum_squares(W - hidden)
+    if mu is None:
+        conditions.append(level == rho)
+    else:
+        cost = cost + mu * level
+    solution = solve(cp.Problem(cp.Minimize(cost), conditions), solver)
+    if not solution.has_point:
+        return np.full(hidden.shape, np.nan), float("nan"), solution
+    return np.asarray(W.value), float(np.asarray(level.value)), solution
