@@ -1,4 +1,4 @@
-"""The two toy examples of Pauli et al. (2022): Table I, Figure 1, Table II and Figure 2.
+"""The two toy examples of Pauli et al. (2020): Table I, Figure 1, Table II and Figure 2.
 
     python -m lipsnn.experiments.pauli --profile full [--output results/full] [--table 1 2]
 

@@ -1,4 +1,4 @@
-"""What the two toy examples of Pauli et al. (2022) are made of: data, first networks, training.
+"""What the two toy examples of Pauli et al. (2020) are made of: data, first networks, training.
 
 Settings as in the authors' code: 100 points of [0, 10], 10 tanh units, torch's initialisation,
 float32, full-batch gradient descent with rate 0.01, a fixed number of steps. The Lipschitz network
