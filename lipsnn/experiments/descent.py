@@ -176,7 +176,7 @@ def _tanh(u):  # type: ignore[no-untyped-def]
     return u * p / q
 
 
-@numba.njit(fastmath=True)
+@numba.njit(fastmath=True, cache=True)
 def _descend(  # type: ignore[no-untyped-def]
     inner,
     shift,

@@ -42,6 +42,48 @@ def graphs(table: pd.DataFrame, ax: Axes) -> None:
     ax.legend(fontsize="small")
 
 
+def slopes(table: pd.DataFrame, ax: Axes) -> None:
+    """The certified bound of each network beside the steepest slope that it really has.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``network``, ``bound`` and ``steepest``.
+    ax : Axes
+    """
+    at = np.arange(len(table))
+    shades = [PALETTE[name] for name in table["network"]]
+    ax.barh(at, table["bound"], 0.6, color=shades, alpha=0.35, lw=0, label="certified bound L")
+    ax.barh(at, table["steepest"], 0.25, color=shades, lw=0, label="steepest slope seen")
+    ax.set_yticks(at, [NAMES[name] for name in table["network"]])
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set(xlabel="slope")
+    ax.legend(fontsize="small", labelcolor=INK)
+
+
+def trade_off(trade: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> None:
+    """Training error against bound: direct descent along its strength, and single networks.
+
+    Parameters
+    ----------
+    trade : DataFrame
+        Columns ``bound`` and ``mse``, a row per strength.
+    table : DataFrame
+        Columns ``network``, ``mse``, ``bound``, ``paper_mse`` and ``paper_bound``: Table I.
+    ax : Axes
+    """
+    order = trade.sort_values("bound")
+    ax.plot(order["bound"], order["mse"], "o-", color=PALETTE["direct"], label=NAMES["direct"])
+    printed = table.dropna(subset=["paper_mse"])
+    for name, part in parts_of(printed, "network"):
+        ax.plot(part["bound"], part["mse"], "D", color=PALETTE[name], label=NAMES[name])
+    paper = (printed["paper_bound"], printed["paper_mse"])
+    ax.plot(*paper, "x", ms=10, mew=1.5, color=INK, label="printed")
+    ax.set(xlabel="certified bound L", ylabel="training MSE")
+    ax.legend(fontsize="small")
+
+
 def admm(table: pd.DataFrame, desired: float | None = None) -> Figure:
     """Loss, bound and residuals of each round of ADMM.
 

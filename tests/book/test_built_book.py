@@ -41,7 +41,7 @@ def test_page_exists_and_fetches_nothing_from_other_hosts(built_book: Path, name
 @pytest.mark.parametrize("source", LAYOUT.sources(), ids=lambda path: path.stem)
 def test_executed_page_carries_its_record(built_book: Path, source: Path) -> None:
     text = (built_book / "book" / "executed" / f"{source.stem}.html").read_text(encoding="utf8")
-    footer = text[text.index('<footer class="run-record">') :]
+    footer = text[text.index('<dl class="run-record">') :]
     records = json.loads((LAYOUT.generated / "status.json").read_text(encoding="utf8"))
     record = next(r for r in records if r["notebook"] == f"notebooks/{source.name}")
     for fact in (record["notebook"], record["solver"], record["commit"], "book.run"):

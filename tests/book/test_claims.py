@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from book import build, claims, execute, pages, provenance
+from book import build, claims, execute, foot, pages, provenance
 from book.layout import REPOSITORY
 from lipsnn.claims import MEDIA_TYPE, Claim
 
@@ -192,7 +192,8 @@ def test_book_shows_the_claims_and_links_them(tiny, ids) -> None:
     (root / "_config.yml").write_text(yaml.safe_dump(config))
     for folder in ("_ext", "_static"):
         shutil.copytree(REPOSITORY / "book" / folder, root / "book" / folder)
-    shutil.copy(REPOSITORY / "book" / "references.bib", root / "book")
+    for name in (*foot.DOWNLOADS, "book/references.bib"):
+        shutil.copy(REPOSITORY / name, root / name)
     include = "```{include} generated/claims.md\n```\n"
     assert include in (REPOSITORY / "book" / "intro.md").read_text()
     (root / "book" / "intro.md").write_text(f"# Intro\n\n{include}")

@@ -5,7 +5,7 @@ from torch import nn
 
 pytest.importorskip("numba")
 
-from lipsnn.experiments import pauli
+from lipsnn.experiments import pauli, toys
 from lipsnn.experiments.descent import TanhNet, descend
 
 
@@ -32,8 +32,8 @@ def flat(net):
     [(0.0, 0.0, 0.0), (0.01, 0.0, 0.0), (0.0, 2.0, 0.0), (0.0, 0.0, 0.02)],
 )
 def test_compiled_descent_is_the_plain_torch_loop(decay, penalty, strength):
-    (net,) = pauli.initial_nets(2, 1)
-    x, y = pauli.points(), pauli.noisy_sine(2)
+    (net,) = toys.initial_nets(2, 1)
+    x, y = toys.points(), toys.noisy_sine(2)
     rng = np.random.default_rng(0)
     anchor = [rng.normal(size=(10, 1)), rng.normal(size=(1, 10))]
     twin = torch_twin(net)
@@ -54,31 +54,31 @@ def test_compiled_descent_is_the_plain_torch_loop(decay, penalty, strength):
     found = descend(net, x, y, 300, **terms, every=100)
     np.testing.assert_allclose(flat(found.net), arrays_of(twin), atol=2e-6)
     assert found.steps.tolist() == [0, 100, 200, 300]
-    assert found.mse[0] == pytest.approx(pauli.mse(net, x, y), rel=1e-5)
-    assert found.mse[-1] == pytest.approx(pauli.mse(found.net, x, y), rel=1e-5)
+    assert found.mse[0] == pytest.approx(toys.mse(net, x, y), rel=1e-5)
+    assert found.mse[-1] == pytest.approx(toys.mse(found.net, x, y), rel=1e-5)
 
 
 def test_initial_networks_are_those_of_the_code():
     torch.manual_seed(2)
     first, second = (nn.Sequential(nn.Linear(1, 10), nn.Tanh(), nn.Linear(10, 1)) for _ in "ab")
-    drawn = pauli.initial_nets(2, 2)
+    drawn = toys.initial_nets(2, 2)
     assert (flat(drawn[0]) == arrays_of(first)).all()
     assert (flat(drawn[1]) == arrays_of(second)).all()
     torch.manual_seed(2)
     noise = torch.rand(100)
     third = nn.Sequential(nn.Linear(1, 10), nn.Tanh(), nn.Linear(10, 1))
-    assert (flat(pauli.initial_nets(2, 1, noise_first=True)[0]) == arrays_of(third)).all()
+    assert (flat(toys.initial_nets(2, 1, noise_first=True)[0]) == arrays_of(third)).all()
     expected = torch.sin(torch.linspace(0, 10, 100)) + noise
-    assert (pauli.noisy_sine(2) == expected.numpy()).all()
+    assert (toys.noisy_sine(2) == expected.numpy()).all()
 
 
 def test_slope_is_the_derivative_and_below_the_bound():
-    (net,) = pauli.initial_nets(0, 1)
+    (net,) = toys.initial_nets(0, 1)
     net = TanhNet(5 * net.inner, net.shift, net.outer, net.offset)
     x = np.linspace(-1, 1, 7)
     difference = (net(x + 1e-6) - net(x - 1e-6)) / 2e-6
     np.testing.assert_allclose(net.slope(x), difference, atol=1e-7)
-    assert pauli.steepest(net) <= pauli.certificate(net).bound
+    assert toys.steepest(net) <= toys.certificate(net).bound
 
 
 SMALL = pauli.Profile(
@@ -87,10 +87,10 @@ SMALL = pauli.Profile(
 
 
 def test_bound_of_one_input_is_the_certificate():
-    for net in pauli.initial_nets(5, 3):
+    for net in toys.initial_nets(5, 3):
         products = (net.inner * net.outer).astype(float)
         closed = max(products.clip(0).sum(), (-products).clip(0).sum())
-        assert pauli.certificate(net).bound == pytest.approx(closed, rel=1e-6)
+        assert toys.certificate(net).bound == pytest.approx(closed, rel=1e-6)
 
 
 def test_table_1_has_its_columns_and_falls():
@@ -98,7 +98,7 @@ def test_table_1_has_its_columns_and_falls():
     assert table["network"].tolist() == [*pauli.NETWORKS, "direct"]
     assert {"mse", "bound", "paper_mse", "paper_bound"} < set(table.columns)
     assert (table["steepest"] <= table["bound"] * (1 + 1e-6)).all()
-    start = pauli.mse(pauli.initial_nets(2, 1)[0], pauli.points(), pauli.steps_target())
+    start = toys.mse(toys.initial_nets(2, 1)[0], toys.points(), toys.steps_target())
     assert table["mse"][0] < start
     assert len(pauli.convergence(done)) == SMALL.rounds
 

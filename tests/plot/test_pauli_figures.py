@@ -24,6 +24,29 @@ def test_graphs_and_rounds():
     assert [len(ax.lines) for ax in axes] == [1, 2, 2]
 
 
+def test_slopes_stand_inside_their_bounds():
+    table = pd.DataFrame(
+        {"network": ["nominal", "direct"], "bound": [3.0, 2], "steepest": [1.0, 2]}
+    )
+    _, ax = plt.subplots()
+    pauli.slopes(table, ax)
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    assert widths == [[3, 2], [1, 2]]
+
+
+def test_trade_off_in_order_of_the_bound():
+    trade = pd.DataFrame({"bound": [3.0, 1.0], "mse": [0.1, 0.2]})
+    table = pd.DataFrame(
+        {"network": ["l2", "direct"], "bound": [4.0, 3], "mse": [0.3, 0.1]}
+        | {"paper_bound": [4.1, np.nan], "paper_mse": [0.3, np.nan]}
+    )
+    _, ax = plt.subplots()
+    pauli.trade_off(trade, table, ax)
+    assert [line.get_label() for line in ax.lines] == ["direct", "L2", "printed"]
+    assert ax.lines[0].get_xdata().tolist() == [1, 3]
+    assert list(ax.lines[2].get_xdata()) == [4.1]
+
+
 def test_starts_mark_the_printed_value():
     rows = [
         {"network": n, "train_mse": m, "bound": m, "paper_train_mse": 1.0, "paper_bound": 2.0}

@@ -22,7 +22,8 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.train.admm.hub import Columns, Hub, HubSolution, solve_hub
+from lipsnn.train.admm.hub import HubSolution, solve_hub
+from lipsnn.train.admm.saddle import Columns, Hub
 
 
 @dataclass(frozen=True, eq=False)
