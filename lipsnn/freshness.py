@@ -37,9 +37,10 @@ def hashes(
     read : callable, optional
         Where the files are read; those of this checkout by default.
     """
-    read = read or partial(_on_disk, ROOT)
-    entries = [entry] if isinstance(entry, str) else entry
-    found = {path: _short(code.encode()) for path, code in reached(entries, read).items()}
+    entries = (entry,) if isinstance(entry, str) else tuple(entry)
+    code = reached(entries, read) if read else _reached_now(entries)
+    read = read or _NOW
+    found = {path: _short(text.encode()) for path, text in code.items()}
     for path in others:
         if (content := read(path)) is not None:
             found[path] = _short(content)
@@ -134,6 +135,14 @@ def _short(content: bytes) -> str:
 def _on_disk(root: Path, path: str) -> bytes | None:
     file = root / path
     return file.read_bytes() if file.is_file() else None
+
+
+_NOW = partial(_on_disk, ROOT)
+
+
+@functools.cache
+def _reached_now(entries: tuple[str, ...]) -> dict[str, str]:
+    return reached(entries, _NOW)
 
 
 @functools.cache

@@ -82,8 +82,6 @@ class _Search:
         self.whole(path)
         for name in file.imported:
             self.name(path, name)
-        for module in file.stars:
-            self.attribute(module, (), path)
 
     def touch(self, path: str) -> _File | None:
         """The file, whose statements count once it is imported."""
@@ -96,6 +94,8 @@ class _Search:
             folder = path.removesuffix("/__init__.py").rpartition("/")[0]
             if folder:
                 self.touch(f"{folder}/__init__.py")
+            for module in file.stars:
+                self.attribute(module, (), path)
             for node in file.executed:
                 self.node(path, node)
         return file
@@ -112,9 +112,6 @@ class _Search:
             self.seen.add((path, name))
             for node in file.own[name]:
                 self.node(path, node)
-        if name not in file.own and name not in file.imported:
-            for module in file.stars:
-                self.attribute(module, (name, *rest), path)
 
     def attribute(self, module: str, chain: tuple[str, ...], path: str) -> None:
         """`module.a.b`, as far as it leads through modules, and the name that it ends in."""
@@ -125,8 +122,7 @@ class _Search:
         if target is None or (chain and re.fullmatch(r"__\w+__", chain[0])):
             return
         file = self.touch(target)
-        known = file is not None and chain and {chain[0]} & {*file.own, *file.imported}
-        if known or (file is not None and chain and file.stars):
+        if file is not None and chain and chain[0] in {*file.own, *file.imported}:
             self.name(target, chain[0], chain[1:])
         else:  # the module itself is used, or a name that it makes up
             self.module(target)
