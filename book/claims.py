@@ -19,7 +19,6 @@ from book.layout import Layout
 from lipsnn.claims import MEDIA_TYPE, Claim
 from lipsnn.provenance import write_table
 
-
 # whose claims `results/` keeps
 PROFILE = "full"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def results_table(results: dict[str, dict[str, Any]], made_by: dict[str, str]) -
             f"{record['rows']}",
             f"{record['seconds']:.0f}",
             f"`{record['commit']}`",
-            freshness.verdict(record),
+            # names of files are code
+            re.sub(r"[\w.-]+/[\w./-]*\w", r"`\g<0>`", freshness.verdict(record)),
         ]
         for name, record in results.items()
     ]

@@ -12,7 +12,7 @@ from lipsnn import freshness, provenance
 FILES = {
     "benchmarks/run.py": "import helper\nimport lipsnn\nlipsnn.refine(helper.x, lipsnn.Net)\n",
     "benchmarks/helper.py": "x = 1\n",
-    "lipsnn/__init__.py": '"""Doc."""\nfrom lipsnn.convex import refine\nfrom lipsnn.network import Net\n',
+    "lipsnn/__init__.py": "from lipsnn.convex import refine\nfrom lipsnn.network import Net\n",
     "lipsnn/network.py": "class Net:\n    pass\n",
     "lipsnn/convex/__init__.py": "from lipsnn.convex.refine import refine\n",
     "lipsnn/convex/refine.py": 'def refine():\n    """Doc."""\n    return 1\n',

@@ -14,11 +14,12 @@ from lipsnn import freshness, sources
 FILES = {
     "benchmarks/run.py": "import helper\nimport lipsnn\nlipsnn.refine(helper.x)\n",
     "benchmarks/helper.py": "x = 1\nunused = 2\n",
-    "lipsnn/__init__.py": '"""Doc."""\nfrom lipsnn.convex import refine\nfrom lipsnn.net import N\n',
+    "lipsnn/__init__.py": "from lipsnn.convex import refine\nfrom lipsnn.net import N\n",
     "lipsnn/net.py": "class N:\n    def f(self):\n        return helper()\ndef helper(): ...\n",
-    "lipsnn/convex/__init__.py": "from .entry import refine\nfrom lipsnn.convex.entry import other\n",
+    "lipsnn/convex/__init__.py": "from .entry import refine\nfrom .entry import other\n",
     "lipsnn/convex/entry.py": (
-        "from lipsnn import net\nfrom lipsnn.tools import *\nTABLE = {'a': chosen}\nprint('import')\n"
+        "from lipsnn import net\nfrom lipsnn.tools import *\n"
+        "TABLE = {'a': chosen}\nprint('import')\n"
         "def refine(x: Kind) -> int:\n    from lipsnn import late\n    return late.go(TABLE)\n"
         "def chosen(): return net.N\n"
         "def other(): return 3\n"
@@ -31,7 +32,8 @@ FILES = {
     "notebooks/page.md": (
         "# Title\n\n```{code-cell} python3\n---\nmystnb:\n  figure:\n    caption: it's\n---\n"
         "%matplotlib inline\nfrom lipsnn.late import go\n```\n\n"
-        "```{code-cell} python3\n:tags: [a]\n:  alt: it's\n\ngo(1)\n```\n\n```python\nnot run\n```\n"
+        "```{code-cell} python3\n:tags: [a]\n:  alt: it's\n\ngo(1)\n```\n\n"
+        "```python\nnot run\n```\n"
     ),
 }
 
