@@ -1,7 +1,7 @@
 """Bounds of deep networks side by side: LipSDP-Neuron by `certify_layers` and by a plain LMI in
 CVXPY, ECLipsE in both variants, and the product of norms.
 
-    python benchmarks/multilayer.py [--limit 60] [--output results/multilayer-benchmark.csv]
+    python benchmarks/multilayer.py [--limit 60] [--output FILE] [--rows PRINTED]
 
 Networks are Gaussian ReLU networks of 10 inputs and one output: `rng = default_rng(0)`, weights of
 variance 1 / (number of inputs of the layer), drawn layer by layer. Each measurement
@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "results/multilayer-benchmark.csv")
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS)
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
+    parser.add_argument("--rows", type=Path, help="rows that an earlier run printed: kept")
     parser.add_argument(
         "--one", nargs=3, metavar=("METHOD", "DEPTH", "WIDTH"), help=argparse.SUPPRESS
     )
@@ -122,9 +123,13 @@ def main() -> None:
         return
     begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
     stopped: list[tuple[str, int, int]] = []
+    lines = options.rows.read_text().splitlines() if options.rows else []
+    kept = {(r["method"], r["depth"], r["width"]): r for r in map(json.loads, lines)}
     rows = []
-    for method, depth, width in itertools.product(METHODS, options.depths, options.widths):
-        rows.append(row(method, depth, width, options.limit, stopped))
+    for key in itertools.product(METHODS, options.depths, options.widths):
+        rows.append(kept.get(key) or row(*key, options.limit, stopped))
+        if str(rows[-1]["status"]).startswith(("stopped", "failed")) and key not in stopped:
+            stopped.append(key)
         print(json.dumps(rows[-1]), flush=True)
     rows.sort(key=lambda r: (r["depth"], r["width"], METHODS.index(r["method"])))
     write_table(
@@ -133,6 +138,7 @@ def main() -> None:
         commit=code,
         seconds=time.perf_counter() - begun,
         made_by="benchmarks/multilayer.py",
+        rows_of_an_earlier_run=len(kept),
         limit_cpu_seconds=options.limit,
         load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
         threads="one BLAS thread",

@@ -8,7 +8,7 @@ data -> network -> training -> certificate -> convex refinement -> attack -> fig
 from lipsnn.attack import pgd_attack
 from lipsnn.certificate import Certificate, LayeredCertificate, certify, certify_layers
 from lipsnn.convex import Refinement, Round, objective, refine
-from lipsnn.datasets import Dataset, load_dataset
+from lipsnn.datasets import Dataset, ImageSet, load_dataset, load_images
 from lipsnn.network import ShallowNet
 from lipsnn.train import AdmmResult, train_admm, train_lipschitz, train_pgd, train_sgd
 
@@ -16,6 +16,7 @@ __all__ = [
     "AdmmResult",
     "Certificate",
     "Dataset",
+    "ImageSet",
     "LayeredCertificate",
     "Refinement",
     "Round",
@@ -23,6 +24,7 @@ __all__ = [
     "certify",
     "certify_layers",
     "load_dataset",
+    "load_images",
     "objective",
     "pgd_attack",
     "refine",

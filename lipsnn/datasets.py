@@ -3,6 +3,7 @@
 The four UCI sets carry the names of the `uci_datasets` collection, which the paper's shapes
 match; raw files are shipped with the package (see data/ATTRIBUTION.md) and converted here.
 The folds of that collection are not shipped: splits are a seeded ten-fold partition of ours.
+The two sets of images, which are found or downloaded, come from `lipsnn.images`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from sklearn.preprocessing import StandardScaler
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn.images import ImageSet, load_images
+
+__all__ = ["DATASETS", "Dataset", "ImageSet", "load_dataset", "load_images"]
 
 SPLITS = 10
 # One partition for all users of a data set; its seed is not a setting.

@@ -76,12 +76,15 @@ class Example:
         Steps and mean squared errors of the first two.
     history : tuple of Iteration
         Of ADMM.
+    certified : tuple of float
+        LipSDP of Wbar, T free, after each round of it.
     seconds : dict of float
     """
 
     nets: dict[str, TanhNet]
     descents: dict[str, tuple[Array, Array]]
     history: tuple[Iteration, ...]
+    certified: tuple[float, ...]
     seconds: dict[str, float]
 
 
@@ -102,6 +105,7 @@ def example(
         found = descend(start, x, y, steps, decay=weight, every=every)
         nets[name], descents[name] = found.net, (found.steps, found.mse)
         seconds[name] = time.perf_counter() - begun
+    rounds: list[list[Array]] = []
     begun = time.perf_counter()
     outcome = lipschitz_net(
         nets["l2"],
@@ -111,20 +115,23 @@ def example(
         steps=profile.steps,
         strength=STRENGTH if number == 1 else None,
         enforce=None if number == 1 else certificate(nets["l2"]).bound,
+        watch=rounds.append,
     )
     nets["lipschitz"] = outcome.net
     seconds["lipschitz"] = time.perf_counter() - begun
-    return Example(nets, descents, outcome.history, seconds)
+    certified = tuple(certificate(nets["l2"].with_weights(bar)).bound for bar in rounds)
+    return Example(nets, descents, outcome.history, certified, seconds)
 
 
-def trade_off(done: Example, profile: Profile) -> pd.DataFrame:
-    """Example 1 by `direct` at several strengths, from the L2 network and with ADMM's steps."""
-    y, rows = steps_target(), []
-    for factor in (0.5, 1.0, 2.0, 4.0, 8.0):
+def trade_off(done: Example, y: Array, profile: Profile) -> pd.DataFrame:
+    """An example by `direct` at several strengths, from the L2 network and with ADMM's steps."""
+    rows = []
+    for factor in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0):
         strength = STRENGTH * factor
         net, seconds = direct(done.nets["l2"], y, profile.rounds * profile.steps, strength)
         row = {"strength": strength, "mse": mse(net, points(), y)}
-        rows.append(row | {"bound": certificate(net).bound, "seconds": seconds})
+        row |= {"bound": certificate(net).bound, "steepest": steepest(net)}
+        rows.append(row | {"seconds": seconds})
     return pd.DataFrame(rows)
 
 
@@ -199,8 +206,9 @@ def curves(done: Example, y: Array) -> pd.DataFrame:
 
 
 def convergence(done: Example) -> pd.DataFrame:
-    """What the paper does not plot: loss, bound and residuals of each round of ADMM."""
+    """What the paper does not plot: loss, bounds and residuals of each round of ADMM."""
     table = pd.DataFrame([vars(entry) for entry in done.history])
+    table["certified"] = done.certified
     table.insert(0, "round", np.arange(1, len(table) + 1))
     return table
 
@@ -219,8 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table, done = table_1(profile) if number == 1 else table_2(profile, progress=True)
         y = steps_target() if number == 1 else noisy_sine(2)
         parts = {"": table, "_curves": curves(done, y), "_admm": convergence(done)}
-        if number == 1:
-            parts["_direct"] = trade_off(done, profile)
+        parts["_direct"] = trade_off(done, y, profile)
         for part, rows in parts.items():
             write_table(
                 output / f"pauli_table{number}{part}.csv",

@@ -8,7 +8,7 @@ is ADMM from another one, r = 2, T the optimum of LipSDP there and fixed.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -116,8 +116,12 @@ def lipschitz_net(
     steps: int,
     strength: float | None = None,
     enforce: float | None = None,
+    watch: Callable[[list[Array]], None] | None = None,
 ) -> Outcome:
-    """ADMM from `start`, equation (9) with `strength` mu or (12) with L_des = `enforce`."""
+    """ADMM from `start`, equation (9) with `strength` mu or (12) with L_des = `enforce`.
+
+    `watch` is shown Wbar after every round.
+    """
     first = certificate(start)
     step = FixedStep(
         first.multipliers,
@@ -132,6 +136,7 @@ def lipschitz_net(
         penalty=PENALTY,
         iterations=rounds,
         tol=1e-9,
+        retune=watch,
     )
 
 

@@ -59,7 +59,7 @@ def slopes(table: pd.DataFrame, ax: Axes) -> None:
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.set(xlabel="slope")
-    ax.legend(fontsize="small", labelcolor=INK)
+    ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 
 def trade_off(trade: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> None:
@@ -90,7 +90,7 @@ def admm(table: pd.DataFrame, desired: float | None = None) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Columns ``round``, ``loss``, ``bound``, ``primal`` and ``dual``.
+        Columns ``round``, ``loss``, ``bound``, ``certified``, ``primal`` and ``dual``.
     desired : float, optional
         L_des, drawn as a level.
     """
@@ -98,11 +98,13 @@ def admm(table: pd.DataFrame, desired: float | None = None) -> Figure:
     rounds = table["round"]
     axes[0].plot(rounds, table["loss"], color=PALETTE["lipschitz"])
     axes[0].set(xlabel="round of ADMM", ylabel="mean squared error of W")
-    axes[1].plot(rounds, table["bound"], color=PALETTE["lipschitz"], label="bound of the LMI")
-    if desired is not None:
-        axes[1].axhline(desired, color=INK, ls="--", label="$L_{des}$")
-        axes[1].legend(fontsize="small")
-    axes[1].set(xlabel="round of ADMM", ylabel="bound of the feasible side")
+    if desired is None:
+        axes[1].plot(rounds, table["bound"], color=PALETTE["lipschitz"], label="fixed T")
+    else:
+        axes[1].axhline(desired, color=INK, label="$L_{des}$")
+    axes[1].plot(rounds, table["certified"], ls="--", color=PALETTE["lipschitz"], label="T free")
+    axes[1].legend(fontsize="small")
+    axes[1].set(xlabel="round of ADMM", ylabel=r"bound of $\bar W$")
     for column, label, style in (
         ("primal", "|W - Wbar|", "-"),
         ("dual", "r |change of Wbar|", "--"),

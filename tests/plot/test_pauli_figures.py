@@ -18,10 +18,12 @@ def test_graphs_and_rounds():
     _, ax = plt.subplots()
     pauli.graphs(pd.concat(rows), ax)
     assert [line.get_label() for line in ax.lines] == ["nominal", "L2", "data"]
-    names = ("round", "loss", "bound", "primal", "dual")
+    names = ("round", "loss", "bound", "certified", "primal", "dual")
     table = pd.DataFrame({name: np.arange(1.0, 4.0) for name in names})
     axes = pauli.admm(table, desired=2.0).axes
     assert [len(ax.lines) for ax in axes] == [1, 2, 2]
+    labels = [line.get_label() for line in pauli.admm(table).axes[1].lines]
+    assert labels == ["fixed T", "T free"]
 
 
 def test_slopes_stand_inside_their_bounds():

@@ -18,7 +18,9 @@ _PROXIMAL = 1e-9
 _LIFTS = (1e-14, 1e-12, 1e-10, 1e-8)
 # Refinement ends when stationarity holds to this, relative to the data, or after so many rounds.
 _REFINED = 1e-11
-_REFINEMENTS = 4
+_REFINEMENTS = 10
+# After so many that did not suffice, the corrections so far are combined before the next.
+_PATIENCE = 4
 
 
 @dataclass
@@ -98,34 +100,61 @@ class Newton:
 
         Refinement is on the full system with the multipliers' steps as unknowns: that keeps
         stationarity exact where the reduced system, of condition 1e16 near the end, cannot.
+        Where units are held to thin cones it is slow, and the corrections so far are combined so
+        that they leave the least residual.
         """
-        rows, cone, w = self._rows, self._cone, self._weights
-        shape = (rows.p, rows.g)
-        x, dl, dY = np.zeros(self._order), np.zeros_like(row_target), np.zeros_like(target)
-        gap_rows, gap = row_target + w * residuals.rows, target
-        rhs = -np.concatenate([residuals.dual.ravel(), residuals.extras])
-        for left in range(_REFINEMENTS, -1, -1):
-            fixed, extras = cone.adjoint(cone.unshrink(gap))
-            rhs[: self._size] += (rows.slack_adjoint(gap_rows) + fixed).ravel()
-            rhs[self._size :] += extras
-            dx = lapack.dpotrs(self._factor, rhs, lower=0)[0]
-            x += dx
-            dZ, de = self._split(dx, shape)
-            dl += gap_rows - w * rows.slack(dZ)
-            dY += gap - cone.shrink(cone.linear(dZ, de))
-            Z, extras = self._split(x, shape)
-            if left == 0:
+        aims = residuals, row_target, target
+        wrong = (
+            -np.concatenate([residuals.dual.ravel(), residuals.extras]),
+            row_target + self._weights * residuals.rows,
+            target,
+        )
+        state = self._correction(wrong)
+        moves, drops = [[part.copy() for part in state]], []
+        for _ in range(_REFINEMENTS):
+            before, wrong = wrong[0], self._wrong(state, *aims)
+            if (np.abs(wrong[0]) <= self._accuracy).all():
                 break
-            fixed, pulled = cone.adjoint(cone.unshrink(dY))
-            curved = self.curve(Z) + self._prox.reshape(shape) * Z
-            rhs[: self._size] = (rows.slack_adjoint(dl) + fixed - residuals.dual - curved).ravel()
-            rhs[self._size :] = pulled - residuals.extras
-            if (np.abs(rhs) <= self._accuracy).all():
-                break
-            gap_rows = row_target + w * (residuals.rows - rows.slack(Z)) - dl
-            gap = target - cone.shrink(cone.linear(Z, extras)) - dY
+            drops.append(before - wrong[0])
+            if len(moves) > _PATIENCE:
+                seen = np.array(drops) / self._accuracy
+                shares = np.linalg.lstsq(seen.T, wrong[0] / self._accuracy)[0]
+                for share, move in zip(shares, moves, strict=True):
+                    for part, step in zip(state, move, strict=True):
+                        part += share * step
+                wrong = self._wrong(state, *aims)
+            moves.append(self._correction(wrong))
+            for part, step in zip(state, moves[-1], strict=True):
+                part += step
+        x, dl, dY = state
+        rows, cone = self._rows, self._cone
+        Z, extras = self._split(x)
         slack = rows.slack(Z) - residuals.rows
         return Direction(Z, extras, slack, dl, cone.shrink(cone.linear(Z, extras)), dY)
 
-    def _split(self, x: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+    def _wrong(
+        self, state: list[Array], residuals: Residuals, row_target: Array, target: Array
+    ) -> tuple[Array, Array, Array]:
+        """What each equation is off by: stationarity, the rows' multipliers and the cone's."""
+        rows, cone, (x, dl, dY) = self._rows, self._cone, state
+        Z, extras = self._split(x)
+        fixed, pulled = cone.adjoint(cone.unshrink(dY))
+        curved = self.curve(Z) + self._prox.reshape(Z.shape) * Z
+        off = (rows.slack_adjoint(dl) + fixed - residuals.dual - curved).ravel()
+        gap_rows = row_target + self._weights * (residuals.rows - rows.slack(Z)) - dl
+        gap = target - cone.shrink(cone.linear(Z, extras)) - dY
+        return np.concatenate([off, pulled - residuals.extras]), gap_rows, gap
+
+    def _correction(self, wrong: tuple[Array, Array, Array]) -> list[Array]:
+        """What to add to (x, dl, dY), by the factor of the reduced system."""
+        rows, cone, (rhs, gap_rows, gap) = self._rows, self._cone, wrong
+        fixed, extras = cone.adjoint(cone.unshrink(gap))
+        pulled = np.concatenate([(rows.slack_adjoint(gap_rows) + fixed).ravel(), extras])
+        dx = lapack.dpotrs(self._factor, rhs + pulled, lower=0)[0]
+        dZ, de = self._split(dx)
+        dl = gap_rows - self._weights * rows.slack(dZ)
+        return [dx, dl, gap - cone.shrink(cone.linear(dZ, de))]
+
+    def _split(self, x: Array) -> tuple[Array, Array]:
+        shape = self._rows.p, self._rows.g
         return x[: self._size].reshape(shape), x[self._size :]

@@ -109,6 +109,7 @@ def run(
     iterations: int,
     tol: float,
     retune: Callable[[list[Array]], None] | None = None,
+    watch: Callable[[Any], None] | None = None,
 ) -> Outcome:
     """Alternate (10a), (10b) and (10c) from W = Wbar, Y = 0.
 
@@ -124,6 +125,8 @@ def run(
         Stop once both residuals, relative to ``|Wbar|`` and ``r |Wbar|``, are below it.
     retune : callable, optional
         Called with Wbar after each iteration, to give the step another T.
+    watch : callable, optional
+        Called with the network of Wbar after each iteration.
 
     Raises
     ------
@@ -167,6 +170,8 @@ def run(
             multiplier = [u + gap for u, gap in zip(multiplier, apart, strict=True)]
             networks = fit.network(W), fit.network(feasible)
             history.append(latest)
+            if watch is not None:
+                watch(networks[1])
             scale = tol * norm(feasible)
             if primal <= scale and dual <= penalty * scale:
                 status = CONVERGED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,14 +64,16 @@ def train_admm(
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     tol: float = 1e-4,
+    watch: Callable[[Any], None] | None = None,
 ) -> AdmmResult:
     """Train on problem (4) with lam_reg = 0 by ADMM, Pauli et al.'s equations (9) and (10).
 
-    Minimises ``loss + strength rho`` with T held fixed: W fits the data, Wbar satisfies the LMI,
-    the multiplier Y and the penalty r draw them together. (10a) is `epochs` epochs of gradient
-    steps, (10b) is solved to certified accuracy through its hub, of order d + 1 for a network
-    (1) (`lipsnn.train.admm.step`). With `enforce` the bound is a constraint instead, equation
-    (12): Wbar satisfies it after every iteration. The biases belong to the fit alone.
+    Minimises ``loss + strength rho``, by default with T held fixed: W fits the data, Wbar
+    satisfies the LMI, the multiplier Y and the penalty r draw them together. (10a) is `epochs`
+    epochs of gradient steps, (10b) is solved to certified accuracy through its hub, of order d + 1
+    for a network (1) (`lipsnn.train.admm.step`). With `enforce` the bound is a constraint
+    instead, equation (12): Wbar satisfies it after every iteration. The biases belong to the fit
+    alone.
 
     As in `train_sgd` the steps are on the mean over the samples, and the learning rate falls to
     zero along a cosine over all iterations; the optimiser keeps its state between them. Residuals
@@ -100,9 +103,12 @@ def train_admm(
         torch networks.
     decay : float
         lam_reg of that first training.
-    multipliers : {"fixed", "updated"} or array_like, (m,), or a sequence of them
+    multipliers : {"fixed", "updated", "free"} or array_like, (m,), or a sequence of them
         T: the optimum of program (2) for the initial network, or these numbers, held throughout;
-        "updated" solves (2) for Wbar anew after each iteration, as the letter does.
+        "updated" solves (2) for Wbar anew after each iteration, as the letter does. "free", for a
+        `ShallowNet`, makes T a variable of (10b) and holds the outer weights of `init`, with which
+        that step is convex (`lipsnn.train.admm.free`): problem (8) of Yin and Lesage-Landry with
+        T free. Let hidden and outer weights be of one size then (`ShallowNet.rescale`).
     penalty : float
         r, beside the mean over the samples: with "squares" it counts n times in the objective.
     iterations : int
@@ -112,6 +118,8 @@ def train_admm(
         batch.
     tol : float
         Residuals, relative to Wbar, at which to stop.
+    watch : callable, optional
+        Called with the network of Wbar, the later `feasible`, after every iteration.
 
     Returns
     -------
@@ -143,14 +151,14 @@ def train_admm(
     if hasattr(init, "state_dict"):
         if width is not None:
             raise ValueError("width is that of init: leave it out")
-        outcome, t = train_layered(init, X, y, loss, options)
+        outcome, t = train_layered(init, X, y, loss, options, watch)
     else:
         if loss != "squares":
             raise ValueError(
                 f'loss={loss!r} is for torch networks: hand in init.to_torch() or use "squares"'
             )
         init = _start(X, y, width, init, decay, seed)
-        outcome, t = train_shallow(X, y, init, options)
+        outcome, t = train_shallow(X, y, init, options, watch)
     return AdmmResult(
         net=outcome.net,
         feasible=outcome.feasible,

@@ -39,7 +39,12 @@ LOSSES: dict[str, Loss] = {
 
 
 def train_layered(
-    net: nn.Module, X: Any, y: Any, loss: str, options: Options
+    net: nn.Module,
+    X: Any,
+    y: Any,
+    loss: str,
+    options: Options,
+    watch: Callable[[Any], None] | None = None,
 ) -> tuple[Outcome, tuple[Array, ...]]:
     """`train_admm` for a torch network: what it reached, and the last multipliers.
 
@@ -48,6 +53,11 @@ def train_layered(
     ValueError
         For a network that has no LMI convex in its weights, or data that do not fit it.
     """
+    if options.free:
+        raise ValueError(
+            'multipliers="free" is for a ShallowNet: with trained outer weights or more layers the '
+            'LMI is not convex in T and the weights together; use "updated"'
+        )
     slopes = _slopes(net)
     inputs, targets = _data(net, X, y, loss)
     certificate = certify_layers(net)
@@ -73,6 +83,7 @@ def train_layered(
         iterations=options.iterations,
         tol=options.tol,
         retune=update if options.updated else None,
+        watch=watch,
     )
     return outcome, tuple(step.multipliers)
 

@@ -8,7 +8,7 @@ from typing import Any
 from lipsnn import _checks
 from lipsnn.train.descent import OPTIMIZERS
 
-MULTIPLIERS = ("fixed", "updated")
+MULTIPLIERS = ("fixed", "updated", "free")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Options:
     def updated(self) -> bool:
         """Whether T follows Wbar."""
         return isinstance(self.multipliers, str) and self.multipliers == "updated"
+
+    @property
+    def free(self) -> bool:
+        """Whether T is a variable of the Lipschitz step."""
+        return isinstance(self.multipliers, str) and self.multipliers == "free"
 
     @property
     def given(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,8 +39,26 @@ def solve_step(
     weights = [cp.Variable(matrix.shape) for matrix in target]
     level = cp.Variable(nonneg=True)
     fixed = [] if mu is not None else [level == rho]
+    distance = sum(cp.sum_squares(W - V) for W, V in zip(weights, target, strict=True))
+    cost = penalty / 2 * distance + (0.0 if mu is None else mu * level)
+    condition = holds(weights, level, multipliers, slopes)
+    solution = solve(cp.Problem(cp.Minimize(cost), [condition, *fixed]), solver)
+    if not solution.has_point:
+        return [np.full(W.shape, np.nan) for W in target], float("nan"), solution
+    return [np.asarray(W.value) for W in weights], float(np.asarray(level.value)), solution
+
+
+def holds(
+    weights: Sequence[Any],
+    level: Any,
+    multipliers: Sequence[Array],
+    slopes: Sequence[float] | None = None,
+) -> Any:
+    """M(rho, Wbar) <= 0 as a constraint of CVXPY, on variables Wbar and rho = `level`."""
+    import cvxpy as cp
+
     beta = [1.0] * len(multipliers) if slopes is None else list(slopes)
-    sizes = [target[0].shape[1]] + [matrix.shape[0] for matrix in target]
+    sizes = [weights[0].shape[1]] + [matrix.shape[0] for matrix in weights]
     blocks: list[list[object]] = [[np.zeros((n, k)) for k in sizes] for n in sizes]
     blocks[0][0] = -level * np.eye(sizes[0])
     blocks[-1][-1] = -np.eye(sizes[-1])
@@ -50,9 +69,38 @@ def solve_step(
         if not last:
             blocks[layer + 1][layer + 1] = -2 * np.diag(multipliers[layer])
     matrix = cp.bmat(blocks)
-    distance = sum(cp.sum_squares(W - V) for W, V in zip(weights, target, strict=True))
-    cost = penalty / 2 * distance + (0.0 if mu is None else mu * level)
-    solution = solve(cp.Problem(cp.Minimize(cost), [(matrix + matrix.T) / 2 << 0, *fixed]), solver)
+    return (matrix + matrix.T) / 2 << 0
+
+
+def solve_free_step(
+    hidden: Array,
+    outer: Array,
+    *,
+    mu: float | None,
+    penalty: float,
+    rho: float | None = None,
+    solver: str | None = None,
+) -> tuple[Array, float, Solution]:
+    """`solve_step` for one hidden layer, T free and the outer weights (m,) held.
+
+    As the LMI ``[[rho I, Z'], [Z, 4 diag(q)]] >= 0`` with the rows z_0, .., z_m of Z and
+    sum q <= 1: the reference for `FreeStep`. Returns the hidden weights (m, d), rho and what the
+    solver said.
+    """
+    import cvxpy as cp
+
+    W = cp.Variable(hidden.shape)
+    q = cp.Variable(len(outer) + 1, nonneg=True)
+    level = cp.Variable(nonneg=True)
+    Z = cp.vstack([outer[None] @ W, np.diag(outer) @ W])
+    matrix = cp.bmat([[level * np.eye(hidden.shape[1]), Z.T], [Z, 4 * cp.diag(q)]])
+    conditions = [(matrix + matrix.T) / 2 >> 0, cp.sum(q) <= 1]
+    cost = penalty / 2 * cp.sum_squares(W - hidden)
+    if mu is None:
+        conditions.append(level == rho)
+    else:
+        cost = cost + mu * level
+    solution = solve(cp.Problem(cp.Minimize(cost), conditions), solver)
     if not solution.has_point:
-        return [np.full(W.shape, np.nan) for W in target], float("nan"), solution
-    return [np.asarray(W.value) for W in weights], float(np.asarray(level.value)), solution
+        return np.full(hidden.shape, np.nan), float("nan"), solution
+    return np.asarray(W.value), float(np.asarray(level.value)), solution

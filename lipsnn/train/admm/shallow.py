@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,19 @@ from lipsnn._checks import Array
 from lipsnn.certificate import certify
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.train.admm.engine import Outcome, run
+from lipsnn.train.admm.free import FreeStep
 from lipsnn.train.admm.options import Options
 from lipsnn.train.admm.step import FixedStep
 from lipsnn.train.descent import Descent, Training, squared_loss_gradient
 
 
-def train_shallow(X: Any, y: Any, init: ShallowNet, options: Options) -> tuple[Outcome, Array]:
+def train_shallow(
+    X: Any,
+    y: Any,
+    init: ShallowNet,
+    options: Options,
+    watch: Callable[[Any], None] | None = None,
+) -> tuple[Outcome, Array]:
     """`train_admm` for a `ShallowNet`: what it reached, and the last multipliers.
 
     Raises
@@ -37,13 +44,18 @@ def train_shallow(X: Any, y: Any, init: ShallowNet, options: Options) -> tuple[O
         options.optimizer,
         init,
     )
-    fit = _ShallowFit(descent, options.penalty, options.epochs)
+    fit = _ShallowFit(descent, options.penalty, options.epochs, options.free)
     certificate = certify(init)
     t = certificate.multipliers
     if options.given is not None:
         t = _checks.finite_array(options.given, "multipliers", 1)
     penalty = len(descent.X) * options.penalty
-    step = FixedStep([t], options.rho(certificate.bound), mu=options.strength, penalty=penalty)
+    rho = options.rho(certificate.bound)
+    step: FixedStep | FreeStep
+    if options.free:
+        step = FreeStep(init.outer, rho, mu=options.strength, penalty=penalty)
+    else:
+        step = FixedStep([t], rho, mu=options.strength, penalty=penalty)
 
     def update(weights: list[Array]) -> None:
         step.multipliers = [certify(fit.network(weights)).multipliers]
@@ -56,15 +68,20 @@ def train_shallow(X: Any, y: Any, init: ShallowNet, options: Options) -> tuple[O
         iterations=options.iterations,
         tol=options.tol,
         retune=update if options.updated else None,
+        watch=watch,
     )
     return outcome, step.multipliers[0]
 
 
 class _ShallowFit:
-    """The side W: ``1/2 sum_k (f(x_k) - y_k)^2`` by the loop of `train_sgd`."""
+    """The side W: ``1/2 sum_k (f(x_k) - y_k)^2`` by the loop of `train_sgd`.
 
-    def __init__(self, descent: Descent, penalty: float, epochs: int) -> None:
+    With `held` the outer weights stay as they are.
+    """
+
+    def __init__(self, descent: Descent, penalty: float, epochs: int, held: bool) -> None:
         self.training, self.penalty, self.epochs = Training(descent), penalty, epochs
+        self.held = held
         self.inputs, self.targets = with_bias(descent.X), descent.y
 
     @property
@@ -80,6 +97,8 @@ class _ShallowFit:
                 weights, outer, self.inputs[rows], self.targets[rows]
             )
             by_weights[:, :-1] += self.penalty * (weights[:, :-1] - hidden)
+            if self.held:
+                return by_weights, np.zeros_like(by_outer)
             return by_weights, by_outer + self.penalty * (outer - outer_anchor)
 
         self.training.advance(gradient, self.epochs)
