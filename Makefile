@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 TORCH := $(shell grep '^torch==' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help book full test lint lock clean
+.PHONY: help book full pdf test lint lock clean
 
 help: ## show this list
 	@grep -E '^[.a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,8 +29,12 @@ $(READY): requirements.lock pyproject.toml
 book: $(READY) ## execute the notebooks (PROFILE=quick) and build the book
 	$(PY) -m book.build --profile $(PROFILE)
 
-full: ## the same at the paper's scale
-	$(MAKE) book PROFILE=full
+full: $(READY) ## the same at the paper's scale, and each result that is not current
+	$(PY) -m book.full
+
+pdf: $(READY) ## the built book as one file, _build/lipsnn.pdf (needs Debian's chromium)
+	@test -f _build/html/book/intro.html || $(PY) -m book.build --profile $(PROFILE)
+	$(PY) -m book.pdf
 
 test: $(READY) ## run all tests
 	$(PY) -m pytest

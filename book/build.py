@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     records = pages.read_records(layout)
     pages.write_all(layout, records)
     claims.write_all(layout, entries, records)
-    if options.profile == "full":
+    if options.profile == claims.PROFILE:
         claims.write_results(layout, entries, records)
     config = None
     if options.repository or options.address:

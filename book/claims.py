@@ -19,6 +19,9 @@ from book.layout import Layout
 from lipsnn.claims import MEDIA_TYPE, Claim
 from lipsnn.provenance import write_table
 
+# whose claims `results/` keeps
+PROFILE = "full"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -157,12 +160,18 @@ def write_results(layout: Layout, entries: list[Entry], records: list[dict[str, 
     columns = [*Claim.__dataclass_fields__, "verdict", "notebook"]
     used = [r for r in records if r["notebook"] in {row["notebook"] for row in rows}]
     facts = ("parameters", "solver", "seconds", "finished", "commit")
+    # what pages compare with and draw
+    results = layout.root / "results"
+    tables = [layout.relative(p) for p in sorted(results.rglob("*.csv")) if p.stem != "claims"]
     write_table(
         layout.root / "results" / "full" / "claims.csv",
         pd.DataFrame(rows, columns=columns),
         commit=", ".join(sorted({r["commit"] for r in used})),
         seconds=sum(r["seconds"] for r in used),
-        profile="full",
+        sources=sorted({row["notebook"] for row in rows}),
+        reads=[f"book/profiles/{PROFILE}.yml", *tables],
+        made_by=f"python -m book.build --profile {PROFILE} --reuse",
+        profile=PROFILE,
         notebooks={r["notebook"]: {fact: r[fact] for fact in facts} for r in used},
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from book import citation as cite
+from book.full import makers
 from book.layout import Layout
 from lipsnn import freshness
 
@@ -33,7 +35,7 @@ def write_all(layout: Layout, records: list[dict[str, Any]]) -> None:
     text = json.dumps(records, indent=1, ensure_ascii=False)
     (layout.generated / "status.json").write_text(text + "\n", encoding="utf8")
     for name, page in {
-        "status": status_page(records, read_results(layout)),
+        "status": status_page(records, read_results(layout), made_by(layout)),
         "api": api_page(),
         "cite": cite_page(cite.read(layout.root)),
     }.items():
@@ -76,22 +78,33 @@ def read_results(layout: Layout) -> dict[str, dict[str, Any]]:
     }
 
 
-def results_table(results: dict[str, dict[str, Any]]) -> str:
-    """Which committed tables are what the present code would make."""
+def made_by(layout: Layout) -> dict[str, str]:
+    """The command that makes each table, by the table's path; none where no list of them is."""
+    if not (layout.root / "results" / "makers.toml").exists():
+        return {}
+    return {f"results/{t}": maker.command for maker in makers(layout.root) for t in maker.tables}
+
+
+def results_table(results: dict[str, dict[str, Any]], made_by: dict[str, str]) -> str:
+    """Which committed tables are what the present code would make, and the command of each."""
     rows = [
         [
             f"`{name}`",
+            f"`{made_by[name]}`" if name in made_by else "",
             f"{record['rows']}",
             f"{record['seconds']:.0f}",
             f"`{record['commit']}`",
-            freshness.verdict(record),
+            # names of files are code
+            re.sub(r"[\w.-]+/[\w./-]*\w", r"`\g<0>`", freshness.verdict(record)),
         ]
         for name, record in results.items()
     ]
-    return table(["Table", "Rows", "Seconds", "Commit", "Current?"], rows)
+    return table(["Table", "Made by", "Rows", "Seconds", "Commit", "Current?"], rows)
 
 
-def status_page(records: list[dict[str, Any]], results: dict[str, dict[str, Any]]) -> str:
+def status_page(
+    records: list[dict[str, Any]], results: dict[str, dict[str, Any]], made_by: dict[str, str]
+) -> str:
     """Which notebooks this book shows, what each was run with, and which results are current."""
     rows = [
         [
@@ -122,9 +135,11 @@ def status_page(records: list[dict[str, Any]], results: dict[str, dict[str, Any]
             table(header, rows),
             "## Committed results",
             "Tables that take longer than the build are committed in `results/`, each with a hash "
-            "of the code and settings that made it. A table is current if these are unchanged; "
-            "comments and docstrings do not count. `python -m lipsnn.freshness` prints the same.",
-            results_table(results),
+            "of the code and settings that made it. A table is current if these are unchanged: "
+            "every definition that its command can reach counts, comments and docstrings do not. "
+            "`python -m lipsnn.freshness` prints the same, and `make full` runs the commands of "
+            "those that are not current.",
+            results_table(results, made_by),
             "## Parameters",
             table(["Notebook", "Values"], used),
             "## Versions",

@@ -1,52 +1,46 @@
 """Is a result still what the code would make? `python -m lipsnn.freshness` tells, per table.
 
-A result records a hash of each source that made it: the script, all of `lipsnn` that the script
-imports, directly or not, and the settings file. Comments, docstrings and layout do not count.
+A result records a hash of what made it, by file: the definitions that its script may use
+(`lipsnn.sources`), and the settings and tables that it reads. Comments, docstrings and layout do
+not count, nor does code that the script cannot reach.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
+import functools
 import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lipsnn.sources import Reader, reached
+
 ROOT = Path(__file__).resolve().parent.parent
-# They write results down and change no number in them.
-BOOKKEEPING = ("lipsnn/freshness.py", "lipsnn/provenance.py")
-# A file's content by its path below the root; None where there is no such file.
-Reader = Callable[[str], bytes | None]
 
 
-def hashes(entry: str, others: Iterable[str] = (), read: Reader | None = None) -> dict[str, str]:
+def hashes(
+    entry: str | Iterable[str], others: Iterable[str] = (), read: Reader | None = None
+) -> dict[str, str]:
     """A hash of each source of a result, by its path below the root.
 
     Parameters
     ----------
-    entry : str
-        The script that makes it.
+    entry : str, or iterable of str
+        The script that makes it, or several, notebooks (.md) among them.
     others : iterable of str
         Further files, such as settings.
     read : callable, optional
         Where the files are read; those of this checkout by default.
     """
-    read = read or partial(_on_disk, ROOT)
-    found: dict[str, str] = {}
-    due = [entry]
-    while due:
-        path = due.pop()
-        content = None if path in found or path in BOOKKEEPING else read(path)
-        if content is None:
-            continue
-        tree = _bare(ast.parse(content))
-        found[path] = _short(ast.dump(tree).encode())
-        due += _imports(path, tree)
+    entries = (entry,) if isinstance(entry, str) else tuple(entry)
+    code = reached(entries, read) if read else _reached_now(entries)
+    read = read or _NOW
+    found = {path: _short(text.encode()) for path, text in code.items()}
     for path in others:
         if (content := read(path)) is not None:
             found[path] = _short(content)
@@ -65,14 +59,15 @@ def changed(record: dict[str, Any], read: Reader | None = None) -> list[str] | N
     sources = record.get("sources")
     if not sources:
         return None
-    now = hashes(sources["entry"], record_settings(record), read)
+    now = hashes(sources["entry"], files_read(record), read)
     then = sources["files"]
     return sorted(path for path in {*now, *then} if now.get(path) != then.get(path))
 
 
-def record_settings(record: dict[str, Any]) -> list[str]:
-    """The settings file that a provenance names, if it names one."""
-    return [record["settings"]] if isinstance(record.get("settings"), str) else []
+def files_read(record: dict[str, Any]) -> list[str]:
+    """The settings file and the tables that a provenance names as read."""
+    settings = [record["settings"]] if isinstance(record.get("settings"), str) else []
+    return settings + list(record.get("reads", []))
 
 
 def verdict(record: dict[str, Any]) -> str:
@@ -101,7 +96,7 @@ def add_sources(record: dict[str, Any]) -> bool:
     entry = next((p for p in candidates if p.endswith(".py") and read(p) is not None), None)
     if entry is None:
         return False
-    files = hashes(entry, record_settings(record), read)
+    files = hashes(entry, files_read(record), read)
     record["sources"] = {"entry": entry, "files": files}
     return True
 
@@ -133,42 +128,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all_current else 1
 
 
-def _imports(path: str, tree: ast.AST) -> list[str]:
-    """Files that a module may import: modules and packages of `lipsnn`, and a script's own."""
-    names: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    files = []
-    for name in names:
-        parts = name.split(".")
-        if parts[0] != "lipsnn":
-            folder = path.rpartition("/")[0]
-            files.append(f"{folder}/{parts[0]}.py" if folder else f"{parts[0]}.py")
-            continue
-        for k in range(1, len(parts) + 1):
-            stem = "/".join(parts[:k])
-            files += [f"{stem}.py", f"{stem}/__init__.py"]
-    return files
-
-
-def _bare(tree: ast.Module) -> ast.Module:
-    """The tree without docstrings."""
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            body[0] = ast.Pass()
-    return tree
-
-
 def _short(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
@@ -178,6 +137,15 @@ def _on_disk(root: Path, path: str) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
+_NOW = partial(_on_disk, ROOT)
+
+
+@functools.cache
+def _reached_now(entries: tuple[str, ...]) -> dict[str, str]:
+    return reached(entries, _NOW)
+
+
+@functools.cache
 def _at_commit(commit: str, path: str) -> bytes | None:
     command = ["git", "-C", str(ROOT), "show", f"{commit}:{path}"]
     done = subprocess.run(command, capture_output=True, check=False)

@@ -71,7 +71,7 @@ def write_table(
     *,
     commit: str,
     seconds: float,
-    sources: str | None = None,
+    sources: str | list[str] | None = None,
     **facts: Any,
 ) -> None:
     """Write `table` to `path`, a .csv, and its provenance to the .json beside it.
@@ -86,10 +86,10 @@ def write_table(
         Of the code that made it, taken before it ran (see `commit`).
     seconds : float
         Wall time that making it took.
-    sources : str, optional
-        The script that made it, by its path in the repository; by default the one that runs. A
-        hash of it, of what it imports and of the file that `settings` names is recorded, from
-        which `lipsnn.freshness` knows whether the table is still current.
+    sources : str or list of str, optional
+        The script that made it, by its path in the repository, or several; by default the one
+        that runs. Hashes of what it may use, and of the files that `settings` and `reads` name,
+        are recorded, from which `lipsnn.freshness` knows whether the table is still current.
     **facts
         What else it was made with, as JSON: solver, settings file, parameters.
 
@@ -111,7 +111,7 @@ def write_table(
         "machine": machine(),
     }
     if entry := sources or freshness.running_script():
-        files = freshness.hashes(entry, freshness.record_settings(record))
+        files = freshness.hashes(entry, freshness.files_read(record))
         record["sources"] = {"entry": entry, "files": files}
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, table.to_csv(index=False, lineterminator="\n"))

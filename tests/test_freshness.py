@@ -10,9 +10,9 @@ import pytest
 from lipsnn import freshness, provenance
 
 FILES = {
-    "benchmarks/run.py": "import helper\nfrom lipsnn.convex import refine\n",
+    "benchmarks/run.py": "import helper\nimport lipsnn\nlipsnn.refine(helper.x, lipsnn.Net)\n",
     "benchmarks/helper.py": "x = 1\n",
-    "lipsnn/__init__.py": '"""Doc."""\nfrom lipsnn.network import Net\n',
+    "lipsnn/__init__.py": "from lipsnn.convex import refine\nfrom lipsnn.network import Net\n",
     "lipsnn/network.py": "class Net:\n    pass\n",
     "lipsnn/convex/__init__.py": "from lipsnn.convex.refine import refine\n",
     "lipsnn/convex/refine.py": 'def refine():\n    """Doc."""\n    return 1\n',
@@ -35,8 +35,14 @@ def record() -> dict:
     }
 
 
-def test_sources_are_all_that_the_script_may_import_and_no_more(record) -> None:
-    assert set(record["sources"]["files"]) == set(FILES) - {"lipsnn/plot.py"}
+def test_sources_are_all_that_the_script_may_use_and_no_more(record) -> None:
+    without = {"lipsnn/plot.py", "lipsnn/__init__.py", "lipsnn/convex/__init__.py"}
+    assert set(record["sources"]["files"]) == set(FILES) - without
+
+
+def test_tables_that_a_result_reads_count_too() -> None:
+    record = {"reads": ["a.csv"], "sources": {"entry": ["x.py"], "files": {"a.csv": "0" * 16}}}
+    assert freshness.changed(record, lambda path: b"1\n" if path == "a.csv" else None) == ["a.csv"]
 
 
 def test_comments_docstrings_and_layout_do_not_count(record) -> None:

@@ -9,6 +9,7 @@ import lipsnn
 
 ORDER = [
     "_checks",
+    "sources",
     "freshness",
     "provenance",
     "network",

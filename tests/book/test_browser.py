@@ -15,22 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from book import browser as chromium
 from book.layout import Layout
 
 pytestmark = [pytest.mark.book, pytest.mark.browser, pytest.mark.xdist_group("book")]
 
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
 PAGES = ["index", *Layout().pages()]
 
 
@@ -66,20 +55,11 @@ class _Server(ThreadingHTTPServer):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        reason = f"{CHROMIUM} and {DRIVER} are needed (Debian: chromium, chromium-driver)"
+    if not chromium.is_there():
         if os.environ.get("LIPSNN_REQUIRE_BROWSER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
-    driver.set_page_load_timeout(60)
+            pytest.fail(chromium.MISSING)
+        pytest.skip(chromium.MISSING)
+    driver = chromium.launch(tmp_path_factory.mktemp("chromium"), logs=True)
     yield driver
     driver.quit()
 

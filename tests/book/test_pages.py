@@ -25,8 +25,9 @@ def test_status_page_has_a_row_for_each_run_and_its_facts() -> None:
     other = {**RECORD, "title": "Other", "notebook": "notebooks/other.md"}
     other["versions"] = {"python": "3.11.7", "numpy": "2.1.0"}
     result = {"rows": 7, "seconds": 12.3, "commit": "abc", "versions": {}}
-    page = pages.status_page([RECORD, other], {"results/x.csv": result})
-    assert "| `results/x.csv` | 7 | 12 | `abc` | sources not recorded |" in page
+    command = {"results/x.csv": "python x.py"}
+    page = pages.status_page([RECORD, other], {"results/x.csv": result}, command)
+    assert "| `results/x.csv` | `python x.py` | 7 | 12 | `abc` | sources not recorded |" in page
     row = next(line for line in page.splitlines() if "first-light.ipynb" in line)
     for fact in ("full", "12.3", "CLARABEL", "2026-11-21 08:00", "abc123+dirty"):
         assert fact in row
