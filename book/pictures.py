@@ -76,20 +76,20 @@ def write_all(layout: Layout) -> None:
 def draw(toy: Toy, theme: Theme, *, wide: bool) -> Figure:
     """The three panels in a row or in a column, with arrows between them."""
     if wide:
-        figure = Figure(figsize=(9.0, 3.4))
+        figure = Figure(figsize=(9.0, 3.6))
         grid = figure.add_gridspec(
-            1, 3, left=0.012, right=0.988, top=0.88, bottom=0.14, wspace=0.46
+            1, 3, left=0.012, right=0.988, top=0.89, bottom=0.19, wspace=0.48
         )
         axes = [figure.add_subplot(grid[0, k]) for k in range(3)]
     else:
-        figure = Figure(figsize=(4.0, 10.4))
-        grid = figure.add_gridspec(3, 1, left=0.03, right=0.97, top=0.955, bottom=0.04, hspace=0.52)
+        figure = Figure(figsize=(4.0, 10.8))
+        grid = figure.add_gridspec(3, 1, left=0.07, right=0.97, top=0.96, bottom=0.055, hspace=0.6)
         axes = [figure.add_subplot(grid[k, 0]) for k in range(3)]
     before, after = toy.refined.initial_certificate, toy.refined.certificate
     assert before is not None
     assert after is not None
     _panel(axes[0], "1  Trained network", _values(toy.refined.initial_objective, before), theme)
-    _panel(axes[1], "2  Activation patterns", "samples across, units down", theme)
+    _panel(axes[1], "2  Which units are on", "training samples", theme)
     _panel(axes[2], "3  Refined network", _values(toy.refined.objective, after), theme)
     _fit(axes[0], toy, toy.base, COLORS["base"], before.bound, theme)
     _patterns(axes[1], toy, theme)
@@ -100,7 +100,7 @@ def draw(toy: Toy, theme: Theme, *, wide: bool) -> Figure:
 
 
 def _values(objective: float, certificate: lipsnn.Certificate) -> str:
-    return f"L = {certificate.bound:.2f}    objective {objective:.2f}"
+    return f"slopes up to L = {certificate.bound:.2f}\nerror + λL² = {objective:.2f}"
 
 
 def _panel(ax: Axes, title: str, note: str, theme: Theme) -> None:
@@ -123,11 +123,14 @@ def _fit(
     for side in (-1, 1):
         far = side * reach
         corners = [(0, y0), (far, y0 + bound * reach), (far, y0 - bound * reach)]
-        ax.add_patch(Polygon(corners, closed=True, color=color, alpha=0.16, linewidth=0))
+        ax.add_patch(Polygon(corners, closed=True, color=color, alpha=0.13, linewidth=0))
+        slope = [y0 - side * bound * reach, y0 + side * bound * reach]
+        ax.plot([-reach, reach], slope, color=color, linewidth=1.2, linestyle=(0, (4, 3)))
     ax.scatter(toy.X[:, 0], toy.y, s=22, color=theme.ink, alpha=0.75, linewidths=0, zorder=3)
     if net is not toy.base:
-        ax.text(0, 1.75, "out of reach", color=theme.muted, fontsize=10.5, ha="center", va="center")
         ax.plot(position, toy.base(position), color=COLORS["base"], linewidth=1.1, alpha=0.7)
+        style = {"color": theme.ink, "fontsize": 10.5, "ha": "center", "va": "center"}
+        ax.text(0.15, 1.72, "too steep", **style)
     ax.plot(position, values, color=color, linewidth=2.6, zorder=4)
     ax.set(xlim=SPAN, ylim=(-2.1, 2.1))
 
@@ -137,24 +140,41 @@ def _patterns(ax: Axes, toy: Toy, theme: Theme) -> None:
     active = toy.base.patterns(toy.X).T
     # units by the side they are active on and by how many samples that is
     order = np.lexsort((active.sum(axis=1), active[:, -1]))
+    table = active[order][::-1]
     colors = ListedColormap([theme.empty, COLORS["alternating"]])
-    ax.pcolormesh(active[order][::-1], cmap=colors, vmin=0, vmax=1, edgecolors="none")
+    ax.pcolormesh(table, cmap=colors, vmin=0, vmax=1, edgecolors="none")
     for k in range(active.shape[1] + 1):
         ax.axvline(k, color=theme.empty, linewidth=0.6, alpha=0.6)
     for k in range(active.shape[0] + 1):
         ax.axhline(k, color=theme.empty, linewidth=0.6, alpha=0.6)
+    for word, kind, color in (("on", True, "white"), ("off", False, theme.ink)):
+        row, column = _middle(table == kind)
+        ax.text(column, row, word, color=color, fontsize=12, ha="center", va="center")
+    ax.set_ylabel("units", color=theme.ink, fontsize=11)
+
+
+def _middle(where: np.ndarray) -> tuple[float, float]:
+    """The middle of the largest square of true entries, as row and column."""
+    size = np.zeros(np.add(where.shape, 1), dtype=int)
+    for i, j in np.argwhere(where):
+        size[i + 1, j + 1] = 1 + min(size[i, j], size[i, j + 1], size[i + 1, j])
+    row, column = np.unravel_index(size.argmax(), size.shape)
+    half = size.max() / 2
+    return float(row - half), float(column - half)
 
 
 def _arrow(figure: Figure, start: Axes, end: Axes, label: str, theme: Theme, *, wide: bool) -> None:
     a, b = start.get_position(), end.get_position()
     if wide:
         y = (a.y0 + a.y1) / 2
-        ends = [(a.x1 + 0.012, y), (b.x0 - 0.012, y)]
-        place, align = ((a.x1 + b.x0) / 2, y + 0.04), ("center", "bottom")
+        # the label of an axis stands on the left of its panel
+        left, right = a.x1 + 0.012, b.x0 - (0.036 if end.get_ylabel() else 0.012)
+        ends = [(left, y), (right, y)]
+        place, align = ((left + right) / 2, y + 0.04), ("center", "bottom")
     else:
         x = 0.5
         # the titles and notes take the ends of the gap
-        ends = [(x, a.y0 - 0.032), (x, b.y1 + 0.030)]
+        ends = [(x, a.y0 - 0.050), (x, b.y1 + 0.030)]
         place, align = (x + 0.05, (ends[0][1] + ends[1][1]) / 2), ("left", "center")
         label = label.replace("\n", " ")
     figure.add_artist(
