@@ -47,7 +47,9 @@ def test_executed_notebooks_are_published_beside_their_sources(repository: Path)
     subprocess.run(["bash", script, "v1.0.0"], cwd=repository, check=True, capture_output=True)
     remote = repository.parent / "remote"
     files = git("ls-tree", "-r", "--name-only", "v1.0.0-executed", cwd=remote).split()
-    assert files == [".gitignore", "book/executed/one.ipynb", "code.py"]
+    assert files == [".gitignore", "book/executed/one.ipynb", "book/results", "code.py"]
+    # tables are found from there as from notebooks/
+    assert git("show", "v1.0.0-executed:book/results", cwd=remote) == "../results"
     assert git("status", "--porcelain", cwd=repository) == ""  # nothing here has changed
 
 

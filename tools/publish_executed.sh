@@ -8,6 +8,9 @@ export GIT_INDEX_FILE=$index
 trap 'rm -f "$index"' EXIT
 git read-tree HEAD
 git add --force book/executed/*.ipynb
+# pages read committed tables as ../results, from where their sources lie
+link=$(printf ../results | git hash-object -w --stdin)
+git update-index --add --cacheinfo "120000,$link,book/results"
 tree=$(git write-tree)
 export GIT_AUTHOR_NAME=${GIT_AUTHOR_NAME:-publish} GIT_AUTHOR_EMAIL=${GIT_AUTHOR_EMAIL:-publish@localhost}
 export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pandas as pd
 import pytest
 
 from book import browser as chromium
@@ -215,6 +216,46 @@ def test_figures_move_by_keyboard_and_stand_still_without_scripts(browser, built
     stills = browser.find_elements("css selector", ".moving-still img")
     assert len(stills) == 3
     assert all(still.is_displayed() and still.size["width"] > 200 for still in stills)
+
+
+def test_figures_move_by_touch(browser, built_book) -> None:
+    """A finger pulls each slider from its left end to its right one, on a phone."""
+    touch = functools.partial(browser.execute_cdp_cmd, "Input.dispatchTouchEvent")
+    with _Screen(browser, 360):
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        try:
+            _open(browser, built_book, "book/executed/moving-pictures", "light")
+            for slider in browser.find_elements("css selector", "figure.moving-figure input"):
+                left, right, y = browser.execute_script(
+                    "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'});"
+                    "const box = arguments[0].getBoundingClientRect();"
+                    "return [box.left + 9, box.right - 9, box.top + box.height / 2]",
+                    slider,
+                )
+                seen = []
+                for kind, x in (("touchStart", left), ("touchMove", right)):
+                    touch({"type": kind, "touchPoints": [{"x": x, "y": y}]})
+                    seen.append(int(slider.get_attribute("value")))
+                touch({"type": "touchEnd", "touchPoints": []})
+                assert seen == [0, int(slider.get_attribute("max"))]
+        finally:
+            browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def test_attack_slider_moves_over_the_committed_figure(built_book) -> None:
+    text = (built_book / "book" / "executed" / "moving-pictures.html").read_text(encoding="utf8")
+    figure = text[text.index('data-kind="attack"') :]
+    data = json.loads(figure.partition('type="application/json">')[2].partition("</script>")[0])
+    table = pd.read_csv(Layout().root / "results" / "full" / "figure1.csv")
+    assert data["radii"] == sorted(table["radius"].unique())
+    shown = {(p["dataset"], p["base"].lower()) for p in data["panels"]}
+    assert shown == set(zip(table["dataset"], table["base"], strict=True))
+    panel = data["panels"][0]
+    one = table[(table["dataset"] == panel["dataset"]) & (table["base"] == panel["base"].lower())]
+    for model, rows in panel["models"].items():
+        for radius, errors in zip(data["radii"], rows, strict=True):
+            drawn = one[(one["model"] == model) & (one["radius"] == radius)]["mse"]
+            assert sorted(errors) == pytest.approx(sorted(drawn), rel=1e-3)
 
 
 def test_intro_shows_exactly_one_picture_for_each_screen_and_theme(browser, built_book) -> None:

@@ -1,0 +1,125 @@
+"""The book tried as a new reader would, on a fresh copy: re-run pages, refine a net, cite."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from book.layout import REPOSITORY
+
+pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
+
+# pages, and the parameters that they are run again with
+PAGES = {
+    "network-and-rescaling": "-p width 5 -p seed 4",
+    "coupled-multipliers": "-p claimed 0.02",
+    "certificate-benchmark": "-p live_dim 4",  # reads a committed table
+}
+LISTING = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, built_book: Path) -> Path:
+    """What git keeps, and the executed notebooks as the pages offer them for download."""
+    target = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "README.md", "book", "lipsnn", "notebooks", "results"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    if not listed:
+        pytest.skip("not in a git repository")
+    for name in filter(None, listed.split("\0")):
+        if (REPOSITORY / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, target / name)
+    shutil.copytree(built_book / "_sources" / "book" / "executed", target / "book" / "executed")
+    return target
+
+
+def run(clone: Path, *words: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(clone), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def papermill_line() -> list[str]:
+    """The line of "How to reproduce", without the program."""
+    text = (REPOSITORY / "book" / "reproduce.md").read_text(encoding="utf8")
+    (line,) = re.findall(r"^\.venv/bin/papermill (.*)$", text, re.MULTILINE)
+    return shlex.split(line)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_runs_again_with_other_parameters(clone: Path, page: str) -> None:
+    line = papermill_line()
+    source = next(word for word in line if word.endswith("first-light.ipynb"))
+    assert (clone / source).is_file()
+    words = [*line[: line.index(source)], f"book/executed/{page}.ipynb", f"{page}.out.ipynb"]
+    given = shlex.split(PAGES[page])
+    run(clone, "-m", "papermill", *words, *given)
+    notebook = nbformat.read(clone / f"{page}.out.ipynb", as_version=4)
+    injected = next(
+        cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])
+    )
+    for name, value in zip(given[1::3], given[2::3], strict=True):
+        assert f"{name} = {value}\n" in injected.source + "\n"
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    assert not any(output.output_type == "error" for output in outputs)
+    assert "There is no committed table" not in str(outputs)
+
+
+def test_own_network_by_the_listing_of_the_readme(clone: Path) -> None:
+    (listing,) = LISTING.findall((clone / "README.md").read_text(encoding="utf8"))
+    load = 'data = lipsnn.load_dataset("servo")'
+    width = "Linear(4, 50)"
+    assert load in listing
+    assert width in listing
+    own = (
+        "import types, numpy as np; rng = np.random.default_rng(0);"
+        " inputs = rng.normal(size=(40, 3));"
+        " data = types.SimpleNamespace(X_train=inputs, y_train=np.sin(inputs).sum(axis=1))"
+    )
+    script = listing.replace(load, own).replace(width, "Linear(3, 50)") + (
+        "\nbetter = result.net.to_torch()\nassert better(X).shape == y.shape\n"
+        "print(lipsnn.certify(better).bound)\n"
+    )
+    out = run(clone, "-c", script)
+    before, after = map(float, re.search(r"objective ([\d.]+) -> ([\d.]+)", out).groups())
+    assert after < before
+    bound = float(re.search(r"bound L +[\d.]+ -> ([\d.]+)", out)[1])
+    assert float(out.splitlines()[-1]) == pytest.approx(bound, abs=0.01)
+
+
+def test_page_can_be_cited(built_book: Path) -> None:
+    from pybtex.database import parse_string
+
+    page = (built_book / "book" / "executed" / "first-light.html").read_text(encoding="utf8")
+    box = page[page.index('class="cite-box"') :]
+    entries = [html.unescape(text) for text in re.findall(r"<pre>(@.*?)</pre>", box, re.DOTALL)]
+    parsed = parse_string("\n".join(re.sub("<[^>]*>", "", entry) for entry in entries), "bibtex")
+    assert len(parsed.entries) == 3
+    own = parsed.entries["lipsnn-first-light"]
+    assert "First light" in own.fields["title"]
+    assert re.fullmatch(r"20\d\d", own.fields["year"])
+    assert own.persons["author"]
