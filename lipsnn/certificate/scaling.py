@@ -31,6 +31,7 @@ class ScaledChain:
         # by powers of two, so that nothing overflows and nothing is lost
         self.exponents = [int(np.frexp(np.abs(weight).max())[1]) for weight in weights]
         weights = [np.ldexp(w, -e) for w, e in zip(weights, self.exponents, strict=True)]
+        self.balances = _balance(weights)
         Q = weights[-1].T @ weights[-1]
         self.levels = np.ones(len(live))
         for i in range(len(live) - 1, -1, -1):
@@ -54,7 +55,7 @@ class ScaledChain:
         """Multipliers of the network, layer by layer."""
         behind = np.cumsum(self.exponents[::-1])[::-1]
         return [
-            np.ldexp(t[place] * self.levels[i], 2 * int(behind[i + 1]))
+            np.ldexp(t[place] * self.levels[i], 2 * (int(behind[i + 1]) + self.balances[i]))
             for i, place in enumerate(self.chain.of)
         ]
 
@@ -65,6 +66,23 @@ class ScaledChain:
         except np.linalg.LinAlgError:
             return np.inf
         return self.unscale(rho) * (1 + ROUNDING * (self.chain.depth + 1))
+
+
+def _balance(weights: list[Array]) -> list[Array]:
+    """Exponents of powers of two, one per unit: into what enters it, and out of what leaves it.
+
+    A unit that training all but switched off has tiny weights on one side: its multiplier would be
+    many orders of magnitude from the others'.
+    """
+    balances = []
+    for i in range(len(weights) - 1):
+        enters = np.frexp(np.abs(weights[i]).max(axis=1))[1]
+        leaves = np.frexp(np.abs(weights[i + 1]).max(axis=0))[1]
+        balance = (leaves - enters) // 2
+        weights[i] = np.ldexp(weights[i], balance[:, None])
+        weights[i + 1] = np.ldexp(weights[i + 1], -balance)
+        balances.append(balance)
+    return balances
 
 
 def lower_value(chain: Chain, X: Banded) -> float:

@@ -123,8 +123,9 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     task : mapping
-        ``data``, ``regularizer``, ``target`` (or None), ``increment``, ``seed``, and what
-        `clip_table.PROFILES` holds; optional ``data_dir``, ``device`` and ``checkpoint``.
+        ``data``, ``regularizer``, ``target`` (or None), ``increment`` of the strength (where it
+        starts, and its least), ``seed``, and what `clip_table.PROFILES` holds; optional
+        ``data_dir``, ``device`` and ``checkpoint``.
 
     Returns
     -------
@@ -137,15 +138,16 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
     order = torch.randperm(len(X), generator=generator)[: task["images"]]
     aside, used = order[: len(order) // 10], order[len(order) // 10 :]
     device = torch.device(task.get("device", "cpu"))
-    target = task["target"]
+    target, step = task["target"], task["increment"]
     result = train_clip(
         network(task["data"], task["seed"]),
         X[used],
         y[used],
         regularizer=task["regularizer"],
+        strength=0.0 if target is None else step,
         discrepancy=None
         if target is None
-        else Discrepancy(target, task["increment"], task["warmup"], task["every"]),
+        else Discrepancy(target, step, task["warmup"], task["every"], least=step),
         pairs=Pairs(noisy_copies(X[aside], task["pairs"]), task["redraw"])
         if task["regularizer"] == "lipschitz"
         else None,

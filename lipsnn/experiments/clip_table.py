@@ -18,9 +18,13 @@ from lipsnn import provenance
 from lipsnn.experiments import clip_images, runner
 
 # Raised when a change of the code changes the numbers.
-VERSION = "clip-table-2"
+VERSION = "clip-table-3"
 
-# What every row of a profile has in common, and what differs between the image sets.
+# What every row of a profile has in common, and what differs between the image sets. `increments`
+# are d lambda and d mu for the target of 95 %, which the source does not give: with these the
+# strengths end within the moves that it allows. The lower targets are further away and have ten
+# times as much. A strength starts at its increment and never falls below: a network that has
+# trained without for some epochs is so steep that the next move would be a blow.
 _PAPER: dict[str, Any] = {
     "images": 60_000,
     "epochs": 100,
@@ -32,28 +36,28 @@ _PAPER: dict[str, Any] = {
     "judge_steps": 100,
     "judge_after": 0,
     "attacked": 10_000,
-    "increments": {"lipschitz": 0.2, "weights": 1e-4},
+    "increments": {"lipschitz": 0.02, "weights": 1e-4},
 }
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     # hours on two cores for MNIST, for Fashion-MNIST a GPU
     "paper": {"all": _PAPER},
-    # what two cores can do in four hours: MNIST as in the paper, but the best epoch chosen on a
-    # thousand images; Fashion-MNIST with a twelfth of the images, a fifth of the epochs and fewer
-    # pairs besides
+    # what two cores can do in an hour or two: MNIST as in the paper, but the best epoch chosen on
+    # a thousand images, and among the last quarter, when the strengths are near their ends;
+    # Fashion-MNIST besides with few images, epochs and pairs
     "full": {
-        "all": _PAPER | {"judged": 1000},
+        "all": _PAPER | {"judged": 1000, "judge_after": 75},
         "fashion": {
-            "images": 5000,
-            "epochs": 20,
-            "warmup": 4,
+            "images": 3000,
+            "epochs": 40,
+            "warmup": 10,
             "every": 1,
             "pairs": 20,
-            "redraw": 70,
+            "redraw": 42,
             "judged": 100,
             "judge_steps": 20,
-            "judge_after": 10,
+            "judge_after": 30,
             "attacked": 200,
-            "increments": {"lipschitz": 0.003, "weights": 5e-4},
+            "increments": {"lipschitz": 0.01, "weights": 1e-4},
         },
     },
     # seconds: scikit-learn's digits
@@ -69,7 +73,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "judge_steps": 5,
             "judge_after": 25,
             "attacked": 150,
-            "increments": {"lipschitz": 0.1, "weights": 3e-4},
+            "increments": {"lipschitz": 0.02, "weights": 1e-4},
         }
     },
 }
@@ -123,6 +127,7 @@ def tasks(
         for model in MODELS:
             kind, _, target = model.partition(" ")
             regularizer = REGULARIZERS[kind]
+            increment = increments.get(regularizer, 0.0) * (1 if target == "95" else 10)
             rows.append(
                 {name: value for name, value in common.items() if name != "increments"}
                 | {name: value for name, value in where.items() if value is not None}
@@ -131,7 +136,7 @@ def tasks(
                     "model": model,
                     "regularizer": regularizer,
                     "target": float(target) / 100 if target else None,
-                    "increment": increments.get(regularizer, 0.0),
+                    "increment": increment,
                     "seed": seed,
                 }
             )

@@ -283,3 +283,24 @@ def test_bad_calls():
         lipsnn.certify(layers, start=np.ones((2, 1)))
     with pytest.raises(ValueError, match="method"):
         lipsnn.certify(layers, method="P")
+
+
+@pytest.mark.parametrize("share", [1e-3, 1e-9, 1e-16, 1e-150])
+def test_a_unit_that_is_almost_switched_off_costs_no_accuracy(share):
+    # ADMM shrinks what enters a unit towards zero: its optimal multiplier grows without bound
+    layers = draw_layers(4, (3, 6, 5, 2), [RELU, RELU])
+    first, second, last = (np.array(w) for w in layers.weights)
+    first[2] *= share
+    second[1] *= share
+    last[:, 3] *= share
+    faint = certify_layers(Layers((first, second, last), layers.sectors))
+    first[2], second[1], last[:, 3] = 0.0, 0.0, 0.0
+    without = certify_layers(Layers((first, second, last), layers.sectors))
+    assert faint.status == "optimal"
+    assert without.lower <= faint.bound
+    assert faint.bound <= without.bound * (1 + 10 * share + 2e-7)
+    # and the multipliers prove it for the network as it was given
+    chain = Chain(list(faint.layers.weights), faint.layers.sectors)
+    if share > 1e-100:
+        rho = np.linalg.eigvalsh(chain.backward(np.concatenate(faint.multipliers)))[-1]
+        assert np.sqrt(rho) == pytest.approx(faint.bound, rel=1e-6)

@@ -18,17 +18,20 @@ class Discrepancy:
     target : float
         Accuracy on the training data, between 0 and 1.
     increment : float
-        d lambda: what the strength moves by. It stays at 0 or above.
+        d lambda: what the strength moves by.
     warmup : int
         Epochs before the first move.
     every : int
         Epochs between moves.
+    least : float
+        The strength stays at this or above.
     """
 
     target: float
     increment: float
     warmup: int = 5
     every: int = 2
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < _checks.positive(self.target, "target") <= 1:
@@ -36,6 +39,7 @@ class Discrepancy:
         _checks.positive(self.increment, "increment")
         _checks.count(self.warmup, "warmup", least=0)
         _checks.count(self.every, "every")
+        _checks.nonnegative(self.least, "least")
 
     def next(self, strength: float, accuracy: float, epoch: int) -> float:
         """The strength after the epoch of this number, counted from 1."""
@@ -43,4 +47,4 @@ class Discrepancy:
             return strength
         if accuracy > self.target:
             return strength + self.increment
-        return max(0.0, strength - self.increment)
+        return max(self.least, strength - self.increment)
