@@ -57,6 +57,7 @@ def test_each_version_has_its_path_and_the_door_leads_to_the_newest(repository: 
     script = str(ROOT / "tools" / "publish_pages.py")
     for version in ("v1.2.0", "v1.10.0", "v1.9.0"):
         (repository / "_build/html/index.html").write_text(version)
+        (repository / "_build/html/lipsnn.pdf").write_text(version)
         command = [sys.executable, script, "_build/html", version, "--site", f"../site-{version}"]
         subprocess.run(command, cwd=repository, check=True, capture_output=True)
     remote = repository.parent / "remote"
@@ -66,6 +67,7 @@ def test_each_version_has_its_path_and_the_door_leads_to_the_newest(repository: 
 
     assert [show(f"{v}/index.html") for v in ("v1.2.0", "v1.9.0")] == ["v1.2.0", "v1.9.0"]
     assert 'url=v1.10.0/index.html"' in show("index.html")
+    assert '<a href="v1.10.0/lipsnn.pdf">' in show("index.html")
     assert show("404.html")
     assert "code.py" not in git("ls-tree", "--name-only", "gh-pages", cwd=remote)
 

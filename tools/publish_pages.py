@@ -22,7 +22,7 @@ DOOR = """<!DOCTYPE html>
 </head>
 <body>
 <main>
-<p>The newest version: <a href="{newest}/index.html">{newest}</a>. All versions:</p>
+<p>The newest version: <a href="{newest}/index.html">{newest}</a>{pdf}. All versions:</p>
 <ul>
 {items}
 </ul>
@@ -44,7 +44,10 @@ def place(book: Path, version: str, site: Path) -> None:
     shutil.copytree(book, target)
     versions = sorted((p.name for p in site.glob("v*") if p.is_dir()), key=order, reverse=True)
     items = "\n".join(f'<li><a href="{v}/index.html">{v}</a></li>' for v in versions)
-    (site / "index.html").write_text(DOOR.format(newest=versions[0], items=items), encoding="utf8")
+    printed = site / versions[0] / "lipsnn.pdf"
+    pdf = f' (<a href="{versions[0]}/{printed.name}">PDF</a>)' if printed.exists() else ""
+    door = DOOR.format(newest=versions[0], pdf=pdf, items=items)
+    (site / "index.html").write_text(door, encoding="utf8")
     shutil.copy(site / versions[0] / "404.html", site / "404.html")
     (site / ".nojekyll").touch()
 
