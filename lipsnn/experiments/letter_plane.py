@@ -34,7 +34,7 @@ from lipsnn.train.admm import engine
 from lipsnn.train.admm.step import FixedStep
 
 # Raised when a change of the code changes the numbers.
-VERSION = "letter-plane-1"
+VERSION = "letter-plane-2"
 SETTING = Setting((2, 10, 10, 3), "Tanh", 0.1, None, 10_000, 10, 5e-4, 0.25, 1e-5, 20, 5, 1.0)
 RATES = ("constant", "falling")
 _SLOPES = ((0.0, 1.0), (0.0, 1.0))

@@ -47,7 +47,8 @@ def test_a_row_of_the_table(tmp_path):
         "checkpoint": str(tmp_path / "row.pt"),
     }
     value = clip_images.run(task)
-    assert value["history"]["strength"] == pytest.approx([0.0, 0.1, 0.2])
+    step = task["increment"]
+    assert value["history"]["strength"] == pytest.approx([step, 2 * step, 3 * step])
     assert clip_images.run(task)["history"] == value["history"]  # all of it from the checkpoint
     table = clip_table.table([Outcome(task, value, None, None, 1.0, False)])
     assert table["units"].tolist() == ["pixel", "normalised"]

@@ -78,6 +78,7 @@ def test_the_rule_moves_the_strength_the_right_way():
     assert rule.next(1.0, 0.95, 3) == 1.0
     assert rule.next(1.0, 0.85, 4) == 0.5
     assert rule.next(0.2, 0.85, 4) == 0.0
+    assert Discrepancy(0.9, 0.5, least=0.1).next(0.2, 0.85, 5) == 0.1
 
 
 @pytest.mark.parametrize("regularizer", ["lipschitz", "weights"])
