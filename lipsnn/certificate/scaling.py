@@ -11,6 +11,8 @@ from lipsnn.certificate.layers import Layers
 
 # Rounding of the recursions behind a bound, relative and per layer.
 ROUNDING = 1e-12
+# Below this, what enters a unit and what leaves it, once balanced, moves no digit of the bound.
+_FAINT = 1e-20
 
 
 class ScaledChain:
@@ -18,6 +20,9 @@ class ScaledChain:
 
     The chain takes T = lambda_max(Q) I in each layer from the last to the first, Q what the
     layers after it ask for: the multipliers behind the product of the norms, roughly.
+
+    Units that are all but switched off (alpha = 0) are left out of the chain that is solved: the
+    dual may hold their response at zero. They count in every bound, with t = 1.
     """
 
     def __init__(self, layers: Layers, live: list[Array]) -> None:
@@ -45,7 +50,25 @@ class ScaledChain:
             Q = weights[i].T @ core @ weights[i]
         self.rho = 1.5 * float(np.linalg.eigvalsh(Q)[-1])
         weights[0] = weights[0] / np.sqrt(self.rho)
-        self.chain = Chain(weights, layers.sectors)
+        self.whole = Chain(weights, layers.sectors)
+        strong = [
+            (np.abs(weights[i]).max(axis=1) > _FAINT) | (layers.sectors[i][0] > 0)
+            for i in range(len(live))
+        ]
+        for i, units in enumerate(strong):
+            units[np.abs(weights[i]).max(axis=1).argmax()] = True
+        self.solved = np.concatenate(strong)
+        inner = [np.ones(weights[0].shape[1], dtype=bool), *strong, every[-1]]
+        self.chain = Chain(
+            [w[np.ix_(b, a)] for w, a, b in zip(weights, inner[:-1], inner[1:], strict=True)],
+            layers.sectors,
+        )
+
+    def _with_faint(self, t: Array) -> Array:
+        """Multipliers of all live units."""
+        every = np.ones(len(self.solved))
+        every[self.solved] = t
+        return every
 
     def unscale(self, rho: float) -> float:
         """L of the network for a rho of the chain."""
@@ -54,15 +77,16 @@ class ScaledChain:
     def multipliers(self, t: Array) -> list[Array]:
         """Multipliers of the network, layer by layer."""
         behind = np.cumsum(self.exponents[::-1])[::-1]
+        t = self._with_faint(t)
         return [
             np.ldexp(t[place] * self.levels[i], 2 * (int(behind[i + 1]) + self.balances[i]))
-            for i, place in enumerate(self.chain.of)
+            for i, place in enumerate(self.whole.of)
         ]
 
     def bound(self, t: Array) -> float:
         """The smallest L that multipliers of the chain certify, rounded up."""
         try:
-            rho = float(np.linalg.eigvalsh(self.chain.backward(t))[-1])
+            rho = float(np.linalg.eigvalsh(self.whole.backward(self._with_faint(t)))[-1])
         except np.linalg.LinAlgError:
             return np.inf
         return self.unscale(rho) * (1 + ROUNDING * (self.chain.depth + 1))
