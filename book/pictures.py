@@ -129,8 +129,8 @@ def _fit(
     ax.scatter(toy.X[:, 0], toy.y, s=22, color=theme.ink, alpha=0.75, linewidths=0, zorder=3)
     if net is not toy.base:
         ax.plot(position, toy.base(position), color=COLORS["base"], linewidth=1.1, alpha=0.7)
-        style = {"color": theme.ink, "fontsize": 10.5, "ha": "center", "va": "center"}
-        ax.text(0.15, 1.72, "too steep", **style)
+        middle = {"ha": "center", "va": "center"}
+        ax.text(0.15, 1.72, "too steep", middle, color=theme.ink, fontsize=10.5)
     ax.plot(position, values, color=color, linewidth=2.6, zorder=4)
     ax.set(xlim=SPAN, ylim=(-2.1, 2.1))
 
