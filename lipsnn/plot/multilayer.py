@@ -126,21 +126,23 @@ def benchmark(table: pd.DataFrame) -> Figure:
     ----------
     table : DataFrame
         Columns ``method``, ``depth``, ``width``, ``cpu_seconds`` and ``bound``, both empty where a
-        method was stopped.
+        method was stopped; 0 seconds, too short for the clock, are not drawn.
     """
     widths = sorted(table["width"].unique())
     figure, axes = plt.subplots(
         2, len(widths), figsize=(2.6 * len(widths) + 1, 5.2), sharex=True, sharey="row"
     )
     axes = axes.reshape(2, -1)
-    colors = palette(NAMES.values())
+    spare = palette(name for method, name in NAMES.items() if method != "lipsdp-neuron")
+    colors = {NAMES["lipsdp-neuron"]: COLORS["alternating"], **spare}
     for column, width in enumerate(widths):
         here = table[table["width"] == width]
         exact = here[here["method"] == "lipsdp-neuron"].set_index("depth")["bound"]
         for method, name in NAMES.items():
             part = here[here["method"] == method].dropna(subset=["bound"]).sort_values("depth")
             style = {"marker": _MARKS[method], "color": colors[name], "label": name}
-            axes[0, column].loglog(part["depth"], part["cpu_seconds"], **style)
+            timed = part[part["cpu_seconds"] > 0]
+            axes[0, column].loglog(timed["depth"], timed["cpu_seconds"], **style)
             ratio = part["bound"] / part["depth"].map(exact)
             axes[1, column].loglog(part["depth"], ratio, **style)
         axes[0, column].set_title(f"width {width}")
