@@ -152,5 +152,6 @@ def benchmark(table: pd.DataFrame) -> Figure:
         axes[1, column].set_xlabel("hidden layers")
     axes[0, 0].set_ylabel("CPU seconds")
     axes[1, 0].set_ylabel("bound over exact value")
-    axes[0, 0].legend(fontsize="x-small")
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, fontsize="small", loc="outside lower center", ncols=len(NAMES))
     return figure
