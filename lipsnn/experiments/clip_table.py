@@ -22,9 +22,10 @@ VERSION = "clip-table-3"
 
 # What every row of a profile has in common, and what differs between the image sets. `increments`
 # are d lambda and d mu for the target of 95 %, which the source does not give: with these the
-# strengths end within the moves that it allows. The lower targets are further away and have ten
-# times as much. A strength starts at its increment and never falls below: a network that has
-# trained without for some epochs is so steep that the next move would be a blow.
+# strengths end within the moves that it allows. d mu is ten times as much for the lower targets,
+# which are further away; with ten times d lambda the sigmoid network saturates and does not
+# recover. A strength starts at its increment and never falls below: a network that has trained
+# without for some epochs is so steep that the next move would be a blow.
 _PAPER: dict[str, Any] = {
     "images": 60_000,
     "epochs": 100,
@@ -127,7 +128,8 @@ def tasks(
         for model in MODELS:
             kind, _, target = model.partition(" ")
             regularizer = REGULARIZERS[kind]
-            increment = increments.get(regularizer, 0.0) * (1 if target == "95" else 10)
+            further = regularizer == "weights" and target != "95"
+            increment = increments.get(regularizer, 0.0) * (10 if further else 1)
             rows.append(
                 {name: value for name, value in common.items() if name != "increments"}
                 | {name: value for name, value in where.items() if value is not None}
