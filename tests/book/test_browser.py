@@ -228,18 +228,15 @@ def test_figures_move_by_touch(browser, built_book) -> None:
         try:
             _open(browser, built_book, "book/executed/moving-pictures", "light")
             for slider in browser.find_elements("css selector", "figure.moving-figure input"):
-                left, right, y = browser.execute_script(
-                    "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'});"
-                    "const box = arguments[0].getBoundingClientRect();"
-                    "return [box.left + 9, box.right - 9, box.top + box.height / 2]",
-                    slider,
-                )
-                seen = []
-                for kind, x in (("touchStart", left), ("touchMove", right)):
-                    touch({"type": kind, "touchPoints": [{"x": x, "y": y}]})
-                    seen.append(int(slider.get_attribute("value")))
+                left, right, y = _resting_track(browser, slider)
+                touch({"type": "touchStart", "touchPoints": [{"x": left, "y": y}]})
+                for step in range(1, 9):
+                    x = left + (right - left) * step / 8
+                    touch({"type": "touchMove", "touchPoints": [{"x": x, "y": y}]})
+                # the browser moves the slider with its next frame, after the call has returned
+                _wait(browser, "return arguments[0].value === arguments[0].max", slider)
                 touch({"type": "touchEnd", "touchPoints": []})
-                assert seen == [0, int(slider.get_attribute("max"))]
+                assert int(slider.get_attribute("value")) == int(slider.get_attribute("max")) > 0
         finally:
             browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
@@ -312,10 +309,30 @@ def _open(browser, book: Path, name: str, theme: str) -> None:
     _wait(browser, f"return document.querySelectorAll('mjx-container').length >= {maths}")
 
 
-def _wait(browser, script: str) -> None:
+def _resting_track(browser, slider) -> list[float]:
+    """Both ends and the height of a slider's track, once a finger there would meet the slider.
+
+    Figures and formulas that arrive late push the page about.
+    """
+    place = (
+        "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'});"
+        "const box = arguments[0].getBoundingClientRect();"
+        "return [box.left + 9, box.right - 9, box.top + box.height / 2]"
+    )
+    met = "return document.elementFromPoint(arguments[1], arguments[2]) === arguments[0]"
+    for _ in range(100):
+        before = browser.execute_script(place, slider)
+        browser.execute_async_script("setTimeout(arguments[0], 100)")
+        after = browser.execute_script(place, slider)
+        if before == after and browser.execute_script(met, slider, after[0], after[2]):
+            return after
+    raise AssertionError("the page does not come to rest")
+
+
+def _wait(browser, script: str, *of: object) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, 30).until(lambda driver: driver.execute_script(script), script)
+    WebDriverWait(browser, 30).until(lambda driver: driver.execute_script(script, *of), script)
 
 
 def _messages(browser, address: str) -> list[dict[str, Any]]:
