@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.optimize import lsq_linear
+from scipy.optimize import linprog, lsq_linear
 
 from lipsnn._checks import Array
 from lipsnn.convex.search import Search
@@ -31,6 +31,11 @@ _ZERO = 1e-6
 _NOISE = 1e-6
 # Single changes of side that are tried for one unit.
 _CHOICES = 20
+# A row is also taken as active if its margin is this small, relative to the largest possible one:
+# the first value for which the cell behind the crossed rows has an interior.
+_MARGINS = (1e-7, 1e-5, 1e-4, 1e-3)
+# Inradius, in rows of length one, below which a cell counts as flat.
+_FLAT = 1e-6
 
 
 def walk(search: Search, steps: int, tol: float) -> Iterator[None]:
@@ -73,19 +78,34 @@ def neighbouring_cells(search: Search, solution: ProgramSolution) -> tuple[Array
     reach = np.linalg.norm(X1, axis=1) * size.max()
     # margin times multiplier is about the same for all rows: the smaller one tells which it is
     pull = max(float(np.abs(residual).max()), np.finfo(float).tiny)
-    active = (margins * pull < duals * reach) | (margins < 1e-7 * reach)
+    held = margins * pull < duals * reach
     zero = size <= _ZERO * size.max()
     changed = False
-    for i in np.flatnonzero(~zero & (active & (duals > signs[:, None] * residual)).any(axis=1)):
-        rows = np.flatnonzero(active[i])
-        outward = sides[rows, i, None] * X1[rows]
-        crossed = _descent(outward, duals[i, rows], signs[i] * residual[rows] - duals[i, rows])
-        if crossed is not None:
-            patterns[rows[crossed], i] ^= True
-            changed = True
-    for i, (pattern, sign) in zip(
-        np.flatnonzero(zero), _useful_units(search, units, signs, residual), strict=False
-    ):
+    for i in np.flatnonzero(~zero):
+        slopes = signs[i] * residual
+        for width in _MARGINS:
+            active = held[i] | (margins[i] < width * reach)
+            if not (active & (duals[i] > slopes)).any():
+                break
+            rows = np.flatnonzero(active)
+            outward = sides[rows, i, None] * X1[rows]
+            crossed = _descent(outward, duals[i, rows], slopes[rows] - duals[i, rows])
+            if crossed is None:
+                break
+            pattern = patterns[:, i].copy()
+            pattern[rows[crossed]] ^= True
+            # the rows far from the boundary hold around the point anyway
+            near = active | (margins[i] < _MARGINS[-1] * reach)
+            if _has_interior(X1[near], pattern[near]):
+                patterns[:, i] = pattern
+                changed = True
+                break
+    useful = (
+        (pattern, sign)
+        for pattern, sign in _useful_units(search, units, signs, residual)
+        if _has_interior(X1, pattern)
+    )
+    for i, (pattern, sign) in zip(np.flatnonzero(zero), useful, strict=False):
         patterns[:, i], signs[i] = pattern, sign
         changed = True
     return (patterns, signs) if changed else None
@@ -134,6 +154,24 @@ def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
         if rate < -noise:
             return margins < 0
     return None
+
+
+def _has_interior(X1: Array, pattern: Array) -> bool:
+    """Whether some weights meet every row of (5) strictly.
+
+    Rows that a solution at finite accuracy cannot tell from active ones may ask for the opposite
+    of those crossed; the cell is then flat, and no interior-point method solves its program well.
+    """
+    rows = np.where(pattern[:, None], -1.0, 1.0) * X1
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
+    count, p = rows.shape
+    found = linprog(
+        np.append(np.zeros(p), -1.0),
+        A_ub=np.column_stack([rows, np.ones(count)]),
+        b_ub=np.zeros(count),
+        bounds=[(-1.0, 1.0)] * p + [(None, 1.0)],
+    )
+    return bool(found.status == 0 and -found.fun > _FLAT)
 
 
 def _useful_units(

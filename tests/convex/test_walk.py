@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from drawing import draw_network
 
-from lipsnn import objective, refine, train_sgd
+from lipsnn import load_dataset, objective, refine, train_sgd
 from lipsnn.convex import global_optimum
 from lipsnn.convex.backend import backend
 from lipsnn.convex.enumerate import data_patterns
 from lipsnn.convex.search import Search
-from lipsnn.convex.walk import _descent, neighbouring_cells
+from lipsnn.convex.walk import _descent, _has_interior, neighbouring_cells, walk
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,33 @@ def test_the_first_program_of_a_neighbouring_cell_contains_the_point(trained, da
         before = solution.value
         _, solution = search.solve_joint()
         assert solution.value < before * (1 - 1e-6)
+
+
+def test_a_cell_that_asks_for_opposite_sides_of_one_row_is_flat():
+    X1 = np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    assert _has_interior(X1, np.array([True, True, False]))
+    assert not _has_interior(X1, np.array([True, False, False]))
+    # so may rows that depend on each other: here the third is the sum of the first two
+    X1 = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
+    assert not _has_interior(X1, np.array([True, True, False]))
+    assert _has_interior(X1, np.array([True, False, False]))
+
+
+def test_every_cell_that_is_walked_into_has_an_interior():
+    """Rows whose margin the solver leaves at 1e-6 were once taken for inactive: flat cells."""
+    data = load_dataset("servo", 5)
+    X, y = data.X_train, data.y_train
+    base = train_sgd(
+        X, y, 100, 1.0, seed=5, optimizer="adam", learning_rate=0.01, epochs=400, batch_size=32
+    )
+    search = Search(base, X, y, 1.0, "lipschitz", backend(None))
+    visited = 0
+    for _ in walk(search, 10, 1e-6):
+        assert search.history[-1].status == "optimal"
+        cells = np.unique(search.patterns, axis=1)
+        assert all(_has_interior(search.X1, cell) for cell in cells.T)
+        visited += 1
+    assert visited > 5
 
 
 def test_round_limit(trained, data):
