@@ -113,6 +113,17 @@ def load(name: str, data_dir: str | None = None) -> tuple[torch.Tensor, ...]:
     return X_train, y_train, X_test, y_test
 
 
+def worst_class(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> float:
+    """Least share, over the classes, of a class's inputs that `net` gets right."""
+    return min(accuracy(net, X[y == each], y[y == each]) for each in y.unique())
+
+
+def first_norm(net: nn.Module) -> float:
+    """Spectral norm of the first layer's weights, as a matrix with a row for each of its units."""
+    weights = next(net.parameters())
+    return float(torch.linalg.matrix_norm(weights.detach().flatten(1), 2))
+
+
 def run(task: Mapping[str, Any]) -> dict[str, Any]:
     """Train one model and try it.
 
@@ -125,13 +136,15 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
     task : mapping
         ``data``, ``regularizer``, ``target`` (or None), ``increment`` of the strength (where it
         starts, and its least), ``seed``, and what `clip_table.PROFILES` holds; optional
-        ``data_dir``, ``device`` and ``checkpoint``.
+        ``pooling``, ``data_dir``, ``device`` and ``checkpoint``.
 
     Returns
     -------
     dict
         ``train``, ``test`` and, for each unit, ``noise`` and ``pgd`` accuracies; ``strength``
-        and ``epoch`` of the best network, ``last_strength``, and the history.
+        and ``epoch`` of the best network, ``worst_class`` (the least share of a class's test
+        images that are right) and ``first_norm`` (spectral norm of its first weights, a row for
+        each unit); ``last_strength`` and the history.
     """
     X, y, X_test, y_test = load(task["data"], task.get("data_dir"))
     generator = torch.Generator().manual_seed(task["seed"])
@@ -144,6 +157,7 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
         X[used],
         y[used],
         regularizer=task["regularizer"],
+        pooling=task.get("pooling", "max"),
         strength=0.0 if target is None else step,
         discrepancy=None
         if target is None
@@ -165,6 +179,8 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "train": accuracy(net, X, y),
         "test": accuracy(net, X_test, y_test),
+        "worst_class": worst_class(net, X_test, y_test),
+        "first_norm": first_norm(net),
         "strength": result.strength,
         "last_strength": float(result.history["strength"].iloc[-1]),
         "epoch": result.epoch,

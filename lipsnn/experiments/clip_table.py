@@ -18,14 +18,20 @@ from lipsnn import provenance
 from lipsnn.experiments import clip_images, runner
 
 # Raised when a change of the code changes the numbers.
-VERSION = "clip-table-3"
+VERSION = "clip-table-4"
 
 # What every row of a profile has in common, and what differs between the image sets. `increments`
-# are d lambda and d mu for the target of 95 %, which the source does not give: with these the
-# strengths end within the moves that it allows. d mu is ten times as much for the lower targets,
-# which are further away; with ten times d lambda the sigmoid network saturates and does not
-# recover. A strength starts at its increment and never falls below: a network that has trained
-# without for some epochs is so steep that the next move would be a blow.
+# are d lambda and d mu for the targets of 95, 90 and 85 %, which the source does not give: with
+# these the strengths reach their ends within the moves that it allows. The lower targets are
+# further away; but with the worst pair ("CLIP") a network that is pressed harder saturates, and
+# does not recover, so that one increment must do for all. A strength starts at its increment and
+# never falls below: a network that has trained without for some epochs is so steep that the next
+# move would be a blow.
+#
+# "CLIP mean" is the rule that holds its targets. It penalises the mean of the squared quotients
+# where "CLIP", as printed, has the worst pair's, and is an option of the authors' code. The
+# criterion by which it was chosen, in short runs before the table was made, was that of the
+# discrepancy principle alone: the accuracy on the training data, and no class lost.
 _PAPER: dict[str, Any] = {
     "images": 60_000,
     "epochs": 100,
@@ -37,7 +43,11 @@ _PAPER: dict[str, Any] = {
     "judge_steps": 100,
     "judge_after": 0,
     "attacked": 10_000,
-    "increments": {"lipschitz": 0.02, "weights": 1e-4},
+    "increments": {
+        "Weights": (1e-4, 1e-3, 1e-3),
+        "CLIP": (0.02, 0.02, 0.02),
+        "CLIP mean": (0.02, 0.3, 1.0),
+    },
 }
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     # hours on two cores for MNIST, for Fashion-MNIST a GPU
@@ -58,7 +68,11 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "judge_steps": 20,
             "judge_after": 30,
             "attacked": 200,
-            "increments": {"lipschitz": 0.01, "weights": 1e-4},
+            "increments": {
+                "Weights": (1e-4, 1e-3, 1e-3),
+                "CLIP": (0.01, 0.01, 0.01),
+                "CLIP mean": (0.01, 0.02, 0.05),
+            },
         },
     },
     # seconds: scikit-learn's digits
@@ -74,7 +88,11 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "judge_steps": 5,
             "judge_after": 25,
             "attacked": 150,
-            "increments": {"lipschitz": 0.02, "weights": 1e-4},
+            "increments": {
+                "Weights": (1e-4, 1e-3, 1e-3),
+                "CLIP": (0.02, 0.02, 0.02),
+                "CLIP mean": (0.02, 0.1, 0.2),
+            },
         }
     },
 }
@@ -102,8 +120,21 @@ PAPER = {
     },
 }
 PAPER_COLUMNS = ("paper_train", "paper_test", "paper_noise", "paper_pgd", "paper_strength")
-MODELS = tuple(PAPER["mnist"])
-REGULARIZERS = {"Standard": "none", "Weights": "weights", "CLIP": "lipschitz"}
+TARGETS = ("95", "90", "85")
+# Kinds of models, and what `train_clip` takes for them.
+KINDS: dict[str, dict[str, str]] = {
+    "Standard": {"regularizer": "none"},
+    "Weights": {"regularizer": "weights"},
+    "CLIP": {"regularizer": "lipschitz"},
+    "CLIP mean": {"regularizer": "lipschitz", "pooling": "mean"},
+}
+MODELS = (*PAPER["mnist"], *(f"CLIP mean {target}" for target in TARGETS))
+
+
+def parts(model: str) -> tuple[str, str]:
+    """Kind of a model and its target in per cent, which is empty for the standard one."""
+    kind, _, target = model.rpartition(" ")
+    return (kind, target) if kind else (target, "")
 
 
 def tasks(
@@ -124,35 +155,41 @@ def tasks(
     rows = []
     for data in sets or SETS[profile]:
         common = PROFILES[profile]["all"] | PROFILES[profile].get(data, {})
-        increments = common["increments"]
         for model in MODELS:
-            kind, _, target = model.partition(" ")
-            regularizer = REGULARIZERS[kind]
-            further = regularizer == "weights" and target != "95"
-            increment = increments.get(regularizer, 0.0) * (10 if further else 1)
+            kind, target = parts(model)
+            steps = dict(zip(TARGETS, common["increments"].get(kind, ()), strict=False))
             rows.append(
                 {name: value for name, value in common.items() if name != "increments"}
                 | {name: value for name, value in where.items() if value is not None}
                 | {
                     "data": data,
                     "model": model,
-                    "regularizer": regularizer,
                     "target": float(target) / 100 if target else None,
-                    "increment": increment,
+                    "increment": steps.get(target, 0.0),
                     "seed": seed,
                 }
+                | KINDS[kind]
             )
     return rows
 
 
 def table(outcomes: list[runner.Outcome]) -> pd.DataFrame:
-    """The rows of `results/full/clip_table1.csv`: per cent, one row for each model and unit."""
+    """The rows of `results/full/clip_table1.csv`: per cent, one row for each model and unit.
+
+    "CLIP mean" has beside it what the paper prints for CLIP with the same target.
+    ``last_accuracy``, by which the strength is steered, is the mean of the last ten epochs.
+    ``largest_quotient`` is that of the Lipschitz set over all epochs, ``seconds`` what training
+    and judging took.
+    """
     rows = []
     for outcome in outcomes:
         task, value = outcome.task, outcome.value
         if value is None:
             continue
-        printed = PAPER.get(task["data"], {}).get(task["model"], (float("nan"),) * 5)
+        printed = PAPER.get(task["data"], {}).get(
+            task["model"].replace("CLIP mean", "CLIP"), (float("nan"),) * 5
+        )
+        history = pd.DataFrame(value["history"])
         for units in clip_images.UNITS:
             rows.append(
                 {
@@ -170,13 +207,18 @@ def table(outcomes: list[runner.Outcome]) -> pd.DataFrame:
                     "images": task["images"],
                     "pairs": task["pairs"],
                     "attacked": task["attacked"],
-                    "last_accuracy": 100 * value["history"]["accuracy"][-1],
+                    "worst_class": 100 * value["worst_class"],
+                    "first_norm": value["first_norm"],
+                    "last_accuracy": 100 * history["accuracy"].tail(10).mean(),
                     "last_strength": value["last_strength"],
-                    "seconds": outcome.seconds,
+                    "largest_quotient": history["quotient"].max(),
+                    "seconds": history["seconds"].sum(),
                 }
             )
     return pd.DataFrame(rows).round(
-        dict.fromkeys(("train", "test", "noise", "pgd", "last_accuracy", "seconds"), 2)
+        dict.fromkeys(
+            ("train", "test", "noise", "pgd", "worst_class", "last_accuracy", "seconds"), 2
+        )
     )
 
 
@@ -215,7 +257,7 @@ def main(arguments: list[str] | None = None) -> int:
         found,
         commit=code,
         seconds=time.perf_counter() - start,
-        compute_seconds=round(sum(outcome.seconds for outcome in outcomes), 1),
+        compute_seconds=round(found.drop_duplicates(["dataset", "model"])["seconds"].sum(), 1),
         profile=options.profile,
         settings=PROFILES[options.profile],
         seed=options.seed,

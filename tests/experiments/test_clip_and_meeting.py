@@ -55,11 +55,34 @@ def test_a_row_of_the_table(tmp_path):
     pixel, normalised = (row for _, row in table.iterrows())
     assert pixel["pgd"] <= normalised["pgd"]  # a pixel is the longer unit
     assert np.isnan(pixel["paper_test"])
+    assert pixel["last_accuracy"] == pytest.approx(
+        100 * np.mean(value["history"]["accuracy"]), abs=0.01
+    )
+
+
+def test_each_row_has_its_rule_and_its_increment():
+    rows = {task["model"]: task for task in clip_table.tasks("full", sets=("mnist",))}
+    assert "pooling" not in rows["CLIP 85"]  # the worst pair, as printed
+    assert rows["CLIP mean 85"]["pooling"] == "mean"
+    assert rows["CLIP mean 85"]["target"] == rows["CLIP 85"]["target"] == 0.85
+    for profile, sets in clip_table.SETS.items():
+        for task in clip_table.tasks(profile, sets=sets):
+            assert (task["increment"] > 0) == (task["target"] is not None), task["model"]
+
+
+def test_the_worst_class_and_the_first_layers_norm():
+    net = torch.nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        net.weight.copy_(torch.tensor([[3.0, 0.0], [0.0, -2.0]]))
+    assert clip_images.first_norm(net) == pytest.approx(3)
+    X = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 1.0]])
+    y = torch.tensor([0, 1, 1, 0])  # the second is taken for the other class
+    assert clip_images.worst_class(net, X, y) == pytest.approx(0.5)
 
 
 def test_the_papers_table_is_whole():
     for rows in clip_table.PAPER.values():
-        assert tuple(rows) == clip_table.MODELS
+        assert set(rows) == {model for model in clip_table.MODELS if "mean" not in model}
         assert all(len(row) == len(clip_table.PAPER_COLUMNS) for row in rows.values())
 
 
