@@ -1,5 +1,7 @@
 """Past the paper's stopping point: neighbouring cells, and the distance to the global optimum."""
 
+import itertools
+
 import numpy as np
 import pytest
 from drawing import draw_network
@@ -10,6 +12,7 @@ from lipsnn.convex.backend import backend
 from lipsnn.convex.enumerate import data_patterns
 from lipsnn.convex.search import Search
 from lipsnn.convex.walk import _descent, _has_interior, neighbouring_cells, walk
+from lipsnn.network import with_bias
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +128,33 @@ def test_nothing_is_below_the_global_optimum(regularizer):
         assert found.objective <= found.initial_objective
 
 
+@pytest.mark.parametrize("regularizer", ["l2", "lipschitz"])
+@pytest.mark.parametrize(("n", "d", "width"), [(6, 1, 2), (4, 2, 2), (4, 1, 3)])
+def test_branch_and_bound_finds_what_solving_every_combination_finds(n, d, width, regularizer):
+    rng = np.random.default_rng(n + d)
+    X = rng.normal(size=(n, d))
+    y = np.sin(3 * X).sum(axis=1)
+    patterns = data_patterns(X)
+    cells = list(itertools.product(patterns[:, patterns.any(axis=0)].T, (1.0, -1.0)))
+    programs = backend(None)
+    solve = programs.solve_l2 if regularizer == "l2" else programs.solve_joint
+    values = [
+        solve(
+            with_bias(X), y, np.array([p for p, _ in some]).T, np.array([s for _, s in some]), 0.05
+        ).value
+        for some in itertools.combinations_with_replacement(cells, width)
+    ]
+    best = global_optimum(X, y, width, 0.05, regularizer, progress=False)
+    assert best.combinations == len(values)
+    assert best.programs < len(values) / 4
+    assert best.failures == 0
+    assert best.net.width == width
+    assert best.objective == pytest.approx(min(values), rel=2e-7)
+
+
 def test_enumeration_refuses_what_would_never_end():
     X = np.random.default_rng(0).normal(size=(18, 2))
-    with pytest.raises(ValueError, match="programs would have to be solved"):
+    with pytest.raises(ValueError, match="combinations of cells"):
         global_optimum(X, X[:, 0], 5, 0.1)
     with pytest.raises(ValueError, match="at most 20"):
         global_optimum(np.random.default_rng(0).normal(size=(25, 2)), np.ones(25), 1, 0.1)
