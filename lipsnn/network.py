@@ -67,6 +67,10 @@ class ShallowNet:
         object.__setattr__(self, "outer", outer)
         object.__setattr__(self, "offset", offset)
 
+    def __repr__(self) -> str:
+        offset = f", offset {self.offset:.6g}" if self.offset else ""
+        return f"ShallowNet({self.width} units, {self.dim} inputs{offset})"
+
     @property
     def width(self) -> int:
         """Number m of hidden units."""

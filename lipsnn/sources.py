@@ -33,7 +33,7 @@ _MAGIC = re.compile(r"^[ \t]*[%!].*$", re.MULTILINE)
 def reached(entries: Iterable[str], read: Reader) -> dict[str, str]:
     """The code that the scripts (or notebooks, Jupytext .md) may use, by file.
 
-    It is normalised: without comments, docstrings, types of arguments and layout.
+    It is normalised: without comments, docstrings, types of arguments, `__repr__` and layout.
     """
     search = _Search(read)
     for entry in entries:
@@ -187,7 +187,13 @@ def _parse(text: str, path: str) -> _File:
 
 
 def _strip(node: ast.AST) -> None:
-    """Remove a docstring, and the types of a function's arguments and result."""
+    """Remove what changes no number: a docstring, types, how an object prints itself."""
+    if isinstance(node, ast.ClassDef):
+        node.body = [
+            part
+            for part in node.body
+            if not (isinstance(part, ast.FunctionDef) and part.name == "__repr__")
+        ]
     if isinstance(node, ast.arg):
         node.annotation = None
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

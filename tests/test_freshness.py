@@ -48,6 +48,9 @@ def test_tables_that_a_result_reads_count_too() -> None:
 def test_comments_docstrings_and_layout_do_not_count(record) -> None:
     same = reader(lipsnn__network='class Net:  # a comment\n\n    """Doc."""\n')
     assert freshness.changed(record, same) == []
+    shown = '    def __repr__(self):\n        return "Net"\n'
+    same = reader(lipsnn__network=f'class Net:\n    """Doc."""\n\n{shown}')
+    assert freshness.changed(record, same) == []
 
 
 def test_changed_code_and_settings_are_named(record) -> None:

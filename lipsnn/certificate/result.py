@@ -58,6 +58,12 @@ class Certificate:
     method: str
     solver: str
 
+    def __repr__(self) -> str:
+        return (
+            f"Certificate(L <= {self.bound:.6g}, gap {self.gap:.1e}, {self.status}, "
+            f"method {self.method} by {self.solver}, {self.seconds:.2g} s)"
+        )
+
     @property
     def gap(self) -> float:
         """``(bound - lower) / bound``, 0 for a constant network."""

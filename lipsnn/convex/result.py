@@ -81,6 +81,16 @@ class Refinement:
     initial_certificate: Certificate | None = None
     cone_violation: float = 0.0
 
+    def __repr__(self) -> str:
+        lines = [
+            f"{self.method} refinement by {self.solver}: {self.status}, {self.seconds:.2g} s",
+            f"objective {self.initial_objective:.6g} -> {self.objective:.6g}",
+        ]
+        if self.certificate is not None and self.initial_certificate is not None:
+            before, after = self.initial_certificate.bound, self.certificate.bound
+            lines.append(f"bound L   {before:.6g} -> {after:.6g}")
+        return "\n".join(lines)
+
     @property
     def reduction(self) -> float:
         """Relative reduction of the objective, in [0, 1]."""

@@ -59,6 +59,16 @@ def test_objectives_are_those_of_the_networks(method, trained, data, alternating
     assert result.method == method
 
 
+def test_results_print_what_matters_and_no_arrays(joint):
+    text = str(joint)
+    assert text.splitlines()[0].startswith("joint refinement by structured: optimal")
+    assert f"objective {joint.initial_objective:.6g} -> {joint.objective:.6g}" in text
+    assert f"-> {joint.certificate.bound:.6g}" in text
+    assert f"L <= {joint.certificate.bound:.6g}" in repr(joint.certificate)
+    assert repr(joint.net).startswith(f"ShallowNet({joint.net.width} units")
+    assert "array" not in text + repr(joint.certificate) + repr(joint.net)
+
+
 def test_l2(trained, data):
     result = refine(trained, *data, 0.1, regularizer="l2")
     assert result.status == "optimal"
