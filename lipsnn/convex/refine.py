@@ -50,7 +50,7 @@ def refine(
         lam_lip or lam_reg of problem (4), positive.
     regularizer : {"lipschitz", "l2"}
         "l2" solves program (6), once, whatever `method` says.
-    method : {"alternating", "joint"}
+    method : {"alternating", "joint", "walk", "polish"}
         "alternating" is Algorithm 1: T from (2), then (12) at that T, and again. "joint" solves
         over the weights, the outer weights and T in one program; it is never above the other's
         limit. "walk" goes on from the joint optimum into neighbouring cells while that helps,

@@ -89,9 +89,22 @@ class Refinement:
         if self.certificate is not None and self.initial_certificate is not None:
             before, after = self.initial_certificate.bound, self.certificate.bound
             lines.append(f"bound L   {before:.6g} -> {after:.6g}")
+        if self.method in ("walk", "polish") and self.gain_over_joint is not None:
+            lines.append(f"{self.gain_over_joint:.2%} below the joint program")
         return "\n".join(lines)
 
     @property
     def reduction(self) -> float:
         """Relative reduction of the objective, in [0, 1]."""
         return 1.0 - self.objective / self.initial_objective if self.initial_objective else 0.0
+
+    @property
+    def gain_over_joint(self) -> float | None:
+        """Relative reduction of the objective below that of the joint program.
+
+        What "walk" and "polish" add to their first step; None where no joint program was solved.
+        """
+        first = next((entry for entry in self.history if entry.step == "joint"), None)
+        if first is None or not first.objective > 0:
+            return None
+        return 1.0 - self.objective / min(first.objective, self.initial_objective)

@@ -69,6 +69,11 @@ def test_results_print_what_matters_and_no_arrays(joint):
     assert "array" not in text + repr(joint.certificate) + repr(joint.net)
 
 
+def test_only_methods_that_solve_a_joint_program_gain_over_it(alternating, joint):
+    assert alternating.gain_over_joint is None
+    assert joint.gain_over_joint == 0.0
+
+
 def test_l2(trained, data):
     result = refine(trained, *data, 0.1, regularizer="l2")
     assert result.status == "optimal"
