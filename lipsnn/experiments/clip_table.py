@@ -91,7 +91,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "increments": {
                 "Weights": (1e-4, 1e-3, 1e-3),
                 "CLIP": (0.02, 0.02, 0.02),
-                "CLIP mean": (0.02, 0.1, 0.2),
+                "CLIP mean": (0.02, 0.15, 0.4),
             },
         }
     },

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from lipsnn.plot.style import COLORS, INK, palette, parts_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -112,27 +112,38 @@ def classifiers(table: pd.DataFrame, columns: dict[str, str]) -> Figure:
     ----------
     table : DataFrame
         Columns ``dataset``, ``model`` and those of `columns`; where there is ``paper_NAME`` beside
-        NAME, it is drawn too.
+        NAME, it is drawn too. Models for which ``failed`` is true, if there is such a column, are
+        drawn as crosses.
     columns : dict
         Column to its title.
     """
     names = list(dict.fromkeys(table["dataset"]))
+    models = list(dict.fromkeys(table["model"]))
     figure, axes = plt.subplots(
         len(names),
         len(columns),
-        figsize=(9.0, 0.6 + 2.3 * len(names)),
+        figsize=(9.0, 0.6 + (0.5 + 0.25 * len(models)) * len(names)),
         sharey=True,
         squeeze=False,
     )
-    kinds = palette(dict.fromkeys(model.split()[0] for model in table["model"]))
-    models = list(dict.fromkeys(table["model"]))
+    kinds = palette(dict.fromkeys(map(_kind, table["model"])))
     height = {model: -k for k, model in enumerate(models)}
     for row, name in zip(axes, names, strict=True):
         part = table[table["dataset"] == name]
-        level = [height[model] for model in part["model"]]
-        color = [kinds[model.split()[0]] for model in part["model"]]
+        level = part["model"].map(height)
+        color = part["model"].map(lambda model: kinds[_kind(model)])
+        failed = part["failed"] if "failed" in part else pd.Series(False, index=part.index)
         for ax, (column, title) in zip(row, columns.items(), strict=True):
-            ax.scatter(part[column], level, s=38, color=color, zorder=3)
+            for marker, drawn in (("o", ~failed), ("X", failed)):
+                if drawn.any():
+                    ax.scatter(
+                        part.loc[drawn, column],
+                        level[drawn],
+                        s=38,
+                        marker=marker,
+                        color=color[drawn],
+                        zorder=3,
+                    )
             source = "paper_" + column.partition(" ")[0]
             if source in part and part[source].notna().any():
                 ax.scatter(part[source], level, s=34, marker="D", facecolors="none", edgecolors=INK)
@@ -141,6 +152,11 @@ def classifiers(table: pd.DataFrame, columns: dict[str, str]) -> Figure:
     for ax in axes[-1]:
         ax.set_xlabel("accuracy (%)")
     return figure
+
+
+def _kind(model: str) -> str:
+    """A model's name without its target: "CLIP mean" of "CLIP mean 85"."""
+    return model.rpartition(" ")[0] or model
 
 
 def tradeoff(rows: pd.DataFrame, error: str, label: str) -> Figure:

@@ -91,17 +91,17 @@ def test_the_steepest_curvature_is_the_largest_eigenvalue_not_the_largest_in_siz
     turn = torch.linalg.qr(torch.tensor([[1.0, 2.0, 0.5], [0.3, 1.0, 4.0], [2.0, 0.1, 1.0]]))[0]
     matrix = turn @ torch.diag(torch.tensor(diagonal)) @ turn.T
     point = torch.zeros(3, requires_grad=True)
-    found = clip_stability.steepest_curvature(0.5 * point @ matrix @ point, [point], 200)
-    assert found == pytest.approx(max(diagonal), rel=1e-4)
+    found = clip_stability.steepest_curvature(0.5 * point @ matrix @ point, [point])
+    assert found == pytest.approx(max(diagonal), rel=0.01)
 
 
 def test_a_run_that_is_probed_after_each_epoch_is_the_run_itself():
     changed = {"data": "digits", "images": 400, "pairs": 10, "redraw": 5, "warmup": 1}
-    found = clip_stability.rows("mean", **changed, target=0.01, epochs=3, probed=50)
+    found = clip_stability.rows("mean", **changed, target=0.01, epochs=3, probed=50, probe_every=1)
     step = clip_stability.RULES["mean"]["increment"]
     assert [row["strength"] for row in found] == pytest.approx([step, 2 * step, 3 * step])
     assert all(row["flat"] == 0 for row in found)  # the first weights are small
-    again = clip_stability.rows("mean", **changed, target=0.01, epochs=2, probed=50)
+    again = clip_stability.rows("mean", **changed, target=0.01, epochs=2, probed=50, probe_every=1)
     assert again == found[:2]
 
 

@@ -44,6 +44,23 @@ def test_each_model_has_its_row_and_the_paper_its_diamond():
     assert paper.get_offsets().tolist() == [[90, 0], [92, -1]]
 
 
+def test_a_network_that_failed_is_a_cross_and_each_kind_has_its_colour():
+    table = pd.DataFrame(
+        {
+            "dataset": "mnist",
+            "model": ["CLIP 90", "CLIP 85", "CLIP mean 85"],
+            "test": [91.0, 60.0, 86.0],
+            "failed": [False, True, False],
+        }
+    )
+    (ax,) = clip_experiments.classifiers(table, {"test": "clean"}).axes
+    fine, failed = ax.collections
+    assert fine.get_offsets().tolist() == [[91, 0], [86, -2]]
+    assert failed.get_offsets().tolist() == [[60, -1]]
+    first, second = fine.get_facecolors().tolist()
+    assert failed.get_facecolors().tolist() == [first] != [second]
+
+
 def test_the_trade_off_is_the_mean_over_the_splits():
     rows = pd.DataFrame(
         {

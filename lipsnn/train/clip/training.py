@@ -108,7 +108,10 @@ def train_clip(
         1 is CLIP's (2) as printed; with 2 the authors computed their table.
     pooling : {"max", "mean"}
         Of the quotients to that power: the worst pair, CLIP's (5), or their mean, which the
-        authors' code offers too.
+        authors' code offers too. Take "mean" where `discrepancy` has a low target: the worst
+        pair's gradient is several times as long and turns whenever another pair is the worst.
+        At the default learning rate a sigmoid network saturates under it, and loses classes that
+        it does not get back when the strength falls again.
     input_norm, output_norm : {2, inf}
         Of the quotients.
     score : callable, optional
