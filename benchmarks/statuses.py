@@ -19,7 +19,7 @@ from tqdm import tqdm
 from lipsnn import certify
 from lipsnn.convex import structured
 from lipsnn.datasets import load_dataset
-from lipsnn.experiments import trial
+from lipsnn.experiments import grid, trial
 from lipsnn.experiments.settings import load_settings
 from lipsnn.network import with_bias
 from lipsnn.provenance import commit, write_table
@@ -27,7 +27,7 @@ from lipsnn.provenance import commit, write_table
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def solve_all(task: trial.Task) -> list[trial.Row]:
+def solve_all(task: grid.Task) -> list[trial.Row]:
     """A row per program at the base of a task."""
     data = load_dataset(**task["data"])
     X, y = data.X_train, data.y_train
@@ -67,7 +67,7 @@ def main() -> None:
     settings["datasets"] = options.datasets or settings["datasets"]
     settings["trials"] = options.trials or settings["trials"]
     code, begun = commit(ROOT), time.perf_counter()
-    rows = [row for task in tqdm(trial.tasks("figure1", settings)) for row in solve_all(task)]
+    rows = [row for task in tqdm(grid.tasks("figure1", settings)) for row in solve_all(task)]
     table = pd.DataFrame(rows)
     write_table(
         options.output,

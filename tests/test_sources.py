@@ -88,7 +88,7 @@ def test_layout_and_types_do_not_count() -> None:
 
 def test_every_function_that_a_trial_runs_is_reached() -> None:
     """The real thing: what a profiler sees is among what was found in the text."""
-    from lipsnn.experiments import trial
+    from lipsnn.experiments import grid, trial
     from lipsnn.experiments.settings import load_settings
 
     settings = load_settings("quick") | {"datasets": ["servo"], "trials": 1, "width": 3}
@@ -96,7 +96,7 @@ def test_every_function_that_a_trial_runs_is_reached() -> None:
     settings["admm"] |= {"iterations": 2, "epochs": 1}
     settings["refine"] |= {"rounds": 1, "walk": 1, "tol": 1e-2}
     settings["attack"] |= {"radii": [0.0, 0.1], "steps": 2}
-    tasks = trial.tasks("table1", settings)
+    tasks = grid.tasks("table1", settings)
     ran: set[tuple[str, str]] = set()
     root = freshness.ROOT
 

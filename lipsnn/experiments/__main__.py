@@ -17,7 +17,7 @@ import pandas as pd
 import lipsnn
 from lipsnn import provenance
 from lipsnn.datasets import DATASETS
-from lipsnn.experiments import choose, runner, tables, trial
+from lipsnn.experiments import choose, grid, runner, tables, trial
 from lipsnn.experiments.runner import Outcome
 from lipsnn.experiments.settings import PROFILES, load_settings, settings_path, write_chosen
 
@@ -64,7 +64,7 @@ class Job:
             version=options.code or code_version(),
             jobs=options.jobs,
             dask=options.dask,
-            cost=trial.estimate if function is trial.run else None,
+            cost=grid.estimate if function is trial.run else None,
             progress=False if options.quiet else None,
         )
         failed = [outcome for outcome in outcomes if outcome.error is not None]
@@ -145,19 +145,19 @@ def code_version() -> str:
 
 def _tables(job: Job) -> None:
     command = job.options.command
-    wanted = [name for name in trial.EXPERIMENTS if command in (name, "all")]
+    wanted = [name for name in grid.EXPERIMENTS if command in (name, "all")]
     if command == "all" and "sensitivity" not in job.settings:
         wanted.remove("sensitivity")
-    grids = {name: trial.tasks(name, job.settings) for name in wanted}
+    grids = {name: grid.tasks(name, job.settings) for name in wanted}
     # what a sensitivity trial is compared by is no part of what its numbers depend on
-    labels = {name: [tables.pop_labels(task) for task in grid] for name, grid in grids.items()}
+    labels = {name: [tables.pop_labels(task) for task in tasks] for name, tasks in grids.items()}
     begun = time.perf_counter()
-    outcomes = job.run([task for grid in grids.values() for task in grid], trial.run)
+    outcomes = job.run([task for tasks in grids.values() for task in tasks], trial.run)
     seconds = time.perf_counter() - begun
     parts, start = {}, 0
-    for name, grid in grids.items():
-        parts[name] = outcomes[start : start + len(grid)]
-        start += len(grid)
+    for name, tasks in grids.items():
+        parts[name] = outcomes[start : start + len(tasks)]
+        start += len(tasks)
     main_trials = _distinct([*parts.get("table1", []), *parts.get("figure1", [])])
     if main_trials:
         facts = _facts(main_trials)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from lipsnn.experiments import tables, trial
+from lipsnn.experiments import grid, tables, trial
 from lipsnn.experiments.runner import Outcome, run
 from lipsnn.experiments.settings import load_settings
 
@@ -59,10 +59,10 @@ def live(
     if experiment == "sensitivity":
         moves = settings.get("sensitivity") or load_settings("full")["sensitivity"]
         settings["sensitivity"] = moves | {"datasets": list(datasets), "trials": trials}
-    grid = trial.tasks(experiment, settings)
-    labels = [tables.pop_labels(task) for task in grid]
+    tasks = grid.tasks(experiment, settings)
+    labels = [tables.pop_labels(task) for task in tasks]
     with tempfile.TemporaryDirectory() as folder:
-        outcomes = run(grid, trial.run, cache=Path(folder), progress=False)
+        outcomes = run(tasks, trial.run, cache=Path(folder), progress=False)
     for outcome in outcomes:
         if outcome.error is not None:
             raise RuntimeError(f"a trial failed: {outcome.error}\n{outcome.traceback}")

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from lipsnn.experiments import choose, trial
+from lipsnn.experiments import choose, grid, trial
 from lipsnn.experiments.__main__ import code_version, main
 
 SETTINGS = """
@@ -14,7 +14,7 @@ trials = 2
 """
 
 
-def grid(experiment, settings):
+def few_tasks(experiment, settings):
     """As the real one: Table 1's Lipschitz tasks are Figure 1's from ADMM."""
     cells = {
         "table1": [("l2", "sgd"), ("lipschitz", "admm")],
@@ -58,9 +58,9 @@ def one(task):
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     """Run the command line on a grid of stubs; the folder of its tables."""
-    monkeypatch.setattr(trial, "tasks", grid)
+    monkeypatch.setattr(grid, "tasks", few_tasks)
     monkeypatch.setattr(trial, "run", one)
-    monkeypatch.setattr(trial, "estimate", lambda task: 1.0)
+    monkeypatch.setattr(grid, "estimate", lambda task: 1.0)
     settings = tmp_path / "small.toml"
     settings.write_text(SETTINGS.format(more="[sensitivity]"))
 

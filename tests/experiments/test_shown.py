@@ -1,14 +1,14 @@
 import pytest
 
 from lipsnn import provenance
-from lipsnn.experiments import shown, tables, trial
+from lipsnn.experiments import grid, shown, tables, trial
 
 
 @pytest.fixture
 def stub(monkeypatch):
     """Tasks that only say what they were asked."""
 
-    def grid(experiment, settings):
+    def few_tasks(experiment, settings):
         plan = settings.get("sensitivity", {})
         return [
             {"dataset": name, "trial": k, "problem": experiment, "base": "sgd", "choice": "epochs"}
@@ -17,7 +17,7 @@ def stub(monkeypatch):
             for k in range(plan.get("trials", settings["trials"]))
         ]
 
-    monkeypatch.setattr(trial, "tasks", grid)
+    monkeypatch.setattr(grid, "tasks", few_tasks)
     monkeypatch.setattr(trial, "run", lambda task: {"trials": [task], "seconds": {}})
     settings = {"datasets": ["wine"], "trials": 10, "sensitivity": {"trials": 3}}
     monkeypatch.setattr(shown, "load_settings", lambda profile: dict(settings))
