@@ -206,20 +206,49 @@ def tradeoff(rows: pd.DataFrame, error: str, label: str) -> Figure:
 
 
 def steering(history: pd.DataFrame) -> Figure:
-    """Accuracy (left) and strength (right) by epoch, a line for each model.
+    """Accuracy (left) and strength (right) by epoch, a line for each model of up to two kinds.
 
     Parameters
     ----------
     history : DataFrame
         Columns ``model``, ``epoch``, ``accuracy``, ``strength`` and ``target``.
     """
-    figure, row = plt.subplots(1, 2, figsize=(8.0, 3.2))
-    colors = palette(dict.fromkeys(history["model"]))
+    figure, row = plt.subplots(1, 2, figsize=(8.0, 3.4))
+    colors = palette(dict.fromkeys(history["target"]))
+    kinds = dict.fromkeys(map(_kind, history["model"]))
+    styles = dict(zip(kinds, ("-", (0, (5, 1.5))), strict=False))
     for model, part in parts_of(history, "model"):
-        row[0].plot(part["epoch"], 100 * part["accuracy"], color=colors[model], lw=1.5, label=model)
-        row[0].axhline(100 * part["target"].iloc[0], color=colors[model], lw=1, ls="--")
-        row[1].plot(part["epoch"], part["strength"], color=colors[model], lw=1.5)
+        target = part["target"].iloc[0]
+        look = {"color": colors[target], "ls": styles[_kind(model)], "lw": 1.5}
+        row[0].plot(part["epoch"], 100 * part["accuracy"], label=model, **look)
+        row[0].axhline(100 * target, color=colors[target], lw=1, ls=":")
+        row[1].plot(part["epoch"], part["strength"], **look)
     row[0].set(xlabel="epoch", ylabel="training accuracy (%)")
-    row[1].set(xlabel="epoch", ylabel=r"strength $\lambda$")
-    row[0].legend(fontsize=8)
+    row[1].set(xlabel="epoch", ylabel=r"strength $\lambda$", yscale="log")
+    figure.legend(*row[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def stability(rows: pd.DataFrame) -> Figure:
+    """Accuracy, length of the penalty's step, and the first layer's norm by epoch, for each rule.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``rule``, ``epoch``, ``accuracy``, ``target``, ``learning_rate``,
+        ``penalty_gradient`` and ``first_norm``.
+    """
+    figure, panels = plt.subplots(1, 3, figsize=(9.0, 3.2))
+    colors = palette(dict.fromkeys(rows["rule"]))
+    for rule, part in parts_of(rows, "rule"):
+        lengths = part["learning_rate"] * part["penalty_gradient"]
+        lines = (100 * part["accuracy"], lengths, part["first_norm"])
+        for ax, line in zip(panels, lines, strict=True):
+            ax.plot(part["epoch"], line, color=colors[rule], lw=1.5, label=rule)
+    panels[0].axhline(100 * rows["target"].iloc[0], color=INK, lw=1, ls="--")
+    panels[2].set_yscale("log")
+    labels = ("training accuracy (%)", "length of the penalty's step", "norm of the first weights")
+    for ax, label in zip(panels, labels, strict=True):
+        ax.set(xlabel="epoch", ylabel=label)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

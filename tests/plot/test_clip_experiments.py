@@ -92,3 +92,21 @@ def test_steering_shows_each_target():
     left, right = clip_experiments.steering(history).axes
     assert left.lines[1].get_ydata()[0] == pytest.approx(90)
     assert right.lines[0].get_ydata().tolist() == [0.0, 0.1]
+
+
+def test_a_step_of_the_penalty_is_its_gradient_times_the_rate():
+    rows = pd.DataFrame(
+        {
+            "rule": ["mean", "mean", "worst pair"],
+            "epoch": [1, 2, 1],
+            "accuracy": 0.9,
+            "target": 0.85,
+            "learning_rate": [0.1, 0.1, 0.02],
+            "penalty_gradient": [1.0, 2.0, 4.0],
+            "first_norm": [2.0, 3.0, 4.0],
+        }
+    )
+    accuracy, step, norm = clip_experiments.stability(rows).axes
+    assert accuracy.lines[-1].get_ydata()[0] == pytest.approx(85)
+    assert [list(line.get_ydata()) for line in step.lines] == [[0.1, 0.2], [0.08]]
+    assert norm.get_yscale() == "log"
