@@ -144,7 +144,9 @@ def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
         high = np.where(concave & crossed, np.inf, inside)
         width = np.maximum(high - low, 0)  # equal ends are no interval to the solver
         high = np.where(width > 0, high, low + noise)
-        direction = -outward.T @ lsq_linear(outward.T, np.zeros(outward.shape[1]), (low, high)).x
+        with np.errstate(invalid="ignore"):  # it multiplies open ends by zero on its way
+            shares = lsq_linear(outward.T, np.zeros(outward.shape[1]), (low, high)).x
+        direction = -outward.T @ shares
         length = float(np.linalg.norm(direction))
         if length <= noise:
             continue
