@@ -71,7 +71,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "increments": {
                 "Weights": (1e-4, 1e-3, 1e-3),
                 "CLIP": (0.01, 0.01, 0.01),
-                # with 0.05 for the last, every ReLU was off after a move to 0.25, for good
+                # with 0.05 for the last, a move to 0.25 turned all of the second layer off, for good
                 "CLIP mean": (0.01, 0.02, 0.02),
             },
         },
