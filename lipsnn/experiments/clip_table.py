@@ -71,7 +71,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "increments": {
                 "Weights": (1e-4, 1e-3, 1e-3),
                 "CLIP": (0.01, 0.01, 0.01),
-                # with 0.05 for the last, a move to 0.25 turned all of the second layer off, for good
+                # with 0.05 for the last, a move to 0.25 turned the second layer off, for good
                 "CLIP mean": (0.01, 0.02, 0.02),
             },
         },
@@ -139,7 +139,12 @@ def parts(model: str) -> tuple[str, str]:
 
 
 def tasks(
-    profile: str, *, seed: int = 0, sets: tuple[str, ...] = (), **where: str | None
+    profile: str,
+    *,
+    seed: int = 0,
+    sets: tuple[str, ...] = (),
+    models: tuple[str, ...] = MODELS,
+    **where: str | None,
 ) -> list[dict[str, Any]]:
     """A task of `clip_images.run` for each row.
 
@@ -149,6 +154,8 @@ def tasks(
     seed : int
     sets : tuple of str
         Image sets; those of the profile if empty.
+    models : tuple of str
+        Of `MODELS`.
     **where
         ``data_dir`` and ``device``; they change no number worth the name, and are left out
         where None.
@@ -156,7 +163,7 @@ def tasks(
     rows = []
     for data in sets or SETS[profile]:
         common = PROFILES[profile]["all"] | PROFILES[profile].get(data, {})
-        for model in MODELS:
+        for model in models:
             kind, target = parts(model)
             steps = dict(zip(TARGETS, common["increments"].get(kind, ()), strict=False))
             rows.append(
@@ -230,6 +237,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--profile", choices=tuple(PROFILES), default="full")
     parser.add_argument("--sets", nargs="*", default=[], choices=tuple(clip_images.IMAGES))
+    parser.add_argument(
+        "--models", nargs="*", default=list(MODELS), choices=MODELS, metavar="MODEL"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", help="where the images are (see lipsnn.images)")
     parser.add_argument("--device", help="such as cuda (cpu)")
@@ -241,6 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.profile,
         seed=options.seed,
         sets=tuple(options.sets),
+        models=tuple(options.models),
         data_dir=options.data_dir,
         device=options.device,
     )

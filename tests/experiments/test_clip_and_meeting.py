@@ -62,6 +62,8 @@ def test_a_row_of_the_table(tmp_path):
 
 def test_each_row_has_its_rule_and_its_increment():
     rows = {task["model"]: task for task in clip_table.tasks("full", sets=("mnist",))}
+    (some,) = clip_table.tasks("full", sets=("mnist",), models=("CLIP mean 85",))
+    assert some == rows["CLIP mean 85"]
     assert "pooling" not in rows["CLIP 85"]  # the worst pair, as printed
     assert rows["CLIP mean 85"]["pooling"] == "mean"
     assert rows["CLIP mean 85"]["target"] == rows["CLIP 85"]["target"] == 0.85
