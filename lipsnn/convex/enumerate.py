@@ -119,7 +119,7 @@ def global_optimum(
         tree.branch([], list(range(cells)))
     best = tree.best
     return GlobalOptimum(
-        best, objective(best, X, y, strength, regularizer), combinations, bar.n, tree.failures
+        best, objective(best, X, y, strength, regularizer), combinations, tree.solved, tree.failures
     )
 
 
@@ -142,7 +142,7 @@ class _Tree:
         self.signs = np.tile([1.0, -1.0], patterns.shape[1])
         self.programs, self.bar = programs, bar
         self.joint = regularizer == "lipschitz"
-        self.value, self.failures = math.inf, 0
+        self.value, self.solved, self.failures = math.inf, 0, 0
         self.best = ShallowNet(np.zeros((width, X.shape[1] + 1)), np.ones(width))
 
     def branch(
@@ -174,6 +174,7 @@ class _Tree:
         active, signs = self.patterns[:, cells], self.signs[cells]
         solve = self.programs.solve_joint if self.joint else self.programs.solve_l2
         solution = solve(self.X1, self.y, active, signs, self.strength)
+        self.solved += 1  # a hidden bar does not count
         self.bar.update()
         if solution.weights is None or not np.isfinite(solution.weights).all():
             self.failures += 1

@@ -147,7 +147,7 @@ def test_branch_and_bound_finds_what_solving_every_combination_finds(n, d, width
     ]
     best = global_optimum(X, y, width, 0.05, regularizer, progress=False)
     assert best.combinations == len(values)
-    assert best.programs < len(values) / 4
+    assert width <= best.programs < len(values) / 4
     assert best.failures == 0
     assert best.net.width == width
     assert best.objective == pytest.approx(min(values), rel=2e-7)
