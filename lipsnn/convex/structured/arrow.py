@@ -45,7 +45,7 @@ class ArrowCone:
     def start(self) -> Array:
         """Extras for which S is well inside its cone at Z = 0."""
         extras = np.full(self.extras, 1.0 / (self.g + 1))
-        extras[-1] = 10.0  # at unit scale, room for slopes of order one
+        extras[-1] = 3.0  # at unit scale, room for slopes of order one
         return extras
 
     def resume(self, Z: Array, extras: Array, Y: Array, before: ArrowCone) -> tuple[Array, Array]:
@@ -190,9 +190,9 @@ class ArrowCone:
         across2, spoke2 = 2.0 * across, 2.0 * spoke
         for a in range(d):
             for b in range(a, d):
-                block = H[a * g : (a + 1) * g, b * g : (b + 1) * g]
-                block += hub[a, b] * across2
-                block += spoke2[:, b : b + 1] * spoke[:, a]
+                part = hub[a, b] * across2
+                part += np.outer(spoke2[:, b], spoke[:, a])
+                H[a * g : (a + 1) * g, b * g : (b + 1) * g] += part
         rho = H[: d * g, -1].reshape(d, g)
         rho += 2.0 * hub @ spoke.T
         H[-1, -1] += np.vdot(hub, hub)

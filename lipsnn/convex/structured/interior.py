@@ -133,7 +133,6 @@ class _Search:
         self.rows, self.cone = rows, cone
         self.newton = Newton(rows, cone)
         self.linear = rows.pull(rows.y)
-        self.degree = rows.n * rows.g + cone.degree
 
     def begin(self, warm: WarmStart | None) -> Iterate:
         """Go to the warm start if it fits, else to the method's own start."""
@@ -169,7 +168,7 @@ class _Search:
 
     def central(self) -> bool:
         """Whether no product of slack and multiplier lags far behind the others."""
-        return float((self.s * self.lam).min()) >= _CENTRAL * self.mu
+        return float((self.s * self.lam).min()) >= _CENTRAL * self.row_mu
 
     def keep(self) -> WarmStart:
         """The current iterate, for a similar program to start from."""
@@ -187,7 +186,8 @@ class _Search:
             gradient - fixed, cone.cost - pulled, self.s - rows.slack(self.Z)
         )
         complementarity = float(np.vdot(self.s, self.lam))
-        self.mu = (complementarity + cone.inner(self.S, self.Y)) / self.degree
+        self.row_mu = complementarity / self.s.size
+        self.cone_mu = cone.inner(self.S, self.Y) / cone.degree
         Y = cone.mend(self.Y)
         quadratic = 0.5 * float(np.vdot(self.Z, curved)) - float(np.vdot(self.linear, self.Z))
         value = quadratic + rows.constant + float(cone.cost @ self.extras)
@@ -210,11 +210,13 @@ class _Search:
         """Predict, choose the centring from how far that gets, correct, and move."""
         cone, s, lam = self.cone, self.s, self.lam
         self.newton.factor(lam / s)
-        guess = self.newton.direction(self.residuals, -lam, cone.target(0.0, None))
+        toward = cone.target(0.0, None)
+        guess = self.newton.direction(self.residuals, -lam, toward, refined=False)
         centring = (1.0 - min(1.0, self._longest(guess))) ** _POWER
-        mu = centring * self.mu
+        # rows and cone each from where they are: one of them may lag far behind the other
+        mu, cone_mu = centring * self.row_mu, centring * self.cone_mu
         row_target = (mu - guess.slack * guess.multiplier) / s - lam
-        target = cone.target(mu, guess.pair)
+        target = cone.target(cone_mu, guess.pair)
         move = self.newton.direction(self.residuals, row_target, target)
         length = self._longest(move)
         for _ in range(_CORRECTIONS):
@@ -224,7 +226,7 @@ class _Search:
             products = (s + aim * move.slack) * (lam + aim * move.multiplier)
             shift = np.clip(products, _LOW * mu, _HIGH * mu) - products
             row_target = row_target + np.maximum(shift, -_HIGH * mu) / s
-            target = target + cone.recentred(move.pair, aim, _LOW * mu, _HIGH * mu)
+            target = target + cone.recentred(move.pair, aim, _LOW * cone_mu, _HIGH * cone_mu)
             other = self.newton.direction(self.residuals, row_target, target)
             before, longer = length, self._longest(other)
             if longer > length:

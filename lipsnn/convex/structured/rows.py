@@ -69,13 +69,13 @@ class Rows:
     def gram(self) -> Array:
         """Hessian of the loss, order p g, in the order (feature, unit); upper triangle only."""
         size = self.p * self.g
-        gram = np.zeros((size, size), order="F")
+        lower = np.zeros((size, size), order="F")
         for start in range(0, self.n, _CHUNK):
             part = slice(start, min(start + _CHUNK, self.n))
             X = self.X[part] * np.sqrt(self.counts[part])[:, None]
             block = (X[:, :, None] * self.patterns[part][:, None, :]).reshape(-1, size)
-            gram = blas.dsyrk(1.0, block.T, beta=1.0, c=gram, overwrite_c=True)
-        return gram
+            lower = blas.dsyrk(1.0, block.T, beta=1.0, c=lower, lower=1, overwrite_c=1)
+        return lower.T
 
     def weighted_squares(self, weights: Array) -> Array:
         """``X' diag(weights_i) X`` for every unit, from weights (n, g).
