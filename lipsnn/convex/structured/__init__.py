@@ -9,7 +9,7 @@ three entries.
 
 Why not a library with a custom KKT step: the prototype on CVXOPT's `coneqp` took 72 iterations and
 6.4 s for the joint program at n = 1439, d = 11, m = 100, half of it copying between its matrices
-and numpy's. This method takes 2 s (``benchmarks/refine.py`` measures it against the peers):
+and numpy's. This method takes 1.5 s (``benchmarks/refine.py`` measures it against the peers):
 
 - every product with data is one matrix product over n, and nothing is copied;
 - the scaling of the arrow is updated in scaled coordinates, where eigenvalues are near
