@@ -18,7 +18,7 @@ and numpy's. This method takes 1.5 s (``benchmarks/refine.py`` measures it again
 - the predictor, the second-order corrector and up to two further corrections share one factor,
   which is half of an iteration's work;
 - rows and cone are centred each from where they are (the arrow's products may lag 30 times behind
-  the rows'), which saves one iteration in sixteen.
+  the rows'), which saves about 6 % of the iterations.
 
 Warm starts: `start` is the solution of the same cells at another strength or other multipliers.
 The optimum itself lies on the boundary of many cones and is a bad start, so each solve keeps an

@@ -108,7 +108,7 @@ class Newton:
         Refinement is on the full system with the multipliers' steps as unknowns: that keeps
         stationarity exact where the reduced system, of condition 1e16 near the end, cannot.
         Where units are held to thin cones it is slow, and the corrections so far are combined so
-        that they leave the least residual.
+        that they leave the least residual. Without refinement it is good enough for a predictor.
         """
         aims = residuals, row_target, target
         wrong = (
