@@ -66,7 +66,7 @@ class Iterate:
     gap: float
     primal_residual: float
     dual_residual: float
-    iterations: int
+    iterations: int = 0
     status: str = ""
     warm: WarmStart | None = None
 
@@ -84,15 +84,17 @@ def solve(
     warm start is used if it fits.
     """
     search = _Search(rows, cone)
-    best = None
+    best, taken = None, 0
     for backoff in _BACKOFFS:
-        found = _attempt(search, tol, max_iterations, warm, backoff)
+        found = _attempt(search, tol, max_iterations - taken, warm, backoff)
+        taken += found.iterations
         if best is None or found.error < best.error:
             best = found
         if found.status in ("optimal", "iteration_limit"):
             break
         warm = None
     assert best is not None
+    best.iterations = taken
     return best
 
 
@@ -100,29 +102,29 @@ def _attempt(
     search: _Search, tol: float, max_iterations: int, warm: WarmStart | None, backoff: float
 ) -> Iterate:
     best = search.begin(warm)
-    status, kept = "iteration_limit", None
-    for iteration in range(1, max_iterations + 1):
-        if best.error <= tol:
-            break
+    status, kept, taken = "iteration_limit", None, 0
+    while best.error > tol and taken < max_iterations:
         if kept is None and best.gap <= _KEEP and search.central():
             kept = search.keep()
+        taken += 1
+        stalled = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
         try:
             search.step(backoff)
         except np.linalg.LinAlgError:
-            status = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
+            status = stalled
             break
-        now = search.measure(iteration)
+        now = search.measure()
         if not np.isfinite(now.error):
-            status = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
+            status = stalled
             break
         # on the way down single measures may rise, near the end the best point counts
         if now.error <= best.error or best.gap > _NEAR:
             best = now
         elif now.gap < 0.01 * tol:  # far past the gap that was asked for, residuals only grow
-            status = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
+            status = stalled
             break
     best.status = "optimal" if best.error <= tol else status
-    best.warm = kept
+    best.iterations, best.warm = taken, kept
     return best
 
 
@@ -138,12 +140,12 @@ class _Search:
         """Go to the warm start if it fits, else to the method's own start."""
         if warm is not None and np.array_equal(warm.sigma, self.rows.sigma):
             self._resume(warm)
-            here, cost = self.measure(0), self.cone.cost
+            here, cost = self.measure(), self.cone.cost
             far = np.abs(self.residuals.extras).max() > _WARM_COST * cost.max()
             if here.gap <= _WARM_GAP and not far:
                 return here
         self._cold()
-        return self.measure(0)
+        return self.measure()
 
     def _cold(self) -> None:
         rows, cone = self.rows, self.cone
@@ -176,7 +178,7 @@ class _Search:
             self.Z, self.extras, self.s.copy(), self.lam.copy(), self.Y, self.cone, self.rows.sigma
         )
 
-    def measure(self, iteration: int) -> Iterate:
+    def measure(self) -> Iterate:
         """Residuals of the current point, kept for the next step, and its optimality."""
         rows, cone = self.rows, self.cone
         curved = self.newton.curve(self.Z)
@@ -203,7 +205,6 @@ class _Search:
             dual_residual=float(
                 np.abs(gradient - cone.adjoint(Y)[0]).max() / np.abs(self.linear).max()
             ),
-            iterations=iteration,
         )
 
     def step(self, backoff: float) -> None:

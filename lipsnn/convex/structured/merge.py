@@ -42,7 +42,7 @@ class Units:
         packed = np.packbits(patterns[:, self.kept], axis=0).T
         first, self.group = first_and_inverse(packed, signs[self.kept, None])
         self.g = first.size
-        self.patterns = patterns[:, self.kept[first]]
+        self.bits = np.packbits(patterns[:, self.kept[first]], axis=1)
         self.signs = signs[self.kept[first]]
         self.shares = np.bincount(self.group, weight[self.kept], minlength=self.g)
         self._part = weight[self.kept] / self.shares[self.group]

@@ -19,8 +19,6 @@ _LIFTS = (1e-14, 1e-12, 1e-10, 1e-8)
 # Refinement ends when stationarity holds to this, relative to the data, or after so many rounds.
 _REFINED = 1e-11
 _REFINEMENTS = 10
-# After so many that did not suffice, the corrections so far are combined before the next.
-_PATIENCE = 4
 
 
 @dataclass
@@ -108,7 +106,8 @@ class Newton:
         Refinement is on the full system with the multipliers' steps as unknowns: that keeps
         stationarity exact where the reduced system, of condition 1e16 near the end, cannot.
         Where units are held to thin cones it is slow, and the corrections so far are combined so
-        that they leave the least residual. Without refinement it is good enough for a predictor.
+        that they leave the least residual; the first solution is not among them, as it alone
+        carries the targets. Without refinement it is good enough for a predictor.
         """
         aims = residuals, row_target, target
         wrong = (
@@ -117,13 +116,14 @@ class Newton:
             target,
         )
         state = self._correction(wrong)
-        moves, drops = [[part.copy() for part in state]], []
+        moves: list[list[Array]] = []
+        drops: list[Array] = []
         for _ in range(_REFINEMENTS if refined else 0):
             before, wrong = wrong[0], self._wrong(state, *aims)
             if (np.abs(wrong[0]) <= self._accuracy).all():
                 break
-            drops.append(before - wrong[0])
-            if len(moves) > _PATIENCE:
+            if moves:
+                drops.append(before - wrong[0])
                 seen = np.array(drops) / self._accuracy
                 shares = np.linalg.lstsq(seen.T, wrong[0] / self._accuracy)[0]
                 for share, move in zip(shares, moves, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.linalg import blas
 
@@ -23,8 +25,8 @@ class Rows:
         Rows with the bias feature, p = d + 1.
     y, counts : ndarray, (n,)
         Targets, and how often each row occurs.
-    patterns : ndarray of bool, (n, g)
-        Column i is the diagonal of D_i.
+    bits : ndarray of uint8, (n, ceil(g / 8))
+        Row k holds the k-th entries of the diagonals of all D_i, packed.
     signs : ndarray, (g,)
         s_i, so that S_i = s_i (2 D_i - I).
     constant : float
@@ -36,25 +38,35 @@ class Rows:
         X: Array,
         y: Array,
         counts: Array,
-        patterns: Array,
+        bits: Array,
         signs: Array,
         constant: float,
     ) -> None:
-        self.X, self.y, self.counts, self.patterns = X, y, counts, patterns
-        self.constant = constant
+        self.X, self.y, self.counts, self.constant = X, y, counts, constant
         self.n, self.p = X.shape
-        self.g = patterns.shape[1]
-        self.sigma = np.where(patterns, signs, -signs)
+        self.g = signs.size
+        self._bits = bits
+        self.sigma = np.empty((self.n, self.g))
+        for part in self._chunks():
+            self.sigma[part] = np.where(self._patterns(part), signs, -signs)
         first, second = np.triu_indices(self.p)
         self._squares = X[:, first] * X[:, second]
 
-    def predict(self, Z: Array) -> Array:
-        """``sum_i D_i X z_i``, shape (n,)."""
-        return np.einsum("ki,ki->k", self.X @ Z, self.patterns)
+    def _chunks(self) -> Iterator[slice]:
+        for start in range(0, self.n, _CHUNK):
+            yield slice(start, min(start + _CHUNK, self.n))
+
+    def _patterns(self, part: slice) -> Array:
+        """Which units are active on some of the samples: bool, one column per unit."""
+        return np.unpackbits(self._bits[part], axis=1, count=self.g).view(bool)
 
     def pull(self, residual: Array) -> Array:
-        """The transpose of `predict`: (p, g) from (n,), counts included."""
-        return (self.X * (self.counts * residual)[:, None]).T @ self.patterns.astype(np.float64)
+        """``sum_k c_k r_k (D_i)_kk x_k`` for every unit, shape (p, g), from r (n,)."""
+        weighted = self.X * (self.counts * residual)[:, None]
+        out = np.zeros((self.p, self.g))
+        for part in self._chunks():
+            out += weighted[part].T @ self._patterns(part).astype(np.float64)
+        return out
 
     def slack(self, Z: Array) -> Array:
         """``S_i X z_i`` for every unit, shape (n, g)."""
@@ -70,10 +82,9 @@ class Rows:
         """Hessian of the loss, order p g, in the order (feature, unit); upper triangle only."""
         size = self.p * self.g
         lower = np.zeros((size, size), order="F")
-        for start in range(0, self.n, _CHUNK):
-            part = slice(start, min(start + _CHUNK, self.n))
+        for part in self._chunks():
             X = self.X[part] * np.sqrt(self.counts[part])[:, None]
-            block = (X[:, :, None] * self.patterns[part][:, None, :]).reshape(-1, size)
+            block = (X[:, :, None] * self._patterns(part)[:, None, :]).reshape(-1, size)
             lower = blas.dsyrk(1.0, block.T, beta=1.0, c=lower, lower=1, overwrite_c=1)
         return lower.T
 

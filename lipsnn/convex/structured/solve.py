@@ -141,7 +141,7 @@ class _Merged:
     ) -> None:
         self.began = time.perf_counter()
         self.units = units = Units(patterns, signs, shares)
-        first, self.inverse = first_and_inverse(X1 + 0.0, np.packbits(units.patterns, axis=1))
+        first, self.inverse = first_and_inverse(X1 + 0.0, units.bits)
         n = len(y)
         self.counts = np.bincount(self.inverse, minlength=first.size)
         means = np.bincount(self.inverse, y, minlength=first.size) / self.counts
@@ -156,7 +156,7 @@ class _Merged:
             X1[first] / inputs,
             means / targets,
             self.counts / n,
-            units.patterns[first],
+            units.bits[first],
             units.signs,
             constant=0.5 * float(y @ y) / self.factor,
         )
