@@ -5,14 +5,18 @@ convex program is problem (4) itself, so the least of all restrictions is the gl
 
 They need not all be solved. Call a cell a pattern with a sign. The optimum over a set of cells is
 at most that over any part of it (the other units may be zero), and two units in one cell may be
-added up at no cost, so that a network of `width` units is a set of at most that many cells: a
-program over many cells bounds from below all networks within them. Branch and bound takes the
-cell with the largest unit of such a program either in or out, until what is left is no better
-than the best network known.
+added up at no cost, so that a network of `width` units is a set of at most that many cells. Branch
+and bound gives every unit a region, a set of cells; the program over all cells of the regions
+bounds from below every network that has its units there. The region in which the program's own
+units differ most is cut in two, by a sample on which some are active and others are not or by
+their sign, and each unit of the region goes to either part. The least bound is looked into first,
+until none is below the best network known.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -83,8 +87,8 @@ def global_optimum(
 ) -> GlobalOptimum:
     """Solve problem (4) to global optimality by branch and bound over patterns and signs.
 
-    For n = 8 samples of d = 1 input and 3 units a hundred convex programs or two stand for 4,960
-    combinations; for d = 2 some hundred larger ones for 253,460.
+    For n = 8 samples of d = 1 input and 3 units some dozen convex programs stand for 4,960
+    combinations; for d = 2 a few hundred at most for 253,460.
 
     Parameters
     ----------
@@ -116,11 +120,15 @@ def global_optimum(
     hidden = None if progress is None else not progress
     with tqdm(desc="branch and bound", unit=" programs", leave=False, disable=hidden) as bar:
         tree = _Tree(X, y, patterns, width, strength, regularizer, backend(solver), bar)
-        tree.branch([], list(range(cells)))
+        tree.search()
     best = tree.best
     return GlobalOptimum(
         best, objective(best, X, y, strength, regularizer), combinations, tree.solved, tree.failures
     )
+
+
+# Which cells a unit may be in, as sorted indices. Regions of one network are equal or disjoint.
+Region = tuple[int, ...]
 
 
 class _Tree:
@@ -143,39 +151,68 @@ class _Tree:
         self.programs, self.bar = programs, bar
         self.joint = regularizer == "lipschitz"
         self.value, self.solved, self.failures = math.inf, 0, 0
+        self.tried: set[Region] = set()
         self.best = ShallowNet(np.zeros((width, X.shape[1] + 1)), np.ones(width))
 
-    def branch(
-        self, chosen: list[int], free: list[int], known: tuple[float, Array] | None = None
-    ) -> None:
-        """Networks with a unit in each of the chosen cells and the others in free ones."""
-        while free and len(chosen) < self.width:
-            bound, sizes = known or self.solve(chosen + free)
-            known = None
-            if bound >= self.value * (1.0 - _GAIN):
-                return
-            if (sizes > _ZERO * sizes.max()).sum() <= self.width:  # as good as the bound itself
-                cells = chosen + free
-                self.solve([cells[k] for k in np.argsort(-sizes)[: self.width]])
-                if bound >= self.value * (1.0 - _GAIN):
-                    return
-            k = int(np.argmax(sizes[len(chosen) :]))
-            rest = free[:k] + free[k + 1 :]
-            order = [*range(len(chosen)), len(chosen) + k]
-            order += [i for i in range(len(sizes)) if i not in order]
-            self.branch([*chosen, free[k]], rest, (bound, sizes[order]))
-            free = rest
-        self.solve(chosen)
+    def search(self) -> None:
+        """Cut regions until no bound is below the best network known."""
+        root: list[Region] = [tuple(range(len(self.signs)))] * self.width
+        order = itertools.count()  # equal bounds in the order in which they came
+        bound, sizes = self.bound(root)
+        heap = [(bound, next(order), root, sizes)]
+        while heap and heap[0][0] < self.value * (1.0 - _GAIN):
+            bound, _, regions, sizes = heapq.heappop(heap)
+            if all(len(region) == 1 for region in regions):
+                continue  # solved exactly
+            whole, parts = self.cut(regions, sizes)
+            others = [region for region in regions if region != whole]
+            copies = len(regions) - len(others)
+            for first in range(copies + 1):
+                child = others + [parts[0]] * first + [parts[1]] * (copies - first)
+                same = 0 < first < copies  # the same cells, so the same program
+                below, within = (bound, sizes) if same else self.bound(child)
+                if below < self.value * (1.0 - _GAIN):
+                    heapq.heappush(heap, (below, next(order), child, within))
+
+    def bound(self, regions: list[Region]) -> tuple[float, dict[int, float]]:
+        """A lower bound of all networks with units in these regions; sizes of its units by cell."""
+        cells = sorted(set().union(*regions))
+        bound, sizes = self.solve(cells)
+        if bound < self.value * (1.0 - _GAIN) and len(cells) > self.width:
+            largest = [cells[k] for k in np.argsort(-sizes)[: self.width]]
+            if tuple(sorted(largest)) not in self.tried:
+                self.solve(sorted(largest))
+        return bound, dict(zip(cells, sizes, strict=True))
+
+    def cut(
+        self, regions: list[Region], sizes: dict[int, float]
+    ) -> tuple[Region, tuple[Region, Region]]:
+        """The region to cut, and its parts: the most weight on the lighter side, then cells."""
+        best, chosen = (-1.0, -1), None
+        for region in sorted(set(regions)):
+            cells = np.array(region)
+            weights = np.array([sizes[cell] for cell in region])
+            weights[weights <= _ZERO * max(sizes.values())] = 0.0
+            for side in (*self.patterns[:, cells], self.signs[cells] > 0):
+                if side.all() or not side.any():
+                    continue
+                weight = min(weights[side].sum(), weights[~side].sum())
+                score = float(weight), int(min(side.sum(), (~side).sum()))
+                if score > best:
+                    best = score
+                    chosen = region, (tuple(cells[side].tolist()), tuple(cells[~side].tolist()))
+        assert chosen is not None, "a region of several cells has two that differ"
+        return chosen
 
     def solve(self, cells: list[int]) -> tuple[float, Array]:
         """The program over these cells: its lower bound and the sizes of its units."""
-        if not cells:
-            return 0.5 * float(self.y @ self.y), np.zeros(0)
         active, signs = self.patterns[:, cells], self.signs[cells]
         solve = self.programs.solve_joint if self.joint else self.programs.solve_l2
         solution = solve(self.X1, self.y, active, signs, self.strength)
         self.solved += 1  # a hidden bar does not count
         self.bar.update()
+        if len(cells) <= self.width:
+            self.tried.add(tuple(cells))
         if solution.weights is None or not np.isfinite(solution.weights).all():
             self.failures += 1
             return -math.inf, np.ones(len(cells))

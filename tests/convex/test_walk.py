@@ -153,6 +153,27 @@ def test_branch_and_bound_finds_what_solving_every_combination_finds(n, d, width
     assert best.objective == pytest.approx(min(values), rel=2e-7)
 
 
+def test_a_quarter_of_a_million_combinations_take_some_hundred_programs():
+    """n = 8, d = 2, 3 units; no unit of the optimum has a better cell in a third of all."""
+    rng = np.random.default_rng([8, 2, 0])
+    X = rng.normal(size=(8, 2))
+    y = np.sin(3 * X).sum(axis=1)
+    strength = 0.1 * float(y @ y)
+    best = global_optimum(X, y, 3, strength, progress=False)
+    assert best.combinations == 253_460
+    assert best.failures == 0
+    assert best.programs < 500
+    patterns = data_patterns(X)
+    cells = list(itertools.product(patterns[:, patterns.any(axis=0)].T, (1.0, -1.0)))
+    own = list(zip(best.net.patterns(X).T, best.net.signs, strict=True))
+    solve = backend(None).solve_joint
+    for (pattern, sign), unit in itertools.product(cells[::3], range(3)):
+        other = [*own[:unit], (pattern, sign), *own[unit + 1 :]]
+        active, signs = (np.array(part) for part in zip(*other, strict=True))
+        value = solve(with_bias(X), y, active.T, signs, strength).value
+        assert value >= best.objective * (1 - 1e-6)
+
+
 def test_enumeration_refuses_what_would_never_end():
     X = np.random.default_rng(0).normal(size=(18, 2))
     with pytest.raises(ValueError, match="combinations of cells"):
