@@ -87,8 +87,8 @@ def global_optimum(
 ) -> GlobalOptimum:
     """Solve problem (4) to global optimality by branch and bound over patterns and signs.
 
-    For n = 8 samples of d = 1 input and 3 units some dozen convex programs stand for 4,960
-    combinations; for d = 2 a few hundred at most for 253,460.
+    For n = 8 samples and 3 units a few hundred convex programs at most stand for the 4,960
+    combinations that there are with d = 1 input, and for the 253,460 with d = 2.
 
     Parameters
     ----------
