@@ -51,6 +51,12 @@ def test_executed_page_carries_its_record(built_book: Path, source: Path) -> Non
     assert f"{record['seconds']:.1f}" in status
 
 
+@pytest.mark.parametrize("source", LAYOUT.sources(), ids=lambda path: path.stem)
+def test_numbers_are_shown_without_their_type(built_book: Path, source: Path) -> None:
+    text = (built_book / "book" / "executed" / f"{source.stem}.html").read_text(encoding="utf8")
+    assert re.findall(r"np\.(?:u?int|float|bool|str)\d*_?\(", text) == []
+
+
 def test_api_page_has_an_anchor_for_every_public_name(built_book: Path) -> None:
     text = (built_book / "book" / "generated" / "api.html").read_text(encoding="utf8")
     missing = [name for name in lipsnn.__all__ if f'id="lipsnn.{name}"' not in text]
