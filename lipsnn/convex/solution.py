@@ -22,6 +22,7 @@ class ProgramSolution:
         "optimal", or the solver's own word for anything else.
     solver : str
     iterations : int or None
+        Of all attempts, where the structured solver had to start again.
     seconds : float
     rho : float or None
         L^2 at the point, in the Lipschitz programs.

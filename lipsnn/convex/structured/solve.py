@@ -17,6 +17,7 @@ start : ProgramSolution, optional
 tol : float
     For the relative gap and both residuals.
 max_iterations : int
+    In all; a method that stalls starts again with shorter steps.
 """
 
 from __future__ import annotations
