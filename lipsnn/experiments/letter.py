@@ -35,7 +35,6 @@ from lipsnn._checks import Array
 from lipsnn.certificate import certify_layers, margin_bounds
 from lipsnn.certificate.layers import as_layers
 from lipsnn.experiments import runner
-from lipsnn.train.admm.engine import Outcome
 from lipsnn.train.admm.entry import AdmmResult
 
 NETWORKS = ("nominal", "l2", "lipschitz", "enforced")
@@ -121,7 +120,7 @@ def settled(before: float, loss: float) -> bool:
 
 def train(
     descend: Callable[[float], nn.Sequential],
-    admm: Callable[[nn.Sequential, float | None, float | None], Outcome | AdmmResult],
+    admm: Callable[[nn.Sequential, float | None, float | None], AdmmResult],
     setting: Setting,
     names: Sequence[str] = NETWORKS,
 ) -> Trained:

@@ -1,4 +1,4 @@
-"""The Lipschitz step (10b) at fixed T, through its hub: an interior-point method of our own.
+"""The Lipschitz step (10b) at fixed T: an interior-point method of our own.
 
 The saddle point of `lipsnn.train.admm.saddle` is found with primal-dual Newton steps in the
 Nesterov-Todd scaling of (Lambda, Z), Z = -dg/dLambda. Each iterate gives an upper and a lower
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
-from lipsnn.train.admm.saddle import Hub, Iterate, Point, Saddle
+from lipsnn.train.admm.saddle import GramProblem, Iterate, Point, Saddle
 
 MAX_ITERATIONS = 60
 # A step stops this far from the boundary of the cone.
@@ -22,13 +22,13 @@ _DAMPING = 0.98
 
 
 @dataclass(frozen=True, eq=False)
-class HubSolution:
-    """A feasible point of a `Hub` and what proves how good it is.
+class GramSolution:
+    """A feasible point of a `GramProblem` and what proves how good it is.
 
     Attributes
     ----------
     weights : list of ndarray
-        x_j, one (k, R) array per entry of `Hub.columns`.
+        x_j, one (k, R) array per entry of `GramProblem.columns`.
     rho : float
         The feasible rho.
     value, lower : float
@@ -46,16 +46,16 @@ class HubSolution:
     iterations: int
 
 
-def solve_hub(hub: Hub, tol: float, start: Array | None = None) -> HubSolution:
-    """Solve `hub` until value - lower is at most ``tol/2 sum |v_j|^2``, if rounding allows.
+def interior_point(problem: GramProblem, tol: float, start: Array | None = None) -> GramSolution:
+    """Solve `problem` until value - lower is at most ``tol/2 sum |v_j|^2``, if rounding allows.
 
     The step is strongly convex: the weights are then within ``sqrt(tol)`` of the optimal ones,
     relative to the norm of all v_j.
     """
-    step = Saddle(hub)
+    step = Saddle(problem)
     at = step.begin(start)
     size = max(step.size, np.finfo(float).tiny)
-    best: HubSolution | None = None
+    best: GramSolution | None = None
     lower = -np.inf
     iteration = stalled = 0
     point = step.point(at.L, at.rho)
@@ -66,7 +66,7 @@ def solve_hub(hub: Hub, tol: float, start: Array | None = None) -> HubSolution:
         if dual > lower:
             lower, multiplier = dual, at.L
         if best is None or value < best.value:
-            best = HubSolution(weights, at.rho * hub.rho, value, lower, at.L, iteration)
+            best = GramSolution(weights, at.rho * problem.rho, value, lower, at.L, iteration)
         gap = best.value - lower
         stalled = 0 if gap < 0.9 * before else stalled + 1
         if gap <= tol * size or iteration == MAX_ITERATIONS or stalled == 6:
@@ -139,7 +139,7 @@ def _system(step: Saddle, point: Point, G: Array) -> Callable[[Array], Array]:
     """
     n = step.n
     outer, inner = [], []
-    for part, u, inverse in zip(step.hub.columns, point.columns, point.inverses, strict=True):
+    for part, u, inverse in zip(step.problem.columns, point.columns, point.inverses, strict=True):
         g = G[part.rows]
         w = u @ g
         shared = len(inverse) == 1
