@@ -29,7 +29,7 @@ def linear(classes, dim=3, seed=0, dtype=torch.float32):
     return nn.Sequential(nn.Linear(dim, classes)).to(dtype)
 
 
-def drawn(net, size=300, seed=1, dim=3):
+def drawn(net, size=100, seed=1, dim=3):
     """Inputs, and the classes that the network gives them."""
     X = torch.randn(size, dim, generator=torch.Generator().manual_seed(seed))
     X = X.to(next(net.parameters()).dtype)
@@ -58,7 +58,7 @@ def test_finds_all_that_there_is_at_any_scale_of_the_outputs(classes, norm):
     held = {}
     for scale in (1e-30, 1.0, 1e4, 1e30):
         scaled = Scaled(net, scale)
-        attacked = pgd_inputs(scaled, X, y, radius, norm=norm, restarts=classes - 1)
+        attacked = pgd_inputs(scaled, X, y, radius, norm=norm, iterations=60, restarts=classes - 1)
         held[scale] = (scaled(attacked).argmax(dim=1) == y).numpy()
         assert not held[scale][distance < 0.999 * radius].any()
         assert held[scale][distance > radius * (1 + 1e-6)].all()
@@ -156,9 +156,9 @@ def trained(kind):
 def test_noise_of_the_same_size_never_does_better(kind, norm):
     net, X, y = trained(kind)
     radius = 0.3
-    attacked = pgd_inputs(net, X, y, radius, norm=norm)
+    attacked = pgd_inputs(net, X, y, radius, norm=norm, iterations=50)
     held = net(attacked).argmax(dim=1) == y
-    noisy = pgd_inputs(net, X, y, radius, norm=norm, iterations=0, restarts=20, seed=5)
+    noisy = pgd_inputs(net, X, y, radius, norm=norm, iterations=0, restarts=10, seed=5)
     calm = net(noisy).argmax(dim=1) == y
     assert calm.double().mean() < accuracy(net, X, y)  # noise does some harm
     if kind != "saturated":  # there no gradient tells where to look, and each try is luck
@@ -229,7 +229,7 @@ def test_what_is_wrong_already_is_left_and_images_keep_their_shape():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 4))
     X, y = torch.rand(50, 1, 4, 4), torch.arange(50) % 4
-    attacked = pgd_inputs(net, X, y, 0.2, batch_size=7)
+    attacked = pgd_inputs(net, X, y, 0.2, iterations=20, batch_size=20)
     wrong = net(X).argmax(dim=1) != y
     assert attacked.shape == X.shape
     assert 0 < int(wrong.sum()) < 50

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from lipsnn import _checks
+from lipsnn._ascent import Ball
 from lipsnn._checks import Array
-from lipsnn.attack import Ball
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.train.descent import Descent, loss_gradient
 
