@@ -22,7 +22,7 @@ from lipsnn.datasets import load_dataset
 from lipsnn.experiments import grid, trial
 from lipsnn.experiments.settings import load_settings
 from lipsnn.network import with_bias
-from lipsnn.provenance import commit, write_table
+from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 
 import lipsnn
-from lipsnn import provenance
 from lipsnn.datasets import DATASETS
-from lipsnn.experiments import choose, grid, runner, tables, trial
-from lipsnn.experiments.runner import Outcome
+from lipsnn.experiments import choose, grid, tables, trial
 from lipsnn.experiments.settings import PROFILES, load_settings, settings_path, write_chosen
+from studies.common import provenance, runner
+from studies.common.runner import Outcome
 
 COMMANDS = {
     "table1": "objectives before and after: trials.csv, table1.csv, cost.csv",

@@ -18,12 +18,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from lipsnn import provenance
 from lipsnn._checks import Array
 from lipsnn.certificate import certify, exact_constant
 from lipsnn.network import ShallowNet
 from lipsnn.train.clip import ClipResult, Pairs, largest_quotient, train_clip, uniform_pairs
 from lipsnn.train.sgd import train_sgd
+from studies.common import provenance
 
 # Each strength starts from the network of the one before.
 STRENGTHS = (0.0, 10.0, 1.0, 1e-10)

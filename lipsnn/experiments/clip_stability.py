@@ -20,10 +20,10 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
-from lipsnn import provenance
 from lipsnn.experiments import clip_images
 from lipsnn.train.clip import ClipResult, Discrepancy, Pairs, noisy_copies, train_clip
 from lipsnn.train.clip.pairs import evaluating
+from studies.common import provenance
 
 MOMENTUM = 0.9
 # What differs between the rules; the strengths that they need differ as much as the increments.

@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from lipsnn import provenance
-from lipsnn.experiments import clip_images, runner
+from lipsnn.experiments import clip_images
+from studies.common import provenance, runner
 
 # Raised when a change of the code changes the numbers.
 VERSION = "clip-table-4"

@@ -30,13 +30,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lipsnn import provenance
 from lipsnn._checks import Array
 from lipsnn.certificate import certify_layers, margin_bounds
 from lipsnn.certificate.layers import as_layers
-from lipsnn.experiments import runner
 from lipsnn.train.admm.engine import Outcome
 from lipsnn.train.admm.entry import AdmmResult
+from studies.common import provenance, runner
 
 NETWORKS = ("nominal", "l2", "lipschitz", "enforced")
 # A descent stops once a block moves the loss by less.

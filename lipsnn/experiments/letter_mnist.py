@@ -25,12 +25,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lipsnn import _checks, provenance
+from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.experiments import letter, runner
+from lipsnn.experiments import letter
 from lipsnn.experiments.letter import Setting
 from lipsnn.images import load_images
 from lipsnn.train import AdmmResult, train_admm
+from studies.common import provenance, runner
 
 # Raised when a change of the code changes the numbers.
 VERSION = "letter-mnist-1"

@@ -24,14 +24,14 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lipsnn import provenance
 from lipsnn._checks import Array
 from lipsnn.certificate import Layers, certify_layers
-from lipsnn.experiments import letter, runner
+from lipsnn.experiments import letter
 from lipsnn.experiments.letter import Setting
 from lipsnn.experiments.planar_descent import Parameters, descend
 from lipsnn.train.admm import engine
 from lipsnn.train.admm.step import FixedStep
+from studies.common import provenance, runner
 
 # Raised when a change of the code changes the numbers.
 VERSION = "letter-plane-2"

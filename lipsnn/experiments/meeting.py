@@ -17,18 +17,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lipsnn import provenance
 from lipsnn._checks import Array
 from lipsnn.attack import adversarial_mse
 from lipsnn.certificate import certify
 from lipsnn.convex.objective import loss
 from lipsnn.convex.refine import refine
 from lipsnn.datasets import load_dataset
-from lipsnn.experiments import runner
 from lipsnn.network import ShallowNet
 from lipsnn.train import train_admm, train_lipschitz, train_pgd, train_sgd
 from lipsnn.train.clip import Pairs, train_clip, uniform_pairs
 from lipsnn.train.descent import initial_network
+from studies.common import provenance, runner
 
 # Raised when a change of the code changes the numbers.
 VERSION = "meeting-1"

@@ -30,8 +30,8 @@ from lipsnn.experiments.toys import (
     steepest,
     steps_target,
 )
-from lipsnn.provenance import commit, write_table
 from lipsnn.train.admm.engine import Iteration
+from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 STRENGTH = 8e-4  # mu of example 1

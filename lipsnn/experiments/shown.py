@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from lipsnn.experiments import grid, tables, trial
-from lipsnn.experiments.runner import Outcome, run
 from lipsnn.experiments.settings import load_settings
+from studies.common.runner import Outcome, run
 
 
 def committed(folder: str | Path, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:

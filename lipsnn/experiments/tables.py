@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lipsnn.experiments import paper
-from lipsnn.experiments.runner import Outcome
+from studies.common.runner import Outcome
 
 TRIALS = (
     "dataset",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lipsnn.plot.style import COLORS, INK, palette, parts_of
+from studies.common.style import COLORS, INK, palette, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.lines import Line2D
 
-from lipsnn.plot.style import COLORS, INK, axes_of, palette
+from studies.common.style import COLORS, INK, axes_of, palette
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 
-from lipsnn.plot.style import COLORS, INK, axes_of, palette, parts_of
+from studies.common.style import COLORS, INK, axes_of, palette, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from lipsnn.plot.style import COLORS, INK, palette, parts_of
+from studies.common.style import COLORS, INK, palette, parts_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

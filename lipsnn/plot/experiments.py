@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from lipsnn.experiments import paper
 from lipsnn.experiments.tables import in_paper_order, medians
-from lipsnn.plot.style import COLORS, INK, parts_of
+from studies.common.style import COLORS, INK, parts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from lipsnn.plot.pauli import PALETTE as _SHALLOW
-from lipsnn.plot.style import palette, parts_of
+from studies.common.style import palette, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ import numpy as np
 from lipsnn.convex.path import RefinementPath
 from lipsnn.network import ShallowNet
 from lipsnn.plot.experiments import STYLES
-from lipsnn.plot.style import COLORS
+from studies.common.style import COLORS
 
 if TYPE_CHECKING:
     import pandas as pd

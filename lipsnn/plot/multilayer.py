@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lipsnn.plot.style import COLORS, INK, palette
+from studies.common.style import COLORS, INK, palette
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from matplotlib.patches import Wedge
 from matplotlib.ticker import LogLocator, NullLocator
 
 from lipsnn.plot.background import draw_cells, graded
-from lipsnn.plot.style import COLORS, INK, axes_of, palette, parts_of
+from studies.common.style import COLORS, INK, axes_of, palette, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd

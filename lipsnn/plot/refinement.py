@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lipsnn.plot.style import COLORS, DASHES, axes_of, palette, parts_of
+from studies.common.style import COLORS, DASHES, axes_of, palette, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from lipsnn.plot.style import COLORS, INK, axes_of, palette, parts_of
+from studies.common.style import COLORS, INK, axes_of, palette, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd

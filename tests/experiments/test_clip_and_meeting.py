@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lipsnn.experiments import clip_images, clip_regression, clip_stability, clip_table, meeting
-from lipsnn.experiments.runner import Outcome
+from studies.common.runner import Outcome
 
 
 def test_a_unit_is_one_pixel_or_one_standard_deviation():

@@ -9,7 +9,7 @@ from torch.nn import functional
 from lipsnn.certificate import margin_bounds
 from lipsnn.experiments import letter, letter_mnist, letter_plane
 from lipsnn.experiments.planar_descent import descend
-from lipsnn.experiments.runner import Outcome
+from studies.common.runner import Outcome
 
 
 def test_the_points_are_the_letters():

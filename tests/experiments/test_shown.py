@@ -1,7 +1,7 @@
 import pytest
 
-from lipsnn import provenance
 from lipsnn.experiments import grid, shown, tables, trial
+from studies.common import provenance
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lipsnn.experiments import paper, tables
-from lipsnn.experiments.runner import Outcome
+from studies.common.runner import Outcome
 
 
 def trial(number, method, objective, initial, dataset="servo", problem="l2", base="sgd"):

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 
-from lipsnn import plot
 from lipsnn.plot import beyond, restriction
+from studies.common import style
 
 mpl.use("Agg")
 
@@ -102,4 +102,4 @@ def test_sparsity_colours_the_hub():
     hub, spokes = ax.collections
     assert len(hub.get_offsets()) == 5
     assert len(spokes.get_offsets()) == 2
-    assert tuple(hub.get_facecolor()[0]) == to_rgba(plot.COLORS["joint"])
+    assert tuple(hub.get_facecolor()[0]) == to_rgba(style.COLORS["joint"])

@@ -4,7 +4,7 @@ import platform
 import pandas as pd
 import pytest
 
-from lipsnn import provenance
+from studies.common import provenance
 
 
 def test_a_table_is_written_with_what_it_was_made_with(tmp_path):

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from lipsnn import freshness, provenance
+from studies.common import freshness, provenance
 
 FILES = {
     "benchmarks/run.py": "import helper\nimport lipsnn\nlipsnn.refine(helper.x, lipsnn.Net)\n",
@@ -87,9 +87,3 @@ def test_written_table_is_current_until_its_sources_change(tmp_path, capsys) -> 
     assert freshness.main([str(path)]) == 1
     assert "older than lipsnn/network.py" in capsys.readouterr().out
     assert freshness.main([str(tmp_path / "none.csv")]) == 1
-
-
-def test_commit_with_local_changes_tells_nothing() -> None:
-    record = {"commit": "abc+dirty", "made_by": "benchmarks/certificate.py"}
-    assert not freshness.add_sources(record)
-    assert "sources" not in record

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from lipsnn import _checks
-from lipsnn.experiments.cache import Cache, Record, Task
+from studies.common.cache import Cache, Record, Task
 
 Function = Callable[[Task], dict[str, Any]]
 

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsnn import freshness
+from studies.common import freshness
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,7 @@ def write_table(
     sources : str or list of str, optional
         The script that made it, by its path in the repository, or several; by default the one
         that runs. Hashes of what it may use, and of the files that `settings` and `reads` name,
-        are recorded, from which `lipsnn.freshness` knows whether the table is still current.
+        are recorded, from which `studies.common.freshness` knows whether the table is current.
     **facts
         What else it was made with, as JSON: solver, settings file, parameters.
 

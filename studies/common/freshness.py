@@ -1,8 +1,8 @@
-"""Is a result still what the code would make? `python -m lipsnn.freshness` tells, per table.
+"""Is a result still what the code would make? `python -m studies` tells, per table.
 
 A result records a hash of what made it, by file: the definitions that its script may use
-(`lipsnn.sources`), and the settings and tables that it reads. Comments, docstrings and layout do
-not count, nor does code that the script cannot reach.
+(`studies.common.sources`), and the settings and tables that it reads. Comments, docstrings and
+layout do not count, nor does code that the script cannot reach.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import argparse
 import functools
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lipsnn.sources import Reader, reached
+from studies.common.sources import Reader, reached
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def hashes(
@@ -81,33 +80,10 @@ def verdict(record: dict[str, Any]) -> str:
     return f"older than {', '.join(different[:2])}{more}"
 
 
-def add_sources(record: dict[str, Any]) -> bool:
-    """Add the hashes to a provenance without them, from its commit; whether that can be done.
-
-    A commit with local changes does not tell what made the result.
-    """
-    made_by, commit = str(record.get("made_by") or record.get("script") or ""), record["commit"]
-    words = made_by.removeprefix("python -m ").split()
-    if "sources" in record or not words or commit == "unknown" or commit.endswith("+dirty"):
-        return False
-    read = partial(_at_commit, commit)
-    module = words[0].replace(".", "/")
-    candidates = [words[0], f"{module}/__main__.py", f"{module}.py"]
-    entry = next((p for p in candidates if p.endswith(".py") and read(p) is not None), None)
-    if entry is None:
-        return False
-    files = hashes(entry, files_read(record), read)
-    record["sources"] = {"entry": entry, "files": files}
-    return True
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line: 0 if every table is current, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m lipsnn.freshness", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m studies", description=__doc__)
     parser.add_argument("tables", nargs="*", type=Path, help="results (all that are committed)")
-    parser.add_argument(
-        "--record", action="store_true", help="add what older results lack, from their commits"
-    )
     options = parser.parse_args(arguments)
     tables = options.tables or sorted((ROOT / "results").rglob("*.csv"))
     all_current = True
@@ -118,9 +94,6 @@ def main(arguments: list[str] | None = None) -> int:
             all_current = False
             continue
         record = json.loads(path.read_text(encoding="utf8"))
-        if options.record and add_sources(record):
-            text = json.dumps(record, indent=1, ensure_ascii=False)
-            path.write_text(text + "\n", encoding="utf8")
         said = verdict(record)
         all_current &= said == "current"
         name = table.relative_to(ROOT) if table.is_relative_to(ROOT) else table
@@ -143,14 +116,3 @@ _NOW = partial(_on_disk, ROOT)
 @functools.cache
 def _reached_now(entries: tuple[str, ...]) -> dict[str, str]:
     return reached(entries, _NOW)
-
-
-@functools.cache
-def _at_commit(commit: str, path: str) -> bytes | None:
-    command = ["git", "-C", str(ROOT), "show", f"{commit}:{path}"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    return done.stdout if done.returncode == 0 else None
-
-
-if __name__ == "__main__":
-    sys.exit(main())

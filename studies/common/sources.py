@@ -12,15 +12,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+# Folders whose modules import one another by their full names.
+PACKAGES = ("lipsnn/", "studies/")
 # A file's content by its path below the root; None where there is no such file.
 Reader = Callable[[str], bytes | None]
 # They schedule work and write results down, and change no number in them.
 BOOKKEEPING = (
-    "lipsnn/sources.py",
-    "lipsnn/freshness.py",
-    "lipsnn/provenance.py",
-    "lipsnn/experiments/runner.py",
-    "lipsnn/experiments/cache.py",
+    "studies/common/sources.py",
+    "studies/common/freshness.py",
+    "studies/common/provenance.py",
+    "studies/common/runner.py",
+    "studies/common/cache.py",
 )
 # a cell of a Jupytext notebook, without its options
 _CELL = re.compile(
@@ -140,7 +142,7 @@ class _Search:
         stem = module.replace(".", "/")
         stems = [stem]
         folder = path.rpartition("/")[0]
-        if folder and not path.startswith("lipsnn/"):
+        if folder and not path.startswith(PACKAGES):
             stems.append(f"{folder}/{stem}")
         candidates = [f"{s}{end}" for s in stems for end in (".py", "/__init__.py")]
         return next((c for c in candidates if self.exists(c)), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lipsnn import freshness, sources
+from studies.common import freshness, sources
 
 FILES = {
     "benchmarks/run.py": "import helper\nimport lipsnn\nlipsnn.refine(helper.x)\n",
@@ -28,7 +28,7 @@ FILES = {
     ),
     "lipsnn/late.py": "def go(t): return t\ndef stay(): ...\n",
     "lipsnn/tools.py": "def tool(): ...\n",
-    "lipsnn/provenance.py": "y = 1\n",
+    "studies/common/provenance.py": "y = 1\n",
     "notebooks/page.md": (
         "# Title\n\n```{code-cell} python3\n---\nmystnb:\n  figure:\n    caption: it's\n---\n"
         "%matplotlib inline\nfrom lipsnn.late import go\n```\n\n"

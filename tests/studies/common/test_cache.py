@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from lipsnn.experiments.cache import Cache
+from studies.common.cache import Cache
 
 TASK = {"dataset": "servo", "trial": 3, "strength": 0.1}
 

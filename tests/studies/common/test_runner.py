@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trials
 
-from lipsnn.experiments.runner import run
+from studies.common.runner import run
 
 GRID = [{"trial": k} for k in range(5)]
 

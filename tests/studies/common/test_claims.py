@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lipsnn.claims import MEDIA_TYPE, Claims
+from studies.common.claims import MEDIA_TYPE, Claims
 
 
 def test_a_claim_that_holds_is_a_row():
