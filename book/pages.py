@@ -24,8 +24,6 @@ ROOMS = {
     "attack": "Attacks",
     "train": "Training",
     "convex": "Convex refinement",
-    "experiments": "Experiments",
-    "plot": "Figures",
 }
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lipsnn._files import whole
+
 Task = Mapping[str, Any]
 Record = dict[str, Any]
 
@@ -80,12 +82,8 @@ class Cache:
         entry = {"key": self._key(task), "record": record}
         body = json.dumps(entry, default=_plain).encode()
         path = self.path(task)
-        partial = path.with_name(f".{path.stem}.{os.getpid()}.part")
-        with partial.open("wb") as file:
+        with whole(path) as file:
             file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
         return json.loads(body)["record"]
 
     def _key(self, task: Task) -> str:

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lipsnn._files import whole
 from studies.common import freshness
 
 if TYPE_CHECKING:
@@ -113,12 +114,8 @@ def write_table(
     if entry := sources or freshness.running_script():
         files = freshness.hashes(entry, freshness.files_read(record))
         record["sources"] = {"entry": entry, "files": files}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, table.to_csv(index=False, lineterminator="\n"))
-    _replace(path.with_suffix(".json"), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf8", newline="")
-    os.replace(partial, path)
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    with whole(path) as file:
+        file.write(table.to_csv(index=False, lineterminator="\n").encode())
+    with whole(path.with_suffix(".json")) as file:
+        file.write(text.encode())

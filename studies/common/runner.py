@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +148,17 @@ def run(
         for task in tasks
         for name in [store.path(task).name]
     ]
+
+
+def report_failed(outcomes: Iterable[Outcome], *names: str) -> list[Outcome]:
+    """Print the tasks that failed, each by its entries `names`, and one traceback; return them."""
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        named = ", ".join(str(outcome.task[name]) for name in names if name in outcome.task)
+        print(f"FAILED: {named}: {outcome.error}", file=sys.stderr)
+    if failed:
+        print(failed[0].traceback, file=sys.stderr)
+    return failed
 
 
 def _work_through(

@@ -18,11 +18,13 @@ PACKAGES = ("lipsnn/", "studies/")
 Reader = Callable[[str], bytes | None]
 # They schedule work and write results down, and change no number in them.
 BOOKKEEPING = (
+    "lipsnn/_files.py",
     "studies/common/sources.py",
     "studies/common/freshness.py",
     "studies/common/provenance.py",
     "studies/common/runner.py",
     "studies/common/cache.py",
+    "studies/common/command.py",
 )
 # a cell of a Jupytext notebook, without its options
 _CELL = re.compile(

@@ -75,12 +75,10 @@ def test_written_table_is_current_until_its_sources_change(tmp_path, capsys) -> 
         pd.DataFrame({"a": [1]}),
         commit="abc",
         seconds=0.0,
-        sources="lipsnn/experiments/__main__.py",
+        sources="studies/paper/__main__.py",
     )
     record = json.loads(path.with_suffix(".json").read_text())
-    assert {"lipsnn/network.py", "lipsnn/experiments/__main__.py"} <= set(
-        record["sources"]["files"]
-    )
+    assert {"lipsnn/network.py", "studies/paper/__main__.py"} <= set(record["sources"]["files"])
     assert freshness.main([str(path)]) == 0
     record["sources"]["files"]["lipsnn/network.py"] = "0" * 16
     path.with_suffix(".json").write_text(json.dumps(record))

@@ -88,8 +88,8 @@ def test_layout_and_types_do_not_count() -> None:
 
 def test_every_function_that_a_trial_runs_is_reached() -> None:
     """The real thing: what a profiler sees is among what was found in the text."""
-    from lipsnn.experiments import grid, trial
-    from lipsnn.experiments.settings import load_settings
+    from studies.paper import grid, trial
+    from studies.paper.settings import load_settings
 
     settings = load_settings("quick") | {"datasets": ["servo"], "trials": 1, "width": 3}
     settings["training"] |= {"epochs": 3}
@@ -112,7 +112,7 @@ def test_every_function_that_a_trial_runs_is_reached() -> None:
     finally:
         sys.setprofile(None)
     read = partial(freshness._on_disk, root)
-    found = sources.reached(["lipsnn/experiments/__main__.py"], read)
+    found = sources.reached(["studies/paper/__main__.py"], read)
     named = {
         (path, node.name)
         for path, code in found.items()

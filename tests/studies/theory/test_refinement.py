@@ -1,8 +1,8 @@
 import matplotlib as mpl
 import pandas as pd
 
-from lipsnn.plot import refinement
 from studies.common import style
+from studies.theory import refinement
 
 mpl.use("Agg")
 
