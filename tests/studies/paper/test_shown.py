@@ -1,6 +1,7 @@
 import pytest
 
 from studies.common import provenance
+from studies.common.results import committed
 from studies.paper import grid, shown, tables, trial
 
 
@@ -44,7 +45,7 @@ def test_a_failed_live_trial_fails_the_page(stub, monkeypatch):
 
 
 def test_a_table_that_is_not_committed_is_empty_and_says_what_makes_it(tmp_path):
-    table, record = shown.committed(tmp_path, "table1")
+    table, record = committed(tmp_path, "table1")
     assert table.empty
     assert "`python -m studies.paper all --profile full`" in shown.made(record, "all")
 
@@ -55,7 +56,7 @@ def test_a_committed_table_says_how_it_was_made(tmp_path):
     provenance.write_table(
         tmp_path / "cost.csv", given, commit="abc", seconds=1.0, trials_seconds=125.0, **facts
     )
-    table, record = shown.committed(tmp_path, "cost")
+    table, record = committed(tmp_path, "cost")
     assert list(table) == list(given)
     said = shown.made(record, "all")
     assert "`python -m x` at commit `abc`" in said
