@@ -104,7 +104,7 @@ def ascend(
     """The worst point met for each row of X, from X itself and from random points of the ball."""
     xp = _namespace(X)
     restarts = _checks.count(restarts, "restarts", least=0)
-    starts = np.random.default_rng(_checks.seed(seed))
+    starts = np.random.default_rng(_checks.count(seed, "seed", least=0))
     wander = starts.spawn(1)[0]  # a stream of its own: the starts do not depend on it
     if ball.box is not None and (X.clip(*ball.box) != X).any():
         raise ValueError(f"X has entries outside of clip = {ball.box}: scale it, or leave clip out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -75,14 +74,6 @@ def count(value: Any, name: str, least: int = 1) -> int:
     if isinstance(value, bool) or int(value) != value or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return int(value)
-
-
-def seed(value: Any) -> int:
-    """A seed as Python's integer, which is all that torch takes."""
-    number = count(value, "seed", least=0) if isinstance(value, Integral) else -1
-    if not 0 <= number < 2**63:
-        raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, got {value!r}")
-    return number
 
 
 def one_of(value: Any, name: str, choices: tuple[Any, ...]) -> Any:

@@ -41,8 +41,12 @@ def data(net: nn.Module, X: Any, y: Any, loss: Loss) -> tuple[torch.Tensor, torc
 
     floating = (p for p in net.parameters() if p.is_floating_point())
     like = next(floating, torch.zeros((), dtype=torch.get_default_dtype()))
-    if isinstance(X, torch.Tensor):
-        X = X.detach()
+    if (
+        isinstance(X, torch.Tensor)
+        and X.layout is torch.strided
+        and not (X.is_complex() or X.is_quantized)
+    ):
+        X = X.detach()  # wherever it is, and however large
         if not torch.isfinite(X).all():
             raise ValueError("X has NaN or infinite entries: remove or impute them")
     else:

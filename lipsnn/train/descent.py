@@ -114,7 +114,7 @@ class Descent:
             "X": X,
             "y": y if init is None else y - init.offset,
             "width": width,
-            "seed": _checks.seed(self.seed),
+            "seed": _checks.count(self.seed, "seed", least=0),
             "epochs": _checks.count(self.epochs, "epochs", least=0),
             "batch_size": _checks.count(batch_size, "batch_size"),
             "learning_rate": _checks.positive(self.learning_rate, "learning_rate"),

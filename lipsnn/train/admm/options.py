@@ -53,7 +53,7 @@ class AdmmOptions:
         _checks.positive(self.learning_rate, "learning_rate")
         _checks.one_of(self.optimizer, "optimizer", OPTIMIZERS)
         _checks.positive(self.tol, "tol")
-        object.__setattr__(self, "seed", _checks.seed(self.seed))
+        object.__setattr__(self, "seed", _checks.count(self.seed, "seed", least=0))
 
     @property
     def total(self) -> int:

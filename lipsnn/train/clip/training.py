@@ -131,7 +131,7 @@ def train_clip(
         "batch_size": _checks.count(batch_size, "batch_size"),
         "learning_rate": _checks.positive(learning_rate, "learning_rate"),
         "optimizer": _checks.one_of(optimizer, "optimizer", OPTIMIZERS),
-        "seed": _checks.seed(seed),
+        "seed": _checks.count(seed, "seed", least=0),
     }
     epochs = _checks.count(epochs, "epochs", least=0)
     if regularizer is not None and regularizer.rule is not None and not chosen.classifies:
