@@ -122,9 +122,6 @@ _KINDS: dict[str, _Kind] = {
     "softplus": _Kind(
         _softplus, lambda u, beta: _sigmoid(beta * u), lambda beta: (0.0, 1.0), (1.0,)
     ),
-    "softsign": _Kind(
-        lambda u: u / (1 + np.abs(u)), lambda u: (1 + np.abs(u)) ** -2.0, lambda: (0.0, 1.0)
-    ),
     "elu": _Kind(
         lambda u, a: np.where(u > 0, u, a * _expm1(u)),
         lambda u, a: np.where(u >= 0, 1.0, a * _exp(u)),
@@ -183,7 +180,6 @@ _KINDS: dict[str, _Kind] = {
         lambda u: np.where(u >= 3, 1.0, _inside(u, -3.0, 3.0) * (2 * u + 3) / 6),
         lambda: (-0.5, 1.5),
     ),
-    "tanhshrink": _Kind(lambda u: u - np.tanh(u), lambda u: np.tanh(u) ** 2, lambda: (0.0, 1.0)),
     "softshrink": _Kind(
         lambda u, lam: u - np.clip(u, -lam, lam),
         lambda u, lam: 1 - _inside(u, -lam, lam),
