@@ -17,8 +17,8 @@ from lipsnn import _checks
 from lipsnn._ascent import Ball, Evaluate, ascend, step_lengths
 from lipsnn._checks import Array
 from lipsnn._modules import data, evaluating
+from lipsnn.convert import as_shallow
 from lipsnn.losses import SQUARED, CrossEntropy
-from lipsnn.network import as_network
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ def pgd_attack(
     ValueError
         For bad input.
     """
-    net = as_network(net)
+    net = as_shallow(net, X)
     X, y = _checks.data_pair(X, y, net.dim)
     ball = Ball(radius, norm, clip)
 
@@ -95,7 +95,7 @@ def adversarial_mse(net: Any, X: Any, y: Any, radii: Any, **settings: Any) -> Ar
 
     `settings` go to `pgd_attack`; a radius of 0 is the clean error.
     """
-    net = as_network(net)
+    net = as_shallow(net, X)
     attacked = [net(pgd_attack(net, X, y, radius, **settings)) for radius in radii]
     _, y = _checks.data_pair(X, y, net.dim)
     return np.array([2 * np.mean(SQUARED.value(output, y)) for output in attacked])

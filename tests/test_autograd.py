@@ -5,8 +5,8 @@ import pytest
 import torch
 from drawing import draw_network
 
-from lipsnn import certify
-from lipsnn.torch import WarmBound, lipschitz_bound
+from lipsnn import ShallowNet, certify
+from lipsnn.autograd import WarmBound, lipschitz_bound
 
 
 def tensors(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,3 +85,21 @@ def test_bad_input():
         lipschitz_bound(weights.long(), outer)
     with pytest.raises(ValueError, match="NaN or infinite"):
         lipschitz_bound(weights * np.nan, outer)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_the_bound_is_rounded_up_in_every_dtype(dtype):
+    for seed in range(25):
+        weights, outer = (t.detach().to(dtype) for t in tensors(6, 4, seed=seed))
+        exact = certify(ShallowNet(weights, outer)).bound
+        found = lipschitz_bound(weights, outer)
+        assert found.dtype == dtype
+        assert exact <= found.item() <= exact * (1 + 2 * torch.finfo(dtype).eps)
+    tiny = torch.tensor([[1e-4, 0.0]], dtype=torch.float16)
+    assert lipschitz_bound(tiny, tiny[:, 0]).item() > 0
+
+
+def test_arrays_are_told_what_to_do():
+    net = draw_network(0, 7, 3)
+    with pytest.raises(ValueError, match="torch tensors"):
+        lipschitz_bound(net.weights, net.outer)
