@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck
 
-from lipsnn import provenance
+from studies.common import provenance
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -65,7 +65,17 @@ def nested(draw):
     """Sequentials within Sequentials, with what does nothing in evaluation."""
     layers = []
     for module in sequential(draw):
-        layers.append(draw(st.sampled_from([module, nn.Sequential(module), nn.Sequential(nn.Identity(), nn.Sequential(module))])))
+        layers.append(
+            draw(
+                st.sampled_from(
+                    [
+                        module,
+                        nn.Sequential(module),
+                        nn.Sequential(nn.Identity(), nn.Sequential(module)),
+                    ]
+                )
+            )
+        )
         layers.append(draw(st.sampled_from([nn.Dropout(0.9), nn.Identity(), nn.Flatten()])))
     return nn.Sequential(*layers)
 
@@ -76,7 +86,9 @@ def shared_activation(draw):
     relu, n = nn.ReLU(), draw(st.integers(1, 4))
     first, middle, last = nn.Linear(INPUTS, n), nn.Linear(n, n), nn.Linear(n, 1)
     twice = draw(st.booleans())
-    return nn.Sequential(first, relu, middle, relu, *([middle, relu] if twice else []), last).double()
+    return nn.Sequential(
+        first, relu, middle, relu, *([middle, relu] if twice else []), last
+    ).double()
 
 
 @kind
@@ -186,7 +198,22 @@ class Written(nn.Module):
 
 @kind
 def custom_forward(draw):
-    way = draw(st.sampled_from(["plain", "residual", "scaled", "functional", "twice", "branch", "concatenated", "sine", "clipped input", "far"]))
+    way = draw(
+        st.sampled_from(
+            [
+                "plain",
+                "residual",
+                "scaled",
+                "functional",
+                "twice",
+                "branch",
+                "concatenated",
+                "sine",
+                "clipped input",
+                "far",
+            ]
+        )
+    )
     return Written(chain(draw, [INPUTS, draw(st.integers(1, 4)), 1]).module(), way)
 
 
@@ -282,10 +309,27 @@ def layer_norm(draw):
 def other_activations(draw):
     make = draw(
         st.sampled_from(
-            [nn.ELU, nn.SELU, nn.SiLU, nn.GELU, nn.Softplus, nn.Hardtanh, nn.ReLU6, nn.PReLU, nn.Softmax,
-             lambda: nn.GELU(approximate="tanh"), lambda: nn.Softplus(beta=5), lambda: nn.ELU(alpha=3.0),
-             lambda: nn.Hardtanh(-2, 0.5), lambda: nn.LeakyReLU(-0.5), lambda: nn.LeakyReLU(1.0),
-             lambda: nn.PReLU(init=-2.0), lambda: nn.Threshold(1.0, 0.0), nn.Hardswish, nn.Softsign]
+            [
+                nn.ELU,
+                nn.SELU,
+                nn.SiLU,
+                nn.GELU,
+                nn.Softplus,
+                nn.Hardtanh,
+                nn.ReLU6,
+                nn.PReLU,
+                nn.Softmax,
+                lambda: nn.GELU(approximate="tanh"),
+                lambda: nn.Softplus(beta=5),
+                lambda: nn.ELU(alpha=3.0),
+                lambda: nn.Hardtanh(-2, 0.5),
+                lambda: nn.LeakyReLU(-0.5),
+                lambda: nn.LeakyReLU(1.0),
+                lambda: nn.PReLU(init=-2.0),
+                lambda: nn.Threshold(1.0, 0.0),
+                nn.Hardswish,
+                nn.Softsign,
+            ]
         )
     )
     net = drawn(draw).module()
@@ -294,7 +338,9 @@ def other_activations(draw):
 
 @kind
 def low_precision(draw):
-    return sequential(draw).to(draw(st.sampled_from([torch.float32, torch.float16, torch.bfloat16])))
+    return sequential(draw).to(
+        draw(st.sampled_from([torch.float32, torch.float16, torch.bfloat16]))
+    )
 
 
 @kind

@@ -138,7 +138,9 @@ def duplicated_units(draw):
 def opposite_units(draw):
     """f(x) = sum a (relu(u) + s relu(-u)): folds, or straight lines in disguise."""
     W, b, a = plain(draw, *size(draw, units=3))
-    return shallow(np.vstack([W, -W]), np.append(b, -b), np.append(a, draw(st.sampled_from([1.0, -1.0])) * a))
+    return shallow(
+        np.vstack([W, -W]), np.append(b, -b), np.append(a, draw(st.sampled_from([1.0, -1.0])) * a)
+    )
 
 
 @kind
@@ -146,7 +148,9 @@ def cancelling_pairs(draw):
     """Every unit has a partner that takes back all of its slope but the last digits."""
     W, b, a = plain(draw, *size(draw, units=3))
     off = 2.0 ** -draw(st.integers(20, 52))
-    return shallow(np.vstack([W, W]), np.append(b, b - draw(st.integers(0, 1))), np.append(a, -a * (1 - off)))
+    return shallow(
+        np.vstack([W, W]), np.append(b, b - draw(st.integers(0, 1))), np.append(a, -a * (1 - off))
+    )
 
 
 @kind
@@ -194,7 +198,9 @@ def orthogonal(draw):
     d = draw(st.sampled_from([2, 4]))
     H = np.array([[1.0, 1.0], [1.0, -1.0]])
     W = H if d == 2 else np.kron(H, H)
-    return shallow(W, numbers(draw, d), draw(arrays(np.float64, d, elements=st.sampled_from([1.0, -1.0]))))
+    return shallow(
+        W, numbers(draw, d), draw(arrays(np.float64, d, elements=st.sampled_from([1.0, -1.0])))
+    )
 
 
 @kind
@@ -227,7 +233,9 @@ def tiny_products(draw):
 @kind
 def huge(draw):
     W, b, a = plain(draw, *size(draw, units=4))
-    return shallow(W * 10.0 ** draw(st.integers(140, 299)), b, a * 10.0 ** draw(st.integers(-160, 10)))
+    return shallow(
+        W * 10.0 ** draw(st.integers(140, 299)), b, a * 10.0 ** draw(st.integers(-160, 10))
+    )
 
 
 @kind
@@ -239,7 +247,9 @@ def uneven_scales(draw):
 
 @kind
 def float32_weights(draw):
-    return shallow(*(part.astype(np.float32).astype(np.float64) for part in plain(draw, *size(draw))))
+    return shallow(
+        *(part.astype(np.float32).astype(np.float64) for part in plain(draw, *size(draw)))
+    )
 
 
 @kind
@@ -266,7 +276,9 @@ def hidden_ridge(draw):
 # --- deep -------------------------------------------------------------------------------------
 
 
-def chain(draw: Any, widths: list[int], *, activation: str = "ReLU", biases: bool = True) -> Network:
+def chain(
+    draw: Any, widths: list[int], *, activation: str = "ReLU", biases: bool = True
+) -> Network:
     pairs = list(zip(widths[:-1], widths[1:], strict=True))
     weights = tuple(numbers(draw, after, before) for before, after in pairs)
     shifts = tuple(numbers(draw, after) if biases else np.zeros(after) for _, after in pairs)
@@ -298,7 +310,9 @@ def deep_straight_line(draw):
     eye = np.eye(n)
     W = [np.ones((2 * n, 1)), np.block([[eye, 0 * eye], [-eye, 0 * eye]]), np.ones((1, 2 * n))]
     scale = draw(st.sampled_from([1.0, 0.1, 3.0]))
-    return Network(tuple(scale * w for w in W), (np.zeros(2 * n), numbers(draw, 2 * n), np.zeros(1)))
+    return Network(
+        tuple(scale * w for w in W), (np.zeros(2 * n), numbers(draw, 2 * n), np.zeros(1))
+    )
 
 
 @kind
@@ -332,7 +346,9 @@ def deep_uneven_scales(draw):
     net = chain(draw, [2, 2, 2, 1] if draw(st.booleans()) else widths(draw, most=2))
     powers = st.integers(-100, 100)
     return Network(
-        tuple(W * 10.0 ** draw(arrays(np.float64, (len(W), 1), elements=powers)) for W in net.weights),
+        tuple(
+            W * 10.0 ** draw(arrays(np.float64, (len(W), 1), elements=powers)) for W in net.weights
+        ),
         net.biases,
     )
 

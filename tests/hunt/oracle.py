@@ -187,7 +187,9 @@ SMOOTH = {
     "Softplus": lambda u: ((1 + u.exp()).log(), _sigmoid(u)),
     "SiLU": lambda u: (u * _sigmoid(u), _sigmoid(u) * (1 + u * (1 - _sigmoid(u)))),
     "ELU": lambda u: _elu(u, "1", "1"),
-    "SELU": lambda u: _elu(u, "1.0507009873554804934193349852946", "1.67326324235437728481704299167"),
+    "SELU": lambda u: _elu(
+        u, "1.0507009873554804934193349852946", "1.67326324235437728481704299167"
+    ),
     "GELU": _gelu,
 }
 
@@ -230,7 +232,9 @@ def attained_slope(case, x: np.ndarray) -> Ball:
             if None in found:
                 return Ball(0)
             value = flint.arb_mat([[v] for v, _ in found])
-            J = flint.arb_mat([[s * e for e in row] for (_, s), row in zip(found, rows, strict=True)])
+            J = flint.arb_mat(
+                [[s * e for e in row] for (_, s), row in zip(found, rows, strict=True)]
+            )
         # the longest row of J'J, and powers from there: any v is right
         v = max((J.transpose() * J).tolist(), key=lambda row: sum(e * e for e in row).mid())
         best = Ball(0)
@@ -275,7 +279,10 @@ def certifies(weights: tuple, sectors: list, multipliers: tuple, bound: float) -
             return False
         kept.append(finite)
     kept.append(np.ones(weights[-1].shape[0], dtype=bool))
-    Ws = [matrix(W[np.ix_(o, i)]) if o.any() and i.any() else [] for W, i, o in zip(weights, kept[:-1], kept[1:], strict=True)]
+    Ws = [
+        matrix(W[np.ix_(o, i)]) if o.any() and i.any() else []
+        for W, i, o in zip(weights, kept[:-1], kept[1:], strict=True)
+    ]
     starts = np.cumsum([0, *(int(k.sum()) for k in kept[:-1])]).tolist()
     M = [[Q(0)] * starts[-1] for _ in range(starts[-1])]
     for k in range(starts[1]):

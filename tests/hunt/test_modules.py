@@ -48,7 +48,22 @@ def slopes(module: nn.Module):
                 yield float(torch.linalg.matrix_norm(J, 2)), ROUNDING[dtype]
 
 
-@pytest.mark.parametrize("kind", known(KINDS, ['shared activation', 'linear on linear', 'weight norm hook', 'spectral norm hook', 'pruned', 'forward hooks', 'forward replaced', 'copied and loaded']))
+@pytest.mark.parametrize(
+    "kind",
+    known(
+        KINDS,
+        [
+            "shared activation",
+            "linear on linear",
+            "weight norm hook",
+            "spectral norm hook",
+            "pruned",
+            "forward hooks",
+            "forward replaced",
+            "copied and loaded",
+        ],
+    ),
+)
 def test_module_is_what_its_forward_computes(hunt, kind):
     def checked(module: nn.Module, counts: Counter[str]) -> None:
         check(module, counts)

@@ -64,6 +64,8 @@ def check_proof(weights, sectors, certificate, counts: Counter[str]) -> None:
     counts["proofs"] += 1
 
 
-@pytest.mark.parametrize("kind", known(KINDS, ['subnormal', 'deep tiny or huge', 'deep uneven scales']))
+@pytest.mark.parametrize(
+    "kind", known(KINDS, ["subnormal", "deep tiny or huge", "deep uneven scales"])
+)
 def test_bound_holds(hunt, kind):
     hunt.search("bound", kind, KINDS[kind], check)

@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 
 import lipsnn
 
-METHODS = [("lipschitz", "alternating"), ("lipschitz", "joint"), ("lipschitz", "walk"), ("l2", "joint")]
+METHODS = [
+    ("lipschitz", "alternating"),
+    ("lipschitz", "joint"),
+    ("lipschitz", "walk"),
+    ("l2", "joint"),
+]
 # Cones (5) may be left by so much, relative, and where the others solve in one cell.
 VIOLATION = 1e-4
 IN_ONE_CELL = ("alternating", "joint")
@@ -106,6 +111,6 @@ def violation(before: lipsnn.ShallowNet, after: lipsnn.ShallowNet, X: Array, y: 
     return oracle.Q(0) if left <= 0 else oracle.exact(float((left**2 / scale)) ** 0.5)
 
 
-@pytest.mark.parametrize("kind", known(SHALLOW, ['huge']))
+@pytest.mark.parametrize("kind", known(SHALLOW, ["huge"]))
 def test_refinement_is_never_worse(hunt, kind):
     hunt.search("refinement", kind, trials(kind), check)
