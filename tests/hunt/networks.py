@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -279,7 +280,7 @@ def hidden_ridge(draw):
 def chain(
     draw: Any, widths: list[int], *, activation: str = "ReLU", biases: bool = True
 ) -> Network:
-    pairs = list(zip(widths[:-1], widths[1:], strict=True))
+    pairs = list(itertools.pairwise(widths))
     weights = tuple(numbers(draw, after, before) for before, after in pairs)
     shifts = tuple(numbers(draw, after) if biases else np.zeros(after) for _, after in pairs)
     return Network(weights, shifts, activation)

@@ -226,7 +226,7 @@ def attained_slope(case, x: np.ndarray) -> Ball:
                 break
             rows = J.tolist()
             found = [
-                _value_and_slope(case.activation, u, any(not e == 0 for e in row))
+                _value_and_slope(case.activation, u, not all(e.is_zero() for e in row))
                 for u, row in zip(value.entries(), rows, strict=True)
             ]
             if None in found:

@@ -25,8 +25,7 @@ ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 0.05, torch
 def check(module: nn.Module, counts: Counter[str]) -> None:
     try:
         bound = lipsnn.certify(module).bound
-    except (ValueError, TypeError) as error:
-        assert str(error)
+    except (ValueError, TypeError):
         counts["refused"] += 1
         return
     counts["bounds"] += 1
