@@ -111,10 +111,13 @@ def choose_solver(solver: str | None = None, semidefinite: bool = False) -> str:
 
 def _semidefinite(name: str) -> bool:
     """Whether CVXPY's solver `name` takes semidefinite constraints."""
-    from cvxpy.constraints import PSD
     from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
 
-    return name in SOLVER_MAP_CONIC and PSD in SOLVER_MAP_CONIC[name].SUPPORTED_CONSTRAINTS
+    if name not in SOLVER_MAP_CONIC:
+        return False
+    # PSD or, as later versions of CVXPY have it, SvecPSD
+    cones = [cone.__name__ for cone in SOLVER_MAP_CONIC[name].SUPPORTED_CONSTRAINTS]
+    return any(cone.endswith("PSD") for cone in cones)
 
 
 def solve(problem: cp.Problem, solver: str | None = None) -> Solution:

@@ -1,48 +1,55 @@
-"""The one entry to all certificates."""
+"""The one entry to all certificates: LipSDP-Neuron for any depth, sectors and outputs.
+
+One multiplier t_j >= 0 per unit (T diagonal), as Fazlyab et al. (2019) call LipSDP-Neuron. Their
+LipSDP-Network, with a T that couples units of a layer, is not offered: it is wrong, as Pauli et al.
+(2022, II-C) show by a network that it certifies to be a constant; see `lmi.increment_form`.
+
+One hidden layer. Let f = W_1 phi(W_0 x + b), the sector [alpha, beta], m = (alpha + beta)/2 and
+r = (beta - alpha)/2, the columns of W_1 be |a_i| c_i with |c_i| = 1, zbar_i = |a_i| w_i. Writing
+phi = m u + r eta with |eta_i| <= |u_i|, the LMI at t says, after the elimination of eta, with
+q_i = |a_i|^2 / (2 t_i) and G = W_1 W_0,
+
+    rho = min_q lambda_max(m^2 G'(I - sum q_i c_i c_i')^-1 G + r^2 sum zbar_i zbar_i' / q_i),
+    L   = max_{P, S} m |S^1/2 G P^1/2|_* + r sum_i sqrt(zbar_i'P zbar_i c_i'S c_i),
+
+P >= 0 (d, d) and S >= 0 (k, k) of trace 1, ``|.|_*`` the nuclear norm: the small form of fact A for
+any sector and any number k of outputs. For k = 1 it is S = 1, and fact A with other weights of
+its terms (`slopes`): the fast forms serve every sector with a scalar output; several outputs and
+more layers go to the chordal method.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import Any, overload
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
+from lipsnn.certificate.chain import Chain
+from lipsnn.certificate.chordal import solve_chain
+from lipsnn.certificate.form import Form, reach, scaled, spectral_products
+from lipsnn.certificate.exact import float_above
 from lipsnn.certificate.interior import interior_point, work_of
-from lipsnn.certificate.layers import Layers, as_layers
-from lipsnn.certificate.lmi import solve_lmi
 from lipsnn.certificate.lowrank import low_rank
-from lipsnn.certificate.multilayer import LayeredCertificate, certify_layers
-from lipsnn.certificate.result import BEYOND_FLOAT64, Certificate
-from lipsnn.certificate.slopes import Slopes
+from lipsnn.certificate.result import Certificate
+from lipsnn.certificate.scaling import ROUNDING, ScaledChain
 from lipsnn.certificate.threads import one_blas_thread
-from lipsnn.network import ShallowNet, as_network
+from lipsnn.network import ShallowNet
+from lipsnn.solvers import Solution, choose_solver
+from lipsnn.status import Status
 
-METHODS = ("auto", "P", "q", "lowrank", "lmi")
-OPTIMAL = "optimal"
-INACCURATE = "inaccurate"
-
-
-@overload
-def certify(
-    net: ShallowNet,
-    method: str = "auto",
-    solver: str | None = None,
-    tol: float = 1e-7,
-    start: Array | None = None,
-) -> Certificate: ...
-
-
-@overload
-def certify(
-    net: Any,
-    method: str = "auto",
-    solver: str | None = None,
-    tol: float = 1e-7,
-    start: Array | None = None,
-) -> Certificate | LayeredCertificate: ...
+SMALL_METHODS = ("P", "q", "lowrank")
+METHODS = ("auto", "chordal", "lmi")
+# A CVXPY solver answers to about 1e-8: its gap is called optimal up to this.
+_REFERENCE_TOL = 1e-6
+# Multipliers are squares: below this they have lost digits.
+_SMALLEST = 1e-290
+# Up to here a bound and the product of norms differ by their rounding.
+_LAST_DIGITS = 1e-11
 
 
 def certify(
@@ -51,96 +58,204 @@ def certify(
     solver: str | None = None,
     tol: float = 1e-7,
     start: Array | None = None,
-) -> Certificate | LayeredCertificate:
+    outputs: Any = None,
+) -> Certificate:
     """Upper bound on the Lipschitz constant of `net` in the l2 norm: program (2), LipSDP.
 
     Parameters
     ----------
-    net : ShallowNet or torch.nn.Sequential
-        With more layers, other activations or several outputs it goes to `certify_layers`,
-        which has its own methods and no `start`.
-    method : {"auto", "P", "q", "lowrank", "lmi"}
-        "P", "q" and "lowrank" solve the d x d problem that (2) is (fact A), and "auto" takes the
-        cheapest of them. "lmi" is program (2) as printed, in CVXPY.
+    net : ShallowNet, Network, torch.nn.Module or anything that `as_network` takes
+    method : {"auto", "P", "q", "lowrank", "chordal", "lmi"}
+        "P", "q" and "lowrank", for one hidden layer and one output, solve the d x d problem that
+        (2) is (fact A); "chordal" any network, in memory that grows with the square of the number
+        of hidden units. "auto" takes the cheapest. "lmi" is another word for
+        ``solver="reference"``.
     solver : str, optional
-        For "lmi" any CVXPY solver that is installed; MOSEK with a licence, else Clarabel, if None.
+        "reference" for the program as printed, in CVXPY (MOSEK with a licence, else Clarabel), or
+        the name of a CVXPY solver that solves semidefinite programs; None for `method`.
     tol : float
-        Relative gap between `bound` and `lower` at which to stop; a CVXPY solver has its own.
+        Relative gap between `bound` and `lower` at which to stop; a CVXPY solver has its own, and
+        is called "optimal" up to 1e-6.
     start : ndarray, (d, k), optional
-        The `factor` of the certificate of a similar network, to start from.
+        The `factor` of the certificate of a similar network, to start from; one hidden layer and
+        one output.
+    outputs : int, (int, int) or array_like (p, k), optional
+        Certify output i only, the margin ``f_i - f_j``, or ``C f`` for a matrix C.
 
     Returns
     -------
-    Certificate, or LayeredCertificate
-        Its bound comes from feasible multipliers, so it holds whatever its status says.
+    Certificate
+        Its bound comes from feasible multipliers, or is the product of norms, so it holds
+        whatever its status says. It is never above the product of norms.
 
     Raises
     ------
     ValueError
-        For a method that does not exist, a tolerance that is not positive, or a `solver` without
-        ``method="lmi"``.
+        For a network that is not supported, a method or solver that does not exist or does not
+        fit, or a tolerance that is not positive.
     """
-    if not _is_shallow(net):
-        if start is not None:
-            raise ValueError("start is for one hidden layer of ReLU units and one output")
-        return certify_layers(net, method=method, solver=solver, tol=tol)
-    net = as_network(net)
-    _checks.one_of(method, "method", METHODS)
+    return _certify(_network(net, outputs), method, solver, tol, start)
+
+
+def certify_layers(
+    net: Any,
+    outputs: Any = None,
+    method: str = "auto",
+    solver: str | None = None,
+    tol: float = 1e-7,
+) -> Certificate:
+    """`certify` with the multipliers always as a tuple, layer by layer."""
+    return _certify(_layered(net, outputs), method, solver, tol, None)
+
+
+def output_bounds(net: Any, tol: float = 1e-7) -> Array:
+    """The bound of each output by itself, (k,)."""
+    net = _layered(net)
+    return np.array([certify(net, tol=tol, outputs=i).bound for i in range(net.outputs)])
+
+
+def margin_bounds(net: Any, tol: float = 1e-7) -> Array:
+    """The bounds of all margins ``f_i - f_j``, (k, k), zero on the diagonal.
+
+    A sample with f_i - f_j > 0 for its class i and all j keeps it within the smallest
+    ``(f_i - f_j) / bounds[i, j]``.
+    """
+    net = _layered(net)
+    k = net.outputs
+    bounds = np.zeros((k, k))
+    for i in range(k):
+        for j in range(i):
+            bounds[i, j] = bounds[j, i] = certify(net, tol=tol, outputs=(i, j)).bound
+    return bounds
+
+
+def _network(net: Any, outputs: Any = None) -> Any:
+    """A `ShallowNet` where it is one, else a network with a tuple of weights."""
+    if isinstance(net, ShallowNet) and outputs is None:
+        return net
+    read = _layered(net, outputs)
+    shallow = not isinstance(net, type(read)) and read.is_shallow
+    return read.to_shallow() if shallow and outputs is None else read
+
+
+def _layered(net: Any, outputs: Any = None) -> Any:
+    from lipsnn.convert import as_network
+
+    read = as_network(net)
+    return read if outputs is None else read.select(outputs)
+
+
+def _certify(
+    net: Any, method: str, solver: str | None, tol: float, start: Array | None
+) -> Certificate:
+    form = Form.of(net)
+    _checks.one_of(method, "method", METHODS + (SMALL_METHODS if form.small else ()))
     tol = _checks.positive(tol, "tol")
-    if solver is not None and method != "lmi":
-        raise ValueError(f'solver is for method="lmi" only, got solver={solver!r} with {method!r}')
+    if solver in ("structured", None):
+        name = choose_solver(None) if method == "lmi" else None
+    else:
+        if method not in ("auto", "lmi"):
+            raise ValueError(
+                f"solver={solver!r} solves the program as printed: leave out method={method!r}"
+            )
+        name = choose_solver(None if solver == "reference" else solver, semidefinite=True)
     if start is not None:
+        if not form.small:
+            raise ValueError("start is for one hidden layer and one output")
         start = _checks.finite_array(start, "start", 2)
-        if start.shape[0] != net.dim:
-            raise ValueError(f"start must have {net.dim} rows, got shape {start.shape}")
-    return _certify(net, method, solver, tol, start)
+        if start.shape[0] != form.dim or not start.any():
+            raise ValueError(
+                f"start must have {form.dim} rows and not be zero, got shape {start.shape}"
+            )
+    return _solved(net, form, method, name, tol, start)
 
 
-def _is_shallow(net: Any) -> bool:
-    """Whether `net` is a network (1) as it stands, or nothing that `certify_layers` knows."""
-    if isinstance(net, Layers):
-        return False
-    if not hasattr(net, "state_dict"):
-        return True
-    names = [type(child).__name__ for child in net.children()]
-    return names == ["Linear", "ReLU", "Linear"] and as_layers(net).outputs == 1
+@dataclass
+class _Found:
+    """A solve, evaluated: multipliers by layer, increments F_0 .., and what they certify."""
+
+    multipliers: list[Array]
+    factors: list[Array]
+    bound: float
+    lower: float
+    iterations: int | None
+    method: str
+    solver: str = "lipsnn"
+    failure: str | None = None  # of a solver that left no point
 
 
 @one_blas_thread
-def _certify(
-    net: ShallowNet, method: str, solver: str | None, tol: float, start: Array | None
+def _solved(
+    net: Any, form: Form, method: str, solver: str | None, tol: float, start: Array | None
 ) -> Certificate:
     begun = time.perf_counter()
-    problem = sl.slopes(net)
-    if method == "lmi":
-        t, factor, found = _by_lmi(problem, solver)
-    elif problem.constant:
-        t, factor = sl.multipliers(problem, np.empty(0)), np.zeros((net.dim, 1))
-        factor[0] = 1.0
-        found = {"status": OPTIMAL, "iterations": 0, "method": "P", "solver": "lipsnn"}
+    live, seen = reach(form)
+    alive = all(units.any() for units in live)
+    if not alive:
+        found = _constant(form)
+    elif form.small and method != "chordal":
+        found = _small(form, method, solver, tol, start)
     else:
-        t, factor, found = _by_fact_a(problem, method, tol, start)
-    bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
-    if method != "lmi" and found["status"] == OPTIMAL and bound - lower > tol * bound:
-        found["status"] = INACCURATE
-    if not np.isfinite(bound) and (method != "lmi" or np.isfinite(t).all()):
-        bound, t = sl.norm_product(net), _product_multipliers(net)
-        found["status"] = BEYOND_FLOAT64
+        part = form.part(live)
+        found = _deep(part, solver, tol)
+        found = _widened(found, form, live, seen, part)
+    proved = _within_product(form, live, found) if alive else True
+    tol = tol if solver is None else max(tol, _REFERENCE_TOL)
+    closed = found.bound - found.lower <= tol * found.bound < np.inf
+    status = found.failure or (Status.OPTIMAL if closed else Status.INACCURATE)
     return Certificate(
         net=net,
-        bound=bound if np.isfinite(t).all() or found["status"] == BEYOND_FLOAT64 else np.nan,
-        lower=lower,
-        multipliers=t,
-        factor=factor,
+        bound=found.bound,
+        lower=min(found.lower, found.bound),
+        multipliers=(
+            found.multipliers[0] if isinstance(net, ShallowNet) else tuple(found.multipliers)
+        ),
+        factors=tuple(found.factors),
+        status=status if proved else Status.PRODUCT,
         seconds=time.perf_counter() - begun,
-        **found,
+        iterations=found.iterations,
+        method=found.method,
+        solver=found.solver,
+        tol=tol,
     )
 
 
+def _constant(form: Form) -> _Found:
+    """No output depends on an input: any multipliers prove the bound 0."""
+    if form.small:
+        t = [sl.multipliers(sl.slopes(form), np.empty(0))]
+    else:
+        t = [np.zeros(n) for n in form.widths]
+    return _Found(t, [np.eye(form.dim, 1)], 0.0, 0.0, 0, "P" if form.small else "chordal")
+
+
+def _small(
+    form: Form, method: str, solver: str | None, tol: float, start: Array | None
+) -> _Found:
+    """One hidden layer, one output: fact A."""
+    problem = sl.slopes(form)
+    if solver is None:
+        t, factor, iterations, method = _by_fact_a(problem, method, tol, start)
+        bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
+        return _Found([t], [factor], bound, lower, iterations, method)
+    t, factor, said = _by_lmi(problem, form, solver)
+    if not said.has_point:
+        return _nothing(form, said)
+    bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
+    return _Found([t], [factor], bound, lower, said.iterations, "lmi", said.solver)
+
+
+def _nothing(form: Form, said: Solution) -> _Found:
+    """A solver left no point: the product of norms will be the bound."""
+    t = [np.full(n, np.nan) for n in form.widths]
+    factors = [np.eye(form.dim, 1)]
+    return _Found(t, factors, np.inf, 0.0, said.iterations, "lmi", said.solver, said.status)
+
+
 def _by_fact_a(
-    problem: Slopes, method: str, tol: float, start: Array | None
-) -> tuple[Array, Array, dict[str, Any]]:
-    """Multipliers t, factor R and the facts of the solve, by one of the fast forms."""
+    problem: sl.Slopes, method: str, tol: float, start: Array | None
+) -> tuple[Array, Array, int, str]:
+    """Multipliers t, factor R, iterations and the form taken."""
     n, d = problem.units.shape
     basis, units = None, problem.units
     if n < d:  # the span of the slopes
@@ -150,6 +265,7 @@ def _by_fact_a(
         method = _cheapest(*units.shape)
     if start is not None and basis is not None:
         start = basis.T @ start
+        start = start if start.any() else None
     # the last tenth is for SHARE and ROUNDING
     if method == "lowrank":
         ascent = low_rank(problem.norms, units, 0.9 * tol, start)
@@ -157,16 +273,15 @@ def _by_fact_a(
     else:
         P0 = None if start is None else _inside(start)
         result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
-        values, vectors = np.linalg.eigh(result.P)
-        factor = vectors * np.sqrt(np.maximum(values, 0.0))
-        q, iterations = result.q, result.iterations
-    found = {
-        "status": OPTIMAL,
-        "iterations": iterations,
-        "method": method,
-        "solver": "lipsnn",
-    }
-    return sl.multipliers(problem, q), factor if basis is None else basis @ factor, found
+        q, factor, iterations = result.q, _root(result.P), result.iterations
+    return (
+        sl.multipliers(problem, q), factor if basis is None else basis @ factor, iterations, method
+    )
+
+
+def _root(P: Array) -> Array:
+    values, vectors = np.linalg.eigh(P)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _cheapest(n: int, r: int) -> str:
@@ -182,30 +297,154 @@ def _inside(factor: Array) -> Array:
     return P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
 
 
-def _by_lmi(problem: Slopes, solver: str | None) -> tuple[Array, Array, dict[str, Any]]:
-    """The same from program (2) in CVXPY, its multipliers made feasible to the last digit."""
-    net = problem.net
-    answer = solve_lmi(net, solver)
-    found = {
-        "status": answer.solution.status,
-        "iterations": answer.solution.iterations,
-        "method": "lmi",
-        "solver": answer.solution.solver,
-    }
+def _by_lmi(
+    problem: sl.Slopes, form: Form, solver: str
+) -> tuple[Array, Array, Solution]:
+    """The same from program (2) in CVXPY, its multipliers made feasible to the last digit.
+
+    The program is that of the units (w_i, a_i) rescaled to |w_i| = |a_i| and of the network over
+    the sum of its slopes: exact, and what a solver can digest.
+    """
+    from lipsnn.certificate.lmi import solve_lmi
+
+    chosen = problem.terms[problem.terms > 0] - 1
+    kept = problem.terms > 0
+    root = np.sqrt(problem.norms[kept])[:, None]
+    signs = np.sign(problem.outer[chosen])
+    scale = form.sectors[0][1] - form.sectors[0][0]
+    W = root * problem.units[kept] * signs[:, None] / scale
+    outer = (root[:, 0] * signs)[None]
+    answer = solve_lmi((W, outer), form.sectors, solver)
     if not answer.solution.has_point:
-        return answer.t, np.full((net.dim, 1), np.nan), found
-    values, vectors = np.linalg.eigh(answer.P)
-    factor = vectors * np.sqrt(np.maximum(values, 0.0))
-    shares = sl.shares(net, answer.t)
-    q = np.concatenate([[max(1.0 - shares.sum(), sl.SHARE)], shares])[problem.terms]
+        return answer.t, answer.X, answer.solution
+    shares = sl.shares(outer[0], answer.t)
+    q = np.zeros(len(problem.terms))
+    q[kept] = shares
+    q[~kept] = max(1.0 - shares[np.isfinite(shares)].sum(), sl.SHARE)
     # a unit at t_i = 0 or without end: the smallest share that keeps its term finite
     q = np.where(np.isfinite(q), np.maximum(q, sl.SHARE / len(q)), 1.0)
-    return sl.multipliers(problem, q), factor, found
+    t = sl.multipliers(problem, q)
+    return t, _root(answer.X[: form.dim, : form.dim]), answer.solution
 
 
-def _product_multipliers(net: ShallowNet) -> Array:
-    """t = |a|^2 for every unit, which certifies the product of norms; NaN if that overflows."""
-    with np.errstate(over="ignore", under="ignore"):
-        square = float(net.outer @ net.outer)
-    usable = np.isfinite(square) and square > np.finfo(float).tiny
-    return np.full(net.width, square if usable else np.nan)
+def _deep(form: Form, solver: str | None, tol: float) -> _Found:
+    """The chain of all layers; where digits run out, what was reached until then."""
+    found = _Found(
+        [np.full(n, np.nan) for n in form.widths], [np.eye(form.dim, 1)], np.inf, 0.0, 0, "chordal"
+    )
+    try:
+        chain = ScaledChain(form)
+        if solver is None:
+            result = solve_chain(chain.chain, 0.9 * tol)
+            X, t, found.iterations = result.X, result.t, result.iterations
+            found.bound = chain.bound(t)
+        else:
+            X, t, found.bound, said = _chain_by_lmi(chain, solver)
+            if X is None:
+                return _nothing(form, said)
+            found.iterations, found.method, found.solver = said.iterations, "lmi", said.solver
+        found.multipliers = chain.multipliers(t)
+        found.factors, found.lower = chain.dual(X, 0.01 * tol)
+    except np.linalg.LinAlgError:
+        pass
+    return found
+
+
+def _chain_by_lmi(scaled: ScaledChain, solver: str) -> tuple[Any, Array, float, Solution]:
+    """X, t, the bound and the solver's word from the program in CVXPY."""
+    from lipsnn.certificate.lmi import solve_lmi
+
+    chain = scaled.chain
+    answer = solve_lmi(chain.weights, chain.sectors, solver)
+    bound, t = np.inf, answer.t
+    if not answer.solution.has_point:
+        return None, t, bound, answer.solution
+    # a solver's point is feasible to its accuracy only: a growing share from the last layer on
+    for share in (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4):
+        candidate = np.maximum(answer.t, share)
+        for i, place in enumerate(chain.of):
+            candidate[place] *= 1 + share * (i + 1)
+        value = scaled.bound(candidate)
+        if value < bound:
+            bound, t = value, candidate
+    # and its dual matrix is positive to its accuracy only
+    X = answer.X[: chain.order, : chain.order]
+    short = max(-float(np.linalg.eigvalsh(X)[0]), 1e-13 * float(np.trace(X)))
+    X = X + 2 * short * np.eye(chain.order)
+    return chain.part(X), t, bound, answer.solution
+
+
+def _widened(
+    found: _Found, form: Form, live: list[Array], seen: list[Array], part: Form
+) -> _Found:
+    """The same for the whole network: a unit that acts on no output has t = 0, one that sees no
+    input t = inf, and neither moves."""
+    multipliers, factors = [], list(found.factors[:1])
+    for t, units, sees in zip(found.multipliers, live, seen, strict=True):
+        full = np.where(sees, 0.0, np.inf)
+        full[units] = t
+        multipliers.append(full)
+    for F, units in zip(found.factors[1:], live, strict=False):
+        whole = np.zeros((len(units), F.shape[1]))
+        whole[units] = F
+        factors.append(whole)
+    found.multipliers, found.factors = multipliers, factors
+    return found
+
+
+def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
+    """The product of norms in place of a bound above it, or of one that float64 cannot prove.
+
+    Whether the multipliers prove the bound.
+    """
+    held = all(
+        np.isfinite(t[units]).all() and (t[units] > _SMALLEST).all()
+        for t, units in zip(found.multipliers, live, strict=True)
+    )
+    part = form if form.small else form.part(live)
+    product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
+    most = float_above(product)
+    if held and 0 < found.bound <= most * (1 + _LAST_DIGITS):
+        return True
+    t, bound = _product_multipliers(part, norms, exponents)
+    if not 0 < bound <= most * (1 + _LAST_DIGITS):
+        found.multipliers, found.bound = [np.full(n, np.nan) for n in form.widths], most
+        return False
+    for full, own, units in zip(found.multipliers, t, live, strict=True):
+        full[slice(None) if form.small else units] = own
+    found.bound = bound
+    return True
+
+
+def _product_multipliers(
+    form: Form, norms: list[Any], exponents: list[Array]
+) -> tuple[list[Array], float]:
+    """Multipliers that certify the product of norms, and their bound; infinite if they are none.
+
+    T_l = c |W_l|^2 I and T_i = c (beta |W_i|)^2 T_{i+1}, with c = 1 for ReLU.
+    """
+    weights = [
+        scaled(weight, after, -before)
+        for weight, before, after in zip(form.weights, exponents, exponents[1:], strict=False)
+    ]
+    levels, level = [], 1.0
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for (alpha, beta), norm in zip(form.sectors[::-1], norms[:0:-1], strict=True):
+            level *= float_above(norm) ** 2
+            steepest = max(abs(alpha), abs(beta))
+            levels.append(level * steepest / (beta - alpha))
+            level *= steepest**2
+        chain = Chain(weights, form.sectors)
+        t = np.concatenate([np.full(n, x) for n, x in zip(form.widths, levels[::-1], strict=True)])
+        out = int(exponents[-1][0])
+        try:
+            rho = float(np.linalg.eigvalsh(chain.backward(t))[-1])
+        except np.linalg.LinAlgError:
+            rho = np.inf
+        bound = float(np.ldexp(np.sqrt(max(rho, 0.0)), -out)) * (1 + ROUNDING * (chain.depth + 1))
+        own = [
+            np.ldexp(t[place], 2 * (k - out))
+            for place, k in zip(chain.of, exponents[1:], strict=False)
+        ]
+    held = all(np.isfinite(x).all() and (x > _SMALLEST).all() for x in own)
+    return own, bound if held and 1e-145 < bound < 1e145 else np.inf

@@ -90,12 +90,15 @@ class Dyadic:
 
     def square(self) -> Fraction:
         """The sum of the squares of all entries."""
-        return sum(self.rows_square(), Fraction(0))
+        return self._scaled(sum(int(x) ** 2 for x in self.integers.entries()))
 
     def rows_square(self) -> list[Fraction]:
         """The sums of squares of the rows."""
-        scale = Fraction(2) ** (2 * self.exponent)
-        return [scale * sum(int(x) ** 2 for x in row) for row in self.integers.tolist()]
+        return [self._scaled(sum(int(x) ** 2 for x in row)) for row in self.integers.tolist()]
+
+    def _scaled(self, squares: int) -> Fraction:
+        power = 2 * self.exponent
+        return Fraction(squares << power) if power >= 0 else Fraction(squares, 1 << -power)
 
     def floats(self) -> Array:
         """The entries in float64, each to half a digit of the largest one at least."""

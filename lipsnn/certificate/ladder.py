@@ -14,7 +14,8 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.cells import MOST_INPUTS, MOST_UNITS, cell_patterns
-from lipsnn.certificate.slopes import Slopes, norm_product, slopes
+from lipsnn.certificate.form import norm_product
+from lipsnn.certificate.slopes import Slopes, slopes
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import ShallowNet
 
