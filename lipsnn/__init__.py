@@ -7,9 +7,10 @@ data -> network -> training -> certificate -> convex refinement -> attack -> fig
 
 from lipsnn.attack import pgd_attack
 from lipsnn.certificate import Certificate, certify, certify_layers
+from lipsnn.convert import as_network
 from lipsnn.convex import Refinement, Round, objective, refine
 from lipsnn.datasets import Dataset, ImageSet, load_dataset, load_images
-from lipsnn.network import ShallowNet
+from lipsnn.network import Network, ShallowNet
 from lipsnn.train import AdmmResult, train_admm, train_lipschitz, train_pgd, train_sgd
 
 __all__ = [
@@ -17,9 +18,11 @@ __all__ = [
     "Certificate",
     "Dataset",
     "ImageSet",
+    "Network",
     "Refinement",
     "Round",
     "ShallowNet",
+    "as_network",
     "certify",
     "certify_layers",
     "load_dataset",

@@ -25,7 +25,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from lipsnn._checks import Array
-from lipsnn.certificate.form import Sector
+from lipsnn.activations import Sector
 
 
 @dataclass(eq=False)

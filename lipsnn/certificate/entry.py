@@ -38,7 +38,8 @@ from lipsnn.certificate.lowrank import low_rank
 from lipsnn.certificate.result import Certificate
 from lipsnn.certificate.scaling import ROUNDING, ScaledChain
 from lipsnn.certificate.threads import one_blas_thread
-from lipsnn.network import ShallowNet
+from lipsnn.convert import as_network
+from lipsnn.network import Network, ShallowNet
 from lipsnn.solvers import Solution, choose_solver
 from lipsnn.status import Status
 
@@ -130,17 +131,14 @@ def margin_bounds(net: Any, tol: float = 1e-7) -> Array:
 
 
 def _network(net: Any, outputs: Any = None) -> Any:
-    """A `ShallowNet` where it is one, else a network with a tuple of weights."""
+    """A `ShallowNet` where it is one, else a `Network`."""
     if isinstance(net, ShallowNet) and outputs is None:
         return net
     read = _layered(net, outputs)
-    shallow = not isinstance(net, type(read)) and read.is_shallow
-    return read.to_shallow() if shallow and outputs is None else read
+    return read.to_shallow() if read.is_shallow else read
 
 
-def _layered(net: Any, outputs: Any = None) -> Any:
-    from lipsnn.convert import as_network
-
+def _layered(net: Any, outputs: Any = None) -> Network:
     read = as_network(net)
     return read if outputs is None else read.select(outputs)
 

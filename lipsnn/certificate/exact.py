@@ -7,6 +7,7 @@ precision, which belongs to the whole process.
 from __future__ import annotations
 
 from fractions import Fraction
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,12 @@ from lipsnn._checks import Array
 
 if TYPE_CHECKING:
     import flint
+
+
+def integers(array: Array) -> tuple[Array, Array]:
+    """Integers below 2^53 and exponents, both int64: ``array = integers * 2**exponents``."""
+    mantissa, exponents = np.frexp(array)
+    return np.ldexp(mantissa, 53).astype(np.int64), exponents.astype(np.int64) - 53
 
 
 class Dyadic:
@@ -38,20 +45,18 @@ class Dyadic:
         """
         import flint
 
-        mantissa, exponents = np.frexp(array)
-        whole = np.ldexp(mantissa, 53).astype(np.int64)
-        power = exponents.astype(np.int64) + np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))
+        whole, exponents = integers(array)
+        power = exponents + np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))
         numbers = whole.ravel().tolist()
         if weights is not None:
-            mantissa, exponents = np.frexp(weights)
+            factors, exponents = integers(weights)
             power = power + exponents[:, None]
-            factors = np.repeat(np.ldexp(mantissa, 53).astype(np.int64), array.shape[1]).tolist()
+            factors = np.repeat(factors, array.shape[1]).tolist()
             numbers = [a * b for a, b in zip(numbers, factors, strict=True)]
         least = int(power[whole != 0].min()) if whole.any() else 0
         shifts = np.maximum(power - least, 0).ravel().tolist()  # zeros have any exponent
         numbers = [n << s if n else 0 for n, s in zip(numbers, shifts, strict=True)]
-        digits = 53 if weights is None else 106
-        return cls(flint.fmpz_mat(*array.shape, numbers), least - digits)
+        return cls(flint.fmpz_mat(*array.shape, numbers), least)
 
     @classmethod
     def diagonal(cls, entries: list[Fraction]) -> Dyadic:
@@ -95,6 +100,13 @@ class Dyadic:
     def rows_square(self) -> list[Fraction]:
         """The sums of squares of the rows."""
         return [self._scaled(sum(int(x) ** 2 for x in row)) for row in self.integers.tolist()]
+
+    def lengths_below(self) -> Fraction:
+        """The sum of the lengths of the rows, each rounded down at its 60th binary digit or later."""
+        roots = sum(
+            isqrt(sum(int(x) ** 2 for x in row) << 120) for row in self.integers.tolist()
+        )
+        return roots * Fraction(2) ** (self.exponent - 60)
 
     def _scaled(self, squares: int) -> Fraction:
         power = 2 * self.exponent

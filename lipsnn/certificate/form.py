@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.activations import Sector
 from lipsnn.certificate.exact import float_above
 from lipsnn.certificate.threads import one_blas_thread
 
-Sector = tuple[float, float]
+
 
 
 @dataclass(frozen=True, eq=False)

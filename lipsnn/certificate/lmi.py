@@ -10,7 +10,7 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.certificate.form import Sector
+from lipsnn.activations import Sector
 from lipsnn.solvers import Solution, solve
 
 if TYPE_CHECKING:

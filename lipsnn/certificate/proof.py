@@ -20,14 +20,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isqrt
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Banded
-from lipsnn.certificate.exact import Dyadic, rounded
+from lipsnn.certificate.exact import Dyadic, integers, rounded
 from lipsnn.certificate.form import Form, reach, spectral_products
 from lipsnn.certificate.threads import one_blas_thread
 
@@ -158,11 +157,7 @@ class _Matrix:
 def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
     (W, outer), (alpha, beta) = form.weights, form.sectors[0]
     low, high = Fraction(alpha), Fraction(beta)
-    shares = [
-        rounded(Fraction(a) ** 2 / (2 * Fraction(s)), _BITS, up=True)
-        for a, s in zip(outer[0].tolist(), t.tolist(), strict=True)
-    ]
-    room = 1 - sum(shares, Fraction(0))
+    room = 1 - _shares_above(outer[0], t)
     if room <= 0:
         raise ProofError("the multipliers leave no room: 1/2 sum a_i^2 / t_i is not below 1")
     square, hub = (high - low) ** 2, (high + low) ** 2 / (4 * room)
@@ -196,6 +191,16 @@ def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
         gram = _bordered(W, g, shifts, gram)
     corner = [x * Fraction(2) ** (2 * (s + level)) for x, s in zip(ends, shifts, strict=True)]
     return _Matrix(corner, [gram.times(Fraction(-1))], below, rho)
+
+
+def _shares_above(outer: Array, t: Array) -> Fraction:
+    """``1/2 sum a_i^2 / t_i``, rounded up."""
+    (a, a_power), (s, s_power) = integers(outer), integers(t)
+    shifts = _BITS - 1 + 2 * a_power - s_power
+    total = 0
+    for x, y, shift in zip(a.tolist(), s.tolist(), shifts.tolist(), strict=True):
+        total -= -(x * x << shift) // y if shift >= 0 else -x * x // (y << -shift)
+    return Fraction(total, 2**_BITS)
 
 
 def _bordered(W: Array, g: Dyadic, shifts: list[int], gram: Dyadic) -> Dyadic:
@@ -364,10 +369,10 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
         hub, value = _zero(1, R.integers.ncols()), Fraction(0)
         for k in _chunks(W):
             rows = Dyadic.of(W[k], weights=outer[0, k]) @ R
-            value += sum(map(_root_below, rows.rows_square()), Fraction(0))
+            value += rows.lengths_below()
             hub += _sum_rows(rows)
         value *= Fraction(beta) - Fraction(alpha)
-        value += abs(Fraction(beta) + Fraction(alpha)) * _root_below(hub.square())
+        value += abs(Fraction(beta) + Fraction(alpha)) * hub.lengths_below()
         holds = value**2 / 4 >= target
     else:
         before = R
@@ -383,15 +388,6 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
         holds = (Dyadic.of(form.weights[-1]) @ before).square() >= target
     if not holds:
         raise ProofError(f"lower is {lower!r}, but its factors give less")
-
-
-def _root_below(value: Fraction) -> Fraction:
-    """A square root, rounded down to 60 bits at least."""
-    if value == 0:
-        return value
-    half = 60 + max(value.denominator.bit_length() - value.numerator.bit_length(), 0)
-    whole = (value.numerator << 2 * half) // value.denominator
-    return Fraction(isqrt(whole), 2**half)
 
 
 def _sum_rows(matrix: Dyadic) -> Dyadic:

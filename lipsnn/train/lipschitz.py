@@ -9,8 +9,8 @@ import torch
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn.autograd import WarmBound
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.torch import WarmBound
 from lipsnn.train.descent import Descent, squared_loss_gradient
 
 
@@ -31,7 +31,7 @@ def train_lipschitz(
     """Train on problem (4) with lam_reg = 0: the loss plus lam_lip rho, rho certified at each step.
 
     Minimises ``1/2 sum_k (f(x_k) - y_k)^2 + strength L(W, a)^2`` with the differentiable L of
-    `lipsnn.torch.lipschitz_bound` (facts A and B). Each certificate starts from the one before.
+    `lipsnn.autograd.lipschitz_bound` (facts A and B). Each certificate starts from the one before.
     Scaling, initial weights and learning rate are those of `train_sgd`.
 
     Parameters
