@@ -334,8 +334,8 @@ def _deep(form: Form, solver: str | None, tol: float) -> _Found:
         chain = ScaledChain(form)
         if solver is None:
             result = solve_chain(chain.chain, 0.9 * tol)
-            X, t, found.iterations = result.X, result.t, result.iterations
-            found.bound = chain.bound(t)
+            X, found.iterations = result.X, result.iterations
+            t, found.bound = _feasible(chain, result.t)
         else:
             X, t, found.bound, said = _chain_by_lmi(chain, solver)
             if X is None:
@@ -354,22 +354,33 @@ def _chain_by_lmi(scaled: ScaledChain, solver: str) -> tuple[Any, Array, float, 
 
     chain = scaled.chain
     answer = solve_lmi(chain.weights, chain.sectors, solver)
-    bound, t = np.inf, answer.t
     if not answer.solution.has_point:
-        return None, t, bound, answer.solution
-    # a solver's point is feasible to its accuracy only: a growing share from the last layer on
-    for share in (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4):
-        candidate = np.maximum(answer.t, share)
-        for i, place in enumerate(chain.of):
-            candidate[place] *= 1 + share * (i + 1)
-        value = scaled.bound(candidate)
-        if value < bound:
-            bound, t = value, candidate
-    # and its dual matrix is positive to its accuracy only
+        return None, answer.t, np.inf, answer.solution
+    t, bound = _feasible(scaled, answer.t)
+    # a solver's dual matrix is positive to its accuracy only
     X = answer.X[: chain.order, : chain.order]
     short = max(-float(np.linalg.eigvalsh(X)[0]), 1e-13 * float(np.trace(X)))
     X = X + 2 * short * np.eye(chain.order)
     return chain.part(X), t, bound, answer.solution
+
+
+def _feasible(scaled: ScaledChain, t: Array) -> tuple[Array, float]:
+    """Multipliers near t that certify the least, and that bound.
+
+    Those of a solver are feasible to its accuracy only, and to rounding at the end of our own:
+    each layer gives the one after it a growing share.
+    """
+    best, bound = t, np.inf
+    for share in (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4):
+        moved = np.maximum(t, share)
+        for i, place in enumerate(scaled.chain.of):
+            moved[place] *= 1 + share * (i + 1)
+        value = scaled.bound(moved)
+        if value < bound:
+            best, bound = moved, value
+        elif np.isfinite(bound):
+            break
+    return best, bound
 
 
 def _widened(

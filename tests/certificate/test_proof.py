@@ -10,7 +10,12 @@ from drawing import draw_network
 
 from lipsnn import ShallowNet, certify
 from lipsnn.certificate import ProofError
-from lipsnn.certificate.proof import proved_bound
+from lipsnn.certificate.form import Form
+from lipsnn.certificate import proof
+
+
+def proved_bound(net: ShallowNet, t: np.ndarray, bound: float, consistent: bool = True) -> float:
+    return proof.proved_bound(Form.of(net), (t,), bound, consistent)
 
 
 def rational(value: float) -> flint.fmpq:
