@@ -48,9 +48,8 @@ def lipschitz_bound(
     Raises
     ------
     ValueError
-        For shapes that do not fit, NaN or infinite entries, or dtypes that are not floating.
-    TypeError
-        For weights that are not tensors.
+        For shapes that do not fit, NaN or infinite entries, dtypes that are not floating, or
+        what is no tensor.
     """
     return WarmBound(tol, warm=False, activations=activations)(weights, outer)
 
@@ -81,12 +80,15 @@ class WarmBound:
         self._factors: list[Array | None] = []
 
     def __call__(self, weights: Weights, outer: torch.Tensor | None = None) -> torch.Tensor:
-        tensors = list(weights) if outer is None else [weights, outer]
-        if isinstance(weights, torch.Tensor) is (outer is None):
-            raise TypeError("give a tensor and outer, or a list of weight matrices without outer")
+        if (outer is None) is not isinstance(weights, (list, tuple)):
+            raise ValueError("give a tensor and outer, or a list of weight matrices without outer")
+        tensors: list[Any] = list(weights) if outer is None else [weights, outer]
         for tensor in tensors:
             if not isinstance(tensor, torch.Tensor):
-                raise TypeError(f"weights must be torch tensors, got {type(tensor).__name__}")
+                raise ValueError(
+                    f"weights and outer must be torch tensors, got {type(tensor).__name__}; for "
+                    "arrays take certify(net).bound"
+                )
             if not tensor.is_floating_point():
                 raise ValueError(f"weights and outer must be floating, got {tensor.dtype}")
         shapes = [tuple(tensor.shape) for tensor in tensors]
@@ -97,7 +99,8 @@ class WarmBound:
         else:
             fits = len(tensors) > 1
         batched = orders[:1] == [3]
-        if not fits or set(orders) not in ({2}, {3}) or (batched and len({s[0] for s in shapes}) > 1):
+        counts = {shape[0] for shape in shapes} if batched else {1}
+        if not fits or set(orders) not in ({2}, {3}) or len(counts) > 1:
             raise ValueError(
                 "weights must be (m, d + 1) with outer (m,), or (B, m, d + 1) with (B, m), or the "
                 f"matrices of a network, each with or without B, got shapes {shapes}"
@@ -158,9 +161,10 @@ class _Bound(torch.autograd.Function):
 
 
 def _rounded_up(bounds: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """In the dtype and on the device of `like`, never below."""
-    nearest = bounds.to(like.dtype)
-    limits = torch.finfo(like.dtype)
-    # half a digit is lost at most, and half of the smallest subnormal
-    lifted = (bounds * (1 + limits.eps) + limits.tiny * limits.eps).to(like.dtype)
-    return torch.where(nearest.double() < bounds, lifted, nearest).to(like.device)
+    """The smallest numbers of the dtype of `like` that are not below the bounds (none negative)."""
+    found = bounds.to(like.dtype)
+    below = found.double() < bounds
+    # the next number of a positive float is the next integer of its bits
+    whole = {2: torch.int16, 4: torch.int32, 8: torch.int64}[found.element_size()]
+    above = (found.view(whole) + 1).view(like.dtype)
+    return torch.where(below, above, found).to(like.device)

@@ -29,7 +29,9 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
         net = net._orig_mod if hasattr(net, "_orig_mod") else net.module  # type: ignore[assignment]
     names: dict[int, str] = {}
     for name, module in net.named_modules():
-        names.setdefault(id(module), f"{name} ({type(module).__name__})" if name else type(module).__name__)
+        names.setdefault(
+            id(module), f"{name} ({type(module).__name__})" if name else type(module).__name__
+        )
     like = _first_float(net)
     with _left_as_it_was(net, like.device):
         dim = _input_size(net, like)

@@ -312,7 +312,7 @@ def _activation(name: str, args: Any, kwargs: dict[str, Any], record: _Record) -
         beta, threshold = float(option(1, "beta", 1)), float(option(2, "threshold", 20))
         if threshold < 20:
             raise record.refuse(f"Softplus with a threshold of {threshold:g}, where it jumps,")
-        return Activation("softplus", (beta,))
+        return Activation("softplus", (beta, threshold))
     if name == "elu":
         alpha, factor, inner = (
             float(option(i, key, 1)) for i, key in enumerate(("alpha", "scale", "input_scale"), 1)
