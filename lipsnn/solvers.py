@@ -95,7 +95,9 @@ def choose_solver(solver: str | None = None, semidefinite: bool = False) -> str:
     name = str(solver).upper()
     installed = cp.installed_solvers()
     if name not in installed:
-        raise ValueError(f"solver {solver!r} is not installed; installed are {', '.join(installed)}")
+        raise ValueError(
+            f"solver {solver!r} is not installed; installed are {', '.join(installed)}"
+        )
     if semidefinite and not _semidefinite(name):
         able = ", ".join(filter(_semidefinite, installed))
         raise ValueError(

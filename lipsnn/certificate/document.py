@@ -107,7 +107,7 @@ def _certificate(document: Document, net: Any) -> Certificate:
         words["status"] = Status(words["status"])
     elif not words["status"].startswith(f"{Status.SOLVER_ERROR}: "):
         raise ProofError(f"unknown status {words['status'][:80]!r}")
-    if not (iterations is None or type(iterations) is int and iterations >= 0):
+    if not (iterations is None or (type(iterations) is int and iterations >= 0)):
         raise TypeError("iterations must be a whole number")
     layers = document.get(fields["multipliers"])
     widths = [net.width] if isinstance(net, ShallowNet) else net.widths
@@ -183,7 +183,13 @@ def read_network(path: str | Path) -> Any:
             document = Document(path.read_bytes())
             content = document.get(document.fields)
         return network_from(content)
-    except (*_DAMAGED, AttributeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (
+        *_DAMAGED,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
         raise ProofError(f"{path.name} is not a network: {_reason(error)}") from None
 
 

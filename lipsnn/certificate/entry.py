@@ -31,8 +31,8 @@ from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
 from lipsnn.certificate.chain import Chain
 from lipsnn.certificate.chordal import solve_chain
-from lipsnn.certificate.form import Form, reach, scaled, spectral_products
 from lipsnn.certificate.exact import float_above
+from lipsnn.certificate.form import Form, reach, scaled, spectral_products
 from lipsnn.certificate.interior import interior_point, work_of
 from lipsnn.certificate.lowrank import low_rank
 from lipsnn.certificate.result import Certificate
@@ -227,9 +227,7 @@ def _constant(form: Form) -> _Found:
     return _Found(t, [np.eye(form.dim, 1)], 0.0, 0.0, 0, "P" if form.small else "chordal")
 
 
-def _small(
-    form: Form, method: str, solver: str | None, tol: float, start: Array | None
-) -> _Found:
+def _small(form: Form, method: str, solver: str | None, tol: float, start: Array | None) -> _Found:
     """One hidden layer, one output: fact A."""
     problem = sl.slopes(form)
     if solver is None:
@@ -273,7 +271,10 @@ def _by_fact_a(
         result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
         q, factor, iterations = result.q, _root(result.P), result.iterations
     return (
-        sl.multipliers(problem, q), factor if basis is None else basis @ factor, iterations, method
+        sl.multipliers(problem, q),
+        factor if basis is None else basis @ factor,
+        iterations,
+        method,
     )
 
 
@@ -295,9 +296,7 @@ def _inside(factor: Array) -> Array:
     return P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
 
 
-def _by_lmi(
-    problem: sl.Slopes, form: Form, solver: str
-) -> tuple[Array, Array, Solution]:
+def _by_lmi(problem: sl.Slopes, form: Form, solver: str) -> tuple[Array, Array, Solution]:
     """The same from program (2) in CVXPY, its multipliers made feasible to the last digit.
 
     The program is that of the units (w_i, a_i) rescaled to |w_i| = |a_i| and of the network over
@@ -383,9 +382,7 @@ def _feasible(scaled: ScaledChain, t: Array) -> tuple[Array, float]:
     return best, bound
 
 
-def _widened(
-    found: _Found, form: Form, live: list[Array], seen: list[Array], part: Form
-) -> _Found:
+def _widened(found: _Found, form: Form, live: list[Array], seen: list[Array], part: Form) -> _Found:
     """The same for the whole network: a unit that acts on no output has t = 0, one that sees no
     input t = inf, and neither moves."""
     multipliers, factors = [], list(found.factors[:1])

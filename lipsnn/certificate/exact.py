@@ -102,10 +102,8 @@ class Dyadic:
         return [self._scaled(sum(int(x) ** 2 for x in row)) for row in self.integers.tolist()]
 
     def lengths_below(self) -> Fraction:
-        """The sum of the lengths of the rows, each rounded down at its 60th binary digit or later."""
-        roots = sum(
-            isqrt(sum(int(x) ** 2 for x in row) << 120) for row in self.integers.tolist()
-        )
+        """The sum of the lengths of the rows, each rounded down after 60 binary digits."""
+        roots = sum(isqrt(sum(int(x) ** 2 for x in row) << 120) for row in self.integers.tolist())
         return roots * Fraction(2) ** (self.exponent - 60)
 
     def _scaled(self, squares: int) -> Fraction:
@@ -127,7 +125,9 @@ def rounded(value: Fraction, bits: int, up: bool) -> Fraction:
     """A dyadic fraction of about `bits` bits next to a positive `value`, not below it if `up`."""
     shift = bits + value.denominator.bit_length() - value.numerator.bit_length()
     scaled = value * Fraction(2) ** shift
-    whole = -(-scaled.numerator // scaled.denominator) if up else scaled.numerator // scaled.denominator
+    whole = (
+        -(-scaled.numerator // scaled.denominator) if up else scaled.numerator // scaled.denominator
+    )
     return Fraction(whole) / Fraction(2) ** shift
 
 

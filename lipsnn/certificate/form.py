@@ -14,8 +14,6 @@ from lipsnn.certificate.exact import float_above
 from lipsnn.certificate.threads import one_blas_thread
 
 
-
-
 @dataclass(frozen=True, eq=False)
 class Form:
     """W_0 (n_1, d), .., W_l (k, n_l) and the sectors (alpha, beta) between them."""

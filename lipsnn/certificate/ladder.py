@@ -66,9 +66,7 @@ class Ladder:
 
 
 @one_blas_thread
-def ladder(
-    net: Any, factor: Array, bound: float, X: Array | None = None, seed: int = 0
-) -> Ladder:
+def ladder(net: Any, factor: Array, bound: float, X: Array | None = None, seed: int = 0) -> Ladder:
     """The ladder of `net` below and above a certificate with this `factor` and `bound`."""
     if not isinstance(net, ShallowNet):
         sampled, formal = steepest_slopes(net, factor, X, seed)

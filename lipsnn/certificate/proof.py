@@ -135,7 +135,9 @@ def _check(form: Form, t: tuple[Array, ...], bound: float, live: list[Array]) ->
             raise ProofError("a multiplier or the bound is NaN or infinite")
         if (own[units] == 0).any():
             unit = int(np.flatnonzero(units & (own == 0))[0])
-            raise ProofError(f"multiplier {unit} is zero, its unit acts on an output: the LMI fails")
+            raise ProofError(
+                f"multiplier {unit} is zero, its unit acts on an output: the LMI fails"
+            )
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,9 @@ def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
     if room <= 0:
         raise ProofError("the multipliers leave no room: 1/2 sum a_i^2 / t_i is not below 1")
     square, hub = (high - low) ** 2, (high + low) ** 2 / (4 * room)
-    g = sum((Dyadic.of(outer[:, k]) @ Dyadic.of(W[k]) for k in _chunks(W)), start=_zero(1, form.dim))
+    g = sum(
+        (Dyadic.of(outer[:, k]) @ Dyadic.of(W[k]) for k in _chunks(W)), start=_zero(1, form.dim)
+    )
     level = int(np.frexp(bound)[1])
 
     def rho(claim: float) -> Fraction:
@@ -255,7 +259,9 @@ def _prove(matrix: _Matrix, bound: float, consistent: bool) -> float:
         inner = -_schur(matrix) / np.outer(root, root)
         certified = bound * max(float(np.linalg.eigvalsh(inner)[-1]), 0.0) ** 0.5
     except np.linalg.LinAlgError:
-        raise ProofError("the multipliers leave no room: a layer's 2T - Q is not positive") from None
+        raise ProofError(
+            "the multipliers leave no room: a layer's 2T - Q is not positive"
+        ) from None
     if consistent and certified < bound * (1 - _CONSISTENT):
         raise ProofError(
             f"the bound {bound!r} is not that of the multipliers: they certify {certified!r}"
@@ -395,4 +401,3 @@ def _sum_rows(matrix: Dyadic) -> Dyadic:
 
     ones = flint.fmpz_mat(1, matrix.integers.nrows(), [1] * matrix.integers.nrows())
     return Dyadic(ones * matrix.integers, matrix.exponent)
-

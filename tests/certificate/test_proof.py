@@ -9,9 +9,8 @@ from degenerate import KINDS, draw
 from drawing import draw_network
 
 from lipsnn import ShallowNet, certify
-from lipsnn.certificate import ProofError
+from lipsnn.certificate import ProofError, proof
 from lipsnn.certificate.form import Form
-from lipsnn.certificate import proof
 
 
 def proved_bound(net: ShallowNet, t: np.ndarray, bound: float, consistent: bool = True) -> float:
