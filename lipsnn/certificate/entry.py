@@ -436,7 +436,7 @@ def _product_multipliers(
     levels, level = [], 1.0
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for (alpha, beta), norm in zip(form.sectors[::-1], norms[:0:-1], strict=True):
-            level *= float_above(norm) ** 2
+            level *= np.square(float_above(norm))
             steepest = max(abs(alpha), abs(beta))
             levels.append(level * steepest / (beta - alpha))
             level *= steepest**2

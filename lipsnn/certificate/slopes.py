@@ -88,7 +88,8 @@ def slopes(net: Any) -> Slopes:
     exponents = row_exponent.astype(np.int64) + unit_exponent
     alive = (row != 0) & (unit != 0)
     exponent = int(exponents[alive].max()) if alive.any() else 0
-    if alive.all() and np.ptp(exponents) < 900 and abs(exponent) < 900:
+    plain = alive.all() and np.ptp(exponents) < 900 and abs(exponent) < 900
+    if plain and np.abs(unit_exponent - exponent).max() < 900:
         scaled = np.ldexp(outer, -exponent)[:, None] * wbar
     else:  # the careful way, row by row
         shift = np.where(alive, np.maximum(exponents - exponent, -1100), -1100)

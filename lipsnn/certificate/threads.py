@@ -1,24 +1,23 @@
-"""Settings of the process that a call needs for itself, given back when the last call is over.
+"""Small dense algebra on one BLAS thread, given back when the last of the calls is over.
 
-Small dense algebra runs on one BLAS thread: two BLAS pools of two threads each (numpy's and
+Two BLAS pools of two threads each (numpy's and
 scipy's) were seen to slow matrices of a few hundred rows tenfold, and process workers would
-oversubscribe the cores. The number of BLAS threads and the precision of python-flint belong to
-the process, not to a thread, so that calls side by side must not restore each other's settings.
+oversubscribe the cores. The number of BLAS threads belongs to the process, not to a thread, so
+that calls side by side must not restore each other's.
 """
 
 from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_blas_lock, _flint_lock = threading.Lock(), threading.RLock()
+_lock = threading.Lock()
 _inside: list[Any] = [0, None]  # calls that are running, and the limits they run under
 
 
@@ -38,30 +37,16 @@ def one_blas_thread(function: F) -> F:
 
     @functools.wraps(function)
     def limited(*args: Any, **kwargs: Any) -> Any:
-        with _blas_lock:
+        with _lock:
             if _inside[0] == 0:
                 _inside[1] = _controller().limit(limits=1, user_api="blas")
             _inside[0] += 1
         try:
             return function(*args, **kwargs)
         finally:
-            with _blas_lock:
+            with _lock:
                 _inside[0] -= 1
                 if _inside[0] == 0:
                     _inside[1].restore_original_limits()
 
     return limited  # type: ignore[return-value]
-
-
-@contextmanager
-def flint_precision(bits: int) -> Iterator[None]:
-    """Balls of `bits` bits, one thread at a time: a proof needs the precision until its end."""
-    import flint
-
-    with _flint_lock:
-        before = flint.ctx.prec
-        flint.ctx.prec = bits
-        try:
-            yield
-        finally:
-            flint.ctx.prec = before

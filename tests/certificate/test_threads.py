@@ -1,5 +1,8 @@
 """Small dense algebra on one BLAS thread, whatever the caller's setting, which comes back."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 from drawing import draw_network
 from threadpoolctl import ThreadpoolController
 
@@ -38,3 +41,26 @@ def test_certify_runs_on_one_thread_and_restores(monkeypatch):
         assert set(seen) == {1}
         assert blas_threads() == before
         assert 2 in before
+
+
+def test_settings_come_back_whatever_runs_side_by_side():
+    flint = pytest.importorskip("flint")
+    certificate = certify(draw_network(0, 8, 3))
+    before, alone = flint.ctx.prec, certificate.verify()
+    flint.ctx.prec = 77
+    try:
+        with (
+            ThreadpoolController().limit(limits=2, user_api="blas"),
+            ThreadPoolExecutor(6) as pool,
+        ):
+            limits = blas_threads()
+            jobs = [pool.submit(certify, draw_network(k, 8, 3)) for k in range(30)]
+            jobs += [pool.submit(certificate.verify) for _ in range(30)]
+            # a proof does not touch the precision, nor does it depend on it
+            seen = {flint.ctx.prec for _ in range(1000)}
+            results = [job.result() for job in jobs]
+            assert blas_threads() == limits
+        assert seen == {flint.ctx.prec} == {77}
+        assert set(results[30:]) == {alone}
+    finally:
+        flint.ctx.prec = before
