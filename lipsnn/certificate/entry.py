@@ -341,7 +341,7 @@ def _deep(form: Form, solver: str | None, tol: float) -> _Found:
                 return _nothing(form, said)
             found.iterations, found.method, found.solver = said.iterations, "lmi", said.solver
         found.multipliers = chain.multipliers(t)
-        found.factors, found.lower = chain.dual(X, 0.01 * tol / len(form.sectors))
+        found.factors, found.lower = chain.dual(X, t, 0.01 * tol / len(form.sectors))
     except np.linalg.LinAlgError:
         pass
     return found

@@ -49,14 +49,14 @@ class Dyadic:
         power = exponents + np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))
         numbers = whole.ravel().tolist()
         if weights is not None:
-            factors, exponents = integers(weights)
+            factor, exponents = integers(weights)
             power = power + exponents[:, None]
-            factors = np.repeat(factors, array.shape[1]).tolist()
+            factors = np.repeat(factor, array.shape[1]).tolist()
             numbers = [a * b for a, b in zip(numbers, factors, strict=True)]
         least = int(power[whole != 0].min()) if whole.any() else 0
         shifts = np.maximum(power - least, 0).ravel().tolist()  # zeros have any exponent
         numbers = [n << s if n else 0 for n, s in zip(numbers, shifts, strict=True)]
-        return cls(flint.fmpz_mat(*array.shape, numbers), least)
+        return cls(flint.fmpz_mat(array.shape[0], array.shape[1], numbers), least)
 
     @classmethod
     def diagonal(cls, entries: list[Fraction]) -> Dyadic:

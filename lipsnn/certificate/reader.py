@@ -154,12 +154,12 @@ def _pieces(text: bytes, start: int, stop: int) -> Iterator[Span]:
         depth += 1 if found[0] == b"[" else -1
         if depth == 0 and (found.end() - begin > _PIECE or found.end() == stop):
             yield begin, found.end()
-            comma = _COMMA.match(text, found.end(), stop)
-            if comma is None:
+            gap = _COMMA.match(text, found.end(), stop)
+            if gap is None:
                 if text[found.end() : stop].strip():
                     raise ValueError("not JSON: expected a comma between two rows")
                 return
-            begin = comma.end()
+            begin = gap.end()
     if begin < stop:
         yield begin, stop
 

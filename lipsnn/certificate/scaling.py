@@ -99,7 +99,7 @@ class ScaledChain:
             return np.inf
         return self.unscale(rho) * (1 + ROUNDING * (self.chain.depth + 1))
 
-    def dual(self, X: Banded, room: float) -> tuple[list[Array], float]:
+    def dual(self, X: Banded, t: Array, room: float) -> tuple[list[Array], float]:
         """Increments of the network that satisfy all sectors, and the L below which none proves.
 
         The blocks of X, layer by layer: given v_{i-1}, X says v_i = m u + r eta with eta linear
@@ -109,6 +109,8 @@ class ScaledChain:
         ----------
         X : Banded
             Covariances of the chain's increments.
+        t : ndarray, (units,)
+            Multipliers of the chain, the weights of its units.
         room : float
             The share of a layer's variance that may be dropped, to have fewer columns.
 
@@ -125,8 +127,10 @@ class ScaledChain:
         for i, (alpha, beta) in enumerate(chain.sectors):
             W, below = chain.weights[i], X.below[i]
             gain = cho_solve(cho_factor(X.diagonal[i]), below.T).T
-            most = room * float(np.trace(X.diagonal[i + 1]))
-            noise = _root(X.diagonal[i + 1] - gain @ below.T, most) / np.sqrt(total)
+            weight = np.sqrt(np.maximum(t[chain.of[i]], np.finfo(float).tiny))
+            after = X.diagonal[i + 1] * np.outer(weight, weight)
+            rest = (X.diagonal[i + 1] - gain @ below.T) * np.outer(weight, weight)
+            noise = _root(rest, room * float(np.trace(after))) / (np.sqrt(total) * weight[:, None])
             before = factors[-1]
             u = W @ before
             middle = (alpha + beta) / 2
