@@ -164,7 +164,7 @@ def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
         raise ProofError("the multipliers leave no room: 1/2 sum a_i^2 / t_i is not below 1")
     square, hub = (high - low) ** 2, (high + low) ** 2 / (4 * room)
     g = sum(
-        (Dyadic.of(outer[:, k]) @ Dyadic.of(W[k]) for k in _chunks(W)), start=_zero(1, form.dim)
+        (Dyadic.of(outer[:, k]) @ Dyadic.of(W[k]) for k in chunks(W)), start=zero(1, form.dim)
     )
     level = int(np.frexp(bound)[1])
 
@@ -173,8 +173,8 @@ def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
 
     if form.dim <= len(W) + 1:
         gram = sum(
-            (Dyadic.of(W[k]).T @ Dyadic.of(W[k], weights=t[k]) for k in _chunks(W)),
-            start=_zero(form.dim, form.dim),
+            (Dyadic.of(W[k]).T @ Dyadic.of(W[k], weights=t[k]) for k in chunks(W)),
+            start=zero(form.dim, form.dim),
         ).times(square / 2)
         if hub:
             gram += (g.T @ g).times(rounded(hub, _BITS, up=True))
@@ -184,7 +184,7 @@ def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
     ends = [rounded(2 / (square * Fraction(s)), _BITS, up=False) for s in t.tolist()]
     shifts = [-_half_log(x) - level for x in ends]
     gram = sum(
-        (_outer(Dyadic.of(W[:, k], shifts)) for k in _chunks(W.T)), start=_zero(len(W), len(W))
+        (_outer(Dyadic.of(W[:, k], shifts)) for k in chunks(W.T)), start=zero(len(W), len(W))
     )
     below: list[Dyadic] = []
     if hub:
@@ -233,7 +233,7 @@ def _chain(form: Form, t: list[Array], bound: float) -> _Matrix:
     def rho(claim: float) -> Fraction:
         return (Fraction(claim) / Fraction(2) ** level) ** 2
 
-    diagonal = [_zero(form.dim, form.dim)]
+    diagonal = [zero(form.dim, form.dim)]
     below = []
     for i, (own, (alpha, beta)) in enumerate(zip(t, form.sectors, strict=True)):
         W, low, high = form.weights[i], Fraction(alpha), Fraction(beta)
@@ -324,7 +324,7 @@ def _whole(block: Array) -> Dyadic:
     return Dyadic.of(np.ldexp(np.rint(np.ldexp(block, 60)), -60))
 
 
-def _zero(rows: int, columns: int) -> Dyadic:
+def zero(rows: int, columns: int) -> Dyadic:
     import flint
 
     return Dyadic(flint.fmpz_mat(rows, columns), 0)
@@ -339,65 +339,7 @@ def _half_log(value: Fraction) -> int:
     return (value.numerator.bit_length() - value.denominator.bit_length()) // 2
 
 
-def _chunks(W: Array) -> Iterator[slice]:
+def chunks(W: Array) -> Iterator[slice]:
     """Slices of rows of at most `_CHUNK` entries."""
     step = max(_CHUNK // W.shape[1], 1)
     return (slice(start, start + step) for start in range(0, len(W), step))
-
-
-@one_blas_thread
-def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
-    """Check that no diagonal multipliers prove less than `lower`.
-
-    Factors F_0 (d, K), .., F_l (n_l, K) stand for increments v_i = F_i xi, xi standard normal, of
-    which each unit satisfies its sector: with u = W_{i-1} F_{i-1} the rows have
-    ``<v - alpha u, v - beta u> <= 0``. Every (rho, T) of the LMI then has
-    ``rho |F_0|^2 >= |W_l F_l|^2``. For one hidden layer and one output F_1 follows from F_0 = R,
-    and the value is ``1/2 (|alpha + beta| |R'g| + (beta - alpha) sum_i |R'z_i|) / |R|``.
-
-    Raises
-    ------
-    ProofError
-        If a unit leaves its sector or the value is less than `lower`.
-    """
-    if lower == 0.0:
-        return
-    sizes = [form.dim, *form.widths][: len(factors)]
-    if not np.isfinite(lower) or lower < 0 or [len(F) for F in factors] != sizes:
-        raise ProofError("lower is not a value that its factors give: their shapes do not fit")
-    if not all(np.isfinite(F).all() for F in factors):
-        raise ProofError("a factor is NaN or infinite")
-    R = Dyadic.of(factors[0])
-    size = R.square()
-    target = Fraction(lower) ** 2 * size * (1 - Fraction(1, 10**12)) ** 2
-    if len(factors) == 1:
-        (W, outer), (alpha, beta) = form.weights, form.sectors[0]
-        hub, value = _zero(1, R.integers.ncols()), Fraction(0)
-        for k in _chunks(W):
-            rows = Dyadic.of(W[k], weights=outer[0, k]) @ R
-            value += rows.lengths_below()
-            hub += _sum_rows(rows)
-        value *= Fraction(beta) - Fraction(alpha)
-        value += abs(Fraction(beta) + Fraction(alpha)) * hub.lengths_below()
-        holds = value**2 / 4 >= target
-    else:
-        before = R
-        for i, F in enumerate(factors[1:]):
-            low, high = (Fraction(x) for x in form.sectors[i])
-            u, v = Dyadic.of(form.weights[i]) @ before, Dyadic.of(F)
-            # <v - alpha u, v - beta u> = |v - m u|^2 - r^2 |u|^2
-            off = (v - u.times((low + high) / 2)).rows_square()
-            most = ((high - low) / 2) ** 2
-            if any(x > most * y for x, y in zip(off, u.rows_square(), strict=True)):
-                raise ProofError(f"lower is not proved: a unit of layer {i + 1} leaves its sector")
-            before = v
-        holds = (Dyadic.of(form.weights[-1]) @ before).square() >= target
-    if not holds:
-        raise ProofError(f"lower is {lower!r}, but its factors give less")
-
-
-def _sum_rows(matrix: Dyadic) -> Dyadic:
-    import flint
-
-    ones = flint.fmpz_mat(1, matrix.integers.nrows(), [1] * matrix.integers.nrows())
-    return Dyadic(ones * matrix.integers, matrix.exponent)

@@ -12,7 +12,8 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.form import Form, reach
 from lipsnn.certificate.ladder import Ladder, ladder
-from lipsnn.certificate.proof import ProofError, proved_bound, proved_lower, proved_product
+from lipsnn.certificate.proof import ProofError, proved_bound, proved_product
+from lipsnn.certificate.proof_lower import proved_lower
 from lipsnn.certificate.slopes import slopes
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status

@@ -7,7 +7,7 @@ from drawing import draw_network
 from threadpoolctl import ThreadpoolController
 
 from lipsnn import certify
-from lipsnn.certificate import entry
+from lipsnn.certificate import solve as solves
 from lipsnn.certificate.threads import one_blas_thread
 
 
@@ -28,13 +28,13 @@ def test_a_decorated_function_has_one_thread():
 
 def test_certify_runs_on_one_thread_and_restores(monkeypatch):
     seen = []
-    solve = entry.interior_point
+    plain = solves.interior_point
 
     def watched(*arguments):
         seen.extend(blas_threads())
-        return solve(*arguments)
+        return plain(*arguments)
 
-    monkeypatch.setattr(entry, "interior_point", watched)
+    monkeypatch.setattr(solves, "interior_point", watched)
     with ThreadpoolController().limit(limits=2, user_api="blas"):
         before = blas_threads()
         certify(draw_network(0, 20, 4))
