@@ -273,10 +273,11 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     part = form if form.small else form.part(live)
     product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
     most = float_above(product)
-    if held and 0 < found.bound <= most * (1 + _LAST_DIGITS):
+    limit = min(most * (1 + _LAST_DIGITS), np.finfo(float).max)
+    if held and 0 < found.bound <= limit:
         return True
     t, bound = _product_multipliers(part, norms, exponents)
-    if not 0 < bound <= most * (1 + _LAST_DIGITS):
+    if not 0 < bound <= limit:
         found.multipliers, found.bound = [np.full(n, np.nan) for n in form.widths], most
         return False
     for full, own, units in zip(found.multipliers, t, live, strict=True):
