@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
+from lipsnn.certificate.interior import longest_step
 from lipsnn.train.admm.saddle import GramProblem, Iterate, Point, Saddle
 
 MAX_ITERATIONS = 60
@@ -103,13 +104,13 @@ def _newton(step: Saddle, at: Iterate, point: Point) -> tuple[Iterate, Point]:
 
     D = np.diag(sigma)
     dL, dZ, _ = direction(-D)
-    step_l, step_z = min(1.0, _longest_step(dL, sigma)), min(1.0, _longest_step(dZ, sigma))
+    step_l, step_z = min(1.0, longest_step(dL, sigma)), min(1.0, longest_step(dZ, sigma))
     left_over = float(np.sum((D + step_l * dL) * (D + step_z * dZ))) / n
     centring = min(1.0, max(left_over / mu, 0.0)) ** 3
     second = (dL @ dZ + dZ @ dL) / (sigma[:, None] + sigma[None, :])
     dL, dZ, d_rho = direction(np.diag(centring * mu / sigma) - D - second)
-    step_l = min(1.0, _DAMPING * _longest_step(dL, sigma))
-    step_z = min(1.0, _DAMPING * _longest_step(dZ, sigma))
+    step_l = min(1.0, _DAMPING * longest_step(dL, sigma))
+    step_z = min(1.0, _DAMPING * longest_step(dZ, sigma))
     if d_rho < 0:
         step_z = min(step_z, -0.9 * at.rho / d_rho)
     dL, dZ = G @ dL @ G.T, G_inverse.T @ dZ @ G_inverse
@@ -163,10 +164,3 @@ def _system(step: Saddle, point: Point, G: Array) -> Callable[[Array], Array]:
         return D
 
     return solve
-
-
-def _longest_step(D: Array, sigma: Array) -> float:
-    """The step to the boundary from diag(sigma) along D."""
-    root = np.sqrt(sigma)
-    least = float(np.linalg.eigvalsh(D / np.outer(root, root))[0])
-    return np.inf if least >= 0 else -1.0 / least

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.certificate.interior import svec
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +114,7 @@ class Saddle:
             for part in problem.columns
         ]
         self.size = 0.5 * sum(float(np.sum(part.target**2)) for part in problem.columns)
-        a, b = np.triu_indices(self.n)
-        self.upper = (a, b)
-        self.root2 = np.where(a == b, 1.0, np.sqrt(2.0))
+        self.upper, self.root2 = svec(self.n)
 
     def E(self, rho: float) -> Array:
         """The diagonal of E(rho)."""
