@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-
-if TYPE_CHECKING:
-    import torch
+from lipsnn._optional import nn, torch
 
 
 def with_bias(X: Array) -> Array:
@@ -130,7 +128,6 @@ class ShallowNet:
 
         The output bias, if there is one, becomes `offset`.
         """
-        from torch import nn
 
         match list(module.children()):
             case [nn.Linear() as hidden, nn.ReLU(), nn.Linear() as output]:
@@ -158,8 +155,6 @@ class ShallowNet:
 
     def to_torch(self, dtype: torch.dtype | None = None) -> torch.nn.Sequential:
         """As ``nn.Sequential(Linear, ReLU, Linear)``, in float64 unless `dtype` says otherwise."""
-        import torch
-        from torch import nn
 
         dtype = torch.float64 if dtype is None else dtype
         hidden = nn.Linear(self.dim, self.width, dtype=dtype)

@@ -6,10 +6,9 @@ import functools
 import logging
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import cvxpy as cp
+from lipsnn._optional import cp
 
 logger = logging.getLogger("lipsnn")
 
@@ -87,7 +86,6 @@ def choose_solver(solver: str | None = None) -> str:
     """
     if solver is None:
         return default_solver()
-    import cvxpy as cp
 
     name = str(solver).upper()
     if name not in cp.installed_solvers():
@@ -105,8 +103,6 @@ def choose_solver(solver: str | None = None) -> str:
 def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
     """Solve a CVXPY problem; the solver's failure is a status, not an exception."""
     import time
-
-    import cvxpy as cp
 
     name = choose_solver(solver)
     start = time.perf_counter()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
-from torch.autograd.function import once_differentiable
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.certificate import certify
 from lipsnn.network import ShallowNet
 
@@ -114,7 +113,7 @@ class _Bound(torch.autograd.Function):
         return torch.from_numpy(bounds).reshape(weights.shape[:-2]).to(weights)
 
     @staticmethod
-    @once_differentiable
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         by_weights, by_outer = ctx.saved_tensors
         return grad[0][..., None, None] * by_weights, grad[0][..., None] * by_outer, None

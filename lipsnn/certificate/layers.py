@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import nn
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import ShallowNet
-
-if TYPE_CHECKING:
-    from torch import nn
 
 Sector = tuple[float, float]
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn._optional import cp
 from lipsnn.network import ShallowNet
 from lipsnn.solvers import Solution, solve
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 def lmi_matrix(
@@ -25,7 +22,6 @@ def lmi_matrix(
 
     Affine in (rho, t) at fixed weights and in (rho, wbar, outer) at fixed t.
     """
-    import cvxpy as cp
 
     m, d = wbar.shape
     slope = cp.diag(t) @ wbar
@@ -64,7 +60,6 @@ class LmiSolution:
 
 def solve_lmi(net: ShallowNet, solver: str | None = None) -> LmiSolution:
     """Program (2): min rho over rho and T = diag(t) >= 0 such that M(rho, T, W, a) <= 0."""
-    import cvxpy as cp
 
     rho, t = cp.Variable(), cp.Variable(net.width, nonneg=True)
     lmi = lmi_matrix(rho, t, net.weights[:, :-1], net.outer) << 0

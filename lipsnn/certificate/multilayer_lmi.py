@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn._optional import cp
 from lipsnn.certificate.chain import Chain
 from lipsnn.solvers import Solution, solve
 
@@ -37,7 +38,6 @@ def layers_matrix(weights: Any, sectors: Any, rho: Any, t: Any) -> Any:
     rho : float or CVXPY scalar
     t : ndarray or CVXPY vector, (n_1 + .. + n_l,)
     """
-    import cvxpy as cp
 
     inner = weights[:-1]
     units, order = sum(len(w) for w in inner), sum(w.shape[1] for w in weights)
@@ -61,7 +61,6 @@ def layers_matrix(weights: Any, sectors: Any, rho: Any, t: Any) -> Any:
 
 def solve_layers_lmi(chain: Chain, solver: str | None = None) -> LayersLmiSolution:
     """min rho over rho and t >= 0 such that the matrix is negative semidefinite."""
-    import cvxpy as cp
 
     rho, t = cp.Variable(), cp.Variable(chain.units, nonneg=True)
     lmi = layers_matrix(chain.weights, chain.sectors, rho, t) << 0

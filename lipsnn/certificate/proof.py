@@ -13,16 +13,14 @@ rounding in F.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn._optional import flint
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import ShallowNet
-
-if TYPE_CHECKING:
-    import flint
 
 # Bits of the balls. The weights have 53, their products 106.
 _PRECISION = 160
@@ -61,7 +59,6 @@ def proved_bound(net: ShallowNet, t: Array, bound: float, consistent: bool = Tru
     ProofError
         If there is no proof, with the reason.
     """
-    import flint
 
     live = net.outer != 0
     if t.shape != (net.width,):
@@ -93,7 +90,6 @@ def _pencil(
     net: ShallowNet, t: Array, used: Array, room: flint.arb, bound: float
 ) -> tuple[list[flint.arb], flint.arb_mat]:
     """Diagonal E and Gram matrix N such that M(f^2 bound^2, T) <= 0 iff f^2 E - N >= 0."""
-    import flint
 
     d, k = net.dim, int(used.sum())
     wbar = flint.arb_mat(k, d, net.weights[used, :-1].ravel().tolist())
@@ -117,7 +113,6 @@ def _pencil(
 
 def _prove(diagonal: list[flint.arb], gram: flint.arb_mat, bound: float, consistent: bool) -> float:
     """The first repair f of `bound` for which f^2 E - N is proved positive semidefinite."""
-    import flint
 
     n = len(diagonal)
     middle = _middle(gram)

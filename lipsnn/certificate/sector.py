@@ -7,16 +7,14 @@ the fast one for ReLU units and a scalar output.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import cp
 from lipsnn.solvers import Solution, solve
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +64,6 @@ def sector_bound(
     ValueError
         For weights that do not fit, or no sector.
     """
-    import cvxpy as cp
 
     hidden, outer = _weights(hidden, outer)
     m = hidden.shape[0]
@@ -100,7 +97,6 @@ def sector_matrix(
     rows = [[corner, side.T], [side, middle]]
     if all(isinstance(block, np.ndarray) for row in rows for block in row):
         return np.block(rows)
-    import cvxpy as cp
 
     matrix: cp.Expression = cp.bmat(rows)
     return (matrix + matrix.T) / 2

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.attack import project, random_in_ball, steepest
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.train.descent import Descent, squared_loss_gradient

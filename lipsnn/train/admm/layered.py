@@ -8,20 +8,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional
 
 from lipsnn._checks import Array
+from lipsnn._optional import nn, torch
 from lipsnn.certificate import certify_layers
 from lipsnn.certificate.layers import as_layers
 from lipsnn.train.admm.engine import Outcome, run
 from lipsnn.train.admm.options import Options
 from lipsnn.train.admm.step import FixedStep
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
+    "adam": lambda parameters, lr: torch.optim.Adam(parameters, lr=lr),
     "sgd": lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
 }
 
@@ -33,8 +31,8 @@ def _half_squares(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 # The means that gradient steps are taken on; "squares" is n times its mean.
 LOSSES: dict[str, Loss] = {
     "squares": _half_squares,
-    "mse": functional.mse_loss,
-    "cross_entropy": functional.cross_entropy,
+    "mse": lambda output, target: nn.functional.mse_loss(output, target),
+    "cross_entropy": lambda output, target: nn.functional.cross_entropy(output, target),
 }
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.certificate import certify
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.train.admm.engine import Outcome, run

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-
 from lipsnn import _checks
+from lipsnn._optional import nn, torch
 from lipsnn.train.clip.pairs import NORMS, evaluating
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
+from lipsnn._optional import torch
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

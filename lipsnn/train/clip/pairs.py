@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import nn
-
 from lipsnn import _checks
+from lipsnn._optional import nn, torch
 
 # A generator -> the two halves of the pairs, (p, ...) each.
-Draw = Callable[[torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+Draw = Callable[["torch.Generator"], tuple["torch.Tensor", "torch.Tensor"]]
 NORMS = (2, math.inf)
 POOLINGS = ("max", "mean")
 

@@ -8,15 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
+from lipsnn._optional import nn, torch
 from lipsnn.train.clip import checkpoint as checkpoints
 from lipsnn.train.clip.discrepancy import Discrepancy
 from lipsnn.train.clip.pairs import LipschitzSet, Pairs
 
 OPTIMIZERS = ("sgd", "adam")
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
 class Run:

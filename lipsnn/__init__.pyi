@@ -1,0 +1,40 @@
+from . import attack as attack
+from . import certificate as certificate
+from . import convex as convex
+from . import datasets as datasets
+from . import images as images
+from . import network as network
+from . import solvers as solvers
+from . import torch as torch
+from . import train as train
+from . import verify as verify
+from .attack import pgd_attack
+from .certificate import Certificate, LayeredCertificate, certify, certify_layers
+from .convex import Refinement, Round, objective, refine
+from .datasets import Dataset, ImageSet, load_dataset, load_images
+from .network import ShallowNet
+from .train import AdmmResult, train_admm, train_lipschitz, train_pgd, train_sgd
+
+__all__ = [
+    "AdmmResult",
+    "Certificate",
+    "Dataset",
+    "ImageSet",
+    "LayeredCertificate",
+    "Refinement",
+    "Round",
+    "ShallowNet",
+    "certify",
+    "certify_layers",
+    "load_dataset",
+    "load_images",
+    "objective",
+    "pgd_attack",
+    "refine",
+    "train_admm",
+    "train_lipschitz",
+    "train_pgd",
+    "train_sgd",
+]
+
+__version__: str
