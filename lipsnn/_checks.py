@@ -55,7 +55,7 @@ def inputs(X: Any, dim: int | None = None) -> Array:
 
 def positive(value: Any, name: str) -> float:
     """`value` as a positive finite float."""
-    number = _number(value, name)
+    number = finite(value, name)
     if not number > 0:
         raise ValueError(f"{name} must be positive, got {value!r}")
     return number
@@ -63,7 +63,7 @@ def positive(value: Any, name: str) -> float:
 
 def nonnegative(value: Any, name: str) -> float:
     """`value` as a finite float that is not negative."""
-    number = _number(value, name)
+    number = finite(value, name)
     if number < 0:
         raise ValueError(f"{name} must not be negative, got {value!r}")
     return number
@@ -76,19 +76,27 @@ def count(value: Any, name: str, least: int = 1) -> int:
     return int(value)
 
 
+def finite(value: Any, name: str) -> float:
+    """`value` as a finite float."""
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be a number, got {value!r}") from None
+    if not np.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return number
+
+
+def frozen(array: Array) -> Array:
+    """A copy that cannot be made writeable again."""
+    return np.frombuffer(array.tobytes(), dtype=array.dtype).reshape(array.shape)
+
+
 def one_of(value: Any, name: str, choices: tuple[Any, ...]) -> Any:
     """`value`, if it is one of `choices`."""
     if value not in choices:
         listing = ", ".join(repr(c) for c in choices)
         raise ValueError(f"{name} must be one of {listing}, got {value!r}")
     return value
-
-
-def _number(value: Any, name: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number, got {value!r}") from None
-    if not np.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {value!r}")
-    return number

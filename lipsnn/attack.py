@@ -9,7 +9,7 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.network import as_network
+from lipsnn.convert import as_shallow
 
 
 def pgd_attack(
@@ -52,7 +52,7 @@ def pgd_attack(
     -------
     ndarray, (n, d)
     """
-    net = as_network(net)
+    net = as_shallow(net, X)
     X, y = _checks.data_pair(X, y, net.dim)
     radius = _checks.nonnegative(radius, "radius")
     norm = _checks.one_of(norm, "norm", (2, math.inf))
@@ -82,7 +82,7 @@ def adversarial_mse(net: Any, X: Any, y: Any, radii: Any, **settings: Any) -> Ar
 
     `settings` go to `pgd_attack`; a radius of 0 is the clean error.
     """
-    net = as_network(net)
+    net = as_shallow(net, X)
     attacked = [net(pgd_attack(net, X, y, radius, **settings)) for radius in radii]
     _, y = _checks.data_pair(X, y, net.dim)
     return np.array([np.mean((output - y) ** 2) for output in attacked])

@@ -3,7 +3,6 @@
 from lipsnn.certificate.cells import exact_constant
 from lipsnn.certificate.entry import certify
 from lipsnn.certificate.ladder import Ladder
-from lipsnn.certificate.layers import Layers
 from lipsnn.certificate.multilayer import (
     LayeredCertificate,
     certify_layers,
@@ -18,7 +17,6 @@ __all__ = [
     "Certificate",
     "Ladder",
     "LayeredCertificate",
-    "Layers",
     "ProofError",
     "certify",
     "certify_layers",

@@ -11,14 +11,14 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
 from lipsnn.certificate.interior import interior_point, work_of
-from lipsnn.certificate.layers import Layers, as_layers
 from lipsnn.certificate.lmi import solve_lmi
 from lipsnn.certificate.lowrank import low_rank
 from lipsnn.certificate.multilayer import LayeredCertificate, certify_layers
 from lipsnn.certificate.result import BEYOND_FLOAT64, Certificate
 from lipsnn.certificate.slopes import Slopes
 from lipsnn.certificate.threads import one_blas_thread
-from lipsnn.network import ShallowNet, as_network
+from lipsnn.convert import as_network
+from lipsnn.network import ShallowNet
 
 METHODS = ("auto", "P", "q", "lowrank", "lmi")
 OPTIMAL = "optimal"
@@ -56,7 +56,7 @@ def certify(
 
     Parameters
     ----------
-    net : ShallowNet or torch.nn.Sequential
+    net : ShallowNet, Network, torch.nn.Module or what else `as_network` takes
         With more layers, other activations or several outputs it goes to `certify_layers`,
         which has its own methods and no `start`.
     method : {"auto", "P", "q", "lowrank", "lmi"}
@@ -80,11 +80,13 @@ def certify(
         For a method that does not exist, a tolerance that is not positive, or a `solver` without
         ``method="lmi"``.
     """
-    if not _is_shallow(net):
-        if start is not None:
-            raise ValueError("start is for one hidden layer of ReLU units and one output")
-        return certify_layers(net, method=method, solver=solver, tol=tol)
-    net = as_network(net)
+    if not isinstance(net, ShallowNet):
+        network = as_network(net)
+        if not network.is_shallow:
+            if start is not None:
+                raise ValueError("start is for one hidden layer of ReLU units and one output")
+            return certify_layers(network, method=method, solver=solver, tol=tol)
+        net = network.to_shallow()
     _checks.one_of(method, "method", METHODS)
     tol = _checks.positive(tol, "tol")
     if solver is not None and method != "lmi":
@@ -94,16 +96,6 @@ def certify(
         if start.shape[0] != net.dim:
             raise ValueError(f"start must have {net.dim} rows, got shape {start.shape}")
     return _certify(net, method, solver, tol, start)
-
-
-def _is_shallow(net: Any) -> bool:
-    """Whether `net` is a network (1) as it stands, or nothing that `certify_layers` knows."""
-    if isinstance(net, Layers):
-        return False
-    if not hasattr(net, "state_dict"):
-        return True
-    names = [type(child).__name__ for child in net.children()]
-    return names == ["Linear", "ReLU", "Linear"] and as_layers(net).outputs == 1
 
 
 @one_blas_thread

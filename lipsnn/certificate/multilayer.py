@@ -30,9 +30,10 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.chordal import solve_chain
-from lipsnn.certificate.layers import Layers, as_layers
 from lipsnn.certificate.scaling import ScaledChain, lower_value
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.convert import as_network
+from lipsnn.network import Network
 
 METHODS = ("auto", "chordal", "lmi")
 
@@ -43,7 +44,7 @@ class LayeredCertificate:
 
     Attributes
     ----------
-    layers : Layers
+    layers : Network
         The network that is certified.
     bound : float
         L: ``|f(x) - f(x')| <= L |x - x'|`` for all x, x' in the l2 norm.
@@ -63,7 +64,7 @@ class LayeredCertificate:
         "lipsnn" or a CVXPY solver.
     """
 
-    layers: Layers
+    layers: Network
     bound: float
     lower: float
     multipliers: tuple[Array, ...]
@@ -90,8 +91,8 @@ def certify_layers(
 
     Parameters
     ----------
-    net : torch.nn.Sequential, ShallowNet or Layers
-        Of Linear layers and ReLU, Tanh, Sigmoid or LeakyReLU activations; see `as_layers`.
+    net : torch.nn.Sequential, ShallowNet or Network
+        Of Linear layers and ReLU, Tanh, Sigmoid or LeakyReLU activations; see `as_network`.
     outputs : int, (int, int) or array_like (p, k), optional
         Certify output i only, the margin ``f_i - f_j``, or ``C f`` for a matrix C.
     method : {"auto", "chordal", "lmi"}
@@ -113,7 +114,7 @@ def certify_layers(
     ValueError
         For a module that is not supported, layers that do not chain, or bad parameters.
     """
-    layers = as_layers(net)
+    layers = as_network(net)
     if outputs is not None:
         layers = layers.select(outputs)
     _checks.one_of(method, "method", METHODS)
@@ -125,7 +126,7 @@ def certify_layers(
 
 def output_bounds(net: Any, tol: float = 1e-7) -> Array:
     """The bound of each output by itself, (k,)."""
-    layers = as_layers(net)
+    layers = as_network(net)
     return np.array([certify_layers(layers, i, tol=tol).bound for i in range(layers.outputs)])
 
 
@@ -135,7 +136,7 @@ def margin_bounds(net: Any, tol: float = 1e-7) -> Array:
     A sample with f_i - f_j > 0 for its class i and all j keeps it within the smallest
     ``(f_i - f_j) / bounds[i, j]``.
     """
-    layers = as_layers(net)
+    layers = as_network(net)
     k = layers.outputs
     bounds = np.zeros((k, k))
     for i in range(k):
@@ -145,7 +146,7 @@ def margin_bounds(net: Any, tol: float = 1e-7) -> Array:
 
 
 @one_blas_thread
-def _certify(layers: Layers, method: str, solver: str | None, tol: float) -> LayeredCertificate:
+def _certify(layers: Network, method: str, solver: str | None, tol: float) -> LayeredCertificate:
     begun = time.perf_counter()
     seen, used = _reach(layers)
     live = [a & b for a, b in zip(seen, used, strict=True)]
@@ -154,7 +155,7 @@ def _certify(layers: Layers, method: str, solver: str | None, tol: float) -> Lay
         bound, lower, status = 0.0, 0.0, "optimal"
         kept = [np.empty(0)] * len(live)
         live = [np.zeros_like(units) for units in live]
-    elif method == "auto" and len(live) == 1 and layers.outputs == 1:
+    elif method == "auto" and _has_small_form(layers):
         kept, bound, lower, found = _scalar(layers, live[0], tol)
         status = found.pop("status")
     elif method == "lmi":
@@ -183,7 +184,7 @@ def _certify(layers: Layers, method: str, solver: str | None, tol: float) -> Lay
     )
 
 
-def _reach(layers: Layers) -> tuple[list[Array], list[Array]]:
+def _reach(layers: Network) -> tuple[list[Array], list[Array]]:
     """Units that see an input, and units that an output sees, layer by layer."""
     linked = [weight != 0 for weight in layers.weights]
     seen, ahead = [], np.ones(layers.dim, dtype=bool)
@@ -197,8 +198,13 @@ def _reach(layers: Layers) -> tuple[list[Array], list[Array]]:
     return seen, used[::-1]
 
 
+def _has_small_form(layers: Network) -> bool:
+    """One hidden layer, one output, no slope below 0: see the module's docstring."""
+    return len(layers.sectors) == 1 and layers.outputs == 1 and layers.sectors[0][0] >= 0
+
+
 def _scalar(
-    layers: Layers, live: Array, tol: float
+    layers: Network, live: Array, tol: float
 ) -> tuple[list[Array], float, float, dict[str, Any]]:
     """One hidden layer, one output: `certify` on ReLU's network with two more units."""
     from lipsnn.certificate.entry import certify
@@ -218,7 +224,7 @@ def _scalar(
 
 
 def _by_lmi(
-    layers: Layers, live: list[Array], solver: str | None
+    layers: Network, live: list[Array], solver: str | None
 ) -> tuple[list[Array], float, float, dict[str, Any]]:
     """The program in CVXPY; bound and lower value as the chordal method computes them."""
     from lipsnn.certificate.multilayer_lmi import solve_layers_lmi

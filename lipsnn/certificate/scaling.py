@@ -7,7 +7,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Banded, Chain
-from lipsnn.certificate.layers import Layers
+from lipsnn.network import Network
 
 # Rounding of the recursions behind a bound, relative and per layer.
 ROUNDING = 1e-12
@@ -25,7 +25,7 @@ class ScaledChain:
     dual may hold their response at zero. They count in every bound, with t = 1.
     """
 
-    def __init__(self, layers: Layers, live: list[Array]) -> None:
+    def __init__(self, layers: Network, live: list[Array]) -> None:
         every = [np.ones(layers.dim, dtype=bool), *live, np.ones(layers.outputs, dtype=bool)]
         weights = [
             weight[np.ix_(after, before)]
@@ -52,7 +52,7 @@ class ScaledChain:
         weights[0] = weights[0] / np.sqrt(self.rho)
         self.whole = Chain(weights, layers.sectors)
         strong = [
-            (np.abs(weights[i]).max(axis=1) > _FAINT) | (layers.sectors[i][0] > 0)
+            (np.abs(weights[i]).max(axis=1) > _FAINT) | (layers.sectors[i][0] != 0)
             for i in range(len(live))
         ]
         for i, units in enumerate(strong):

@@ -9,7 +9,8 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
-from lipsnn.network import ShallowNet, as_network
+from lipsnn.convert import as_shallow
+from lipsnn.network import ShallowNet
 
 REGULARIZERS = ("l2", "lipschitz")
 
@@ -48,7 +49,7 @@ def objective(
     -------
     float
     """
-    net = as_network(net)
+    net = as_shallow(net, X)
     X, y = _checks.data_pair(X, y, net.dim)
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)

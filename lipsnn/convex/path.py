@@ -8,11 +8,11 @@ from typing import Any
 
 from lipsnn import _checks
 from lipsnn._optional import pd, tqdm
+from lipsnn.convert import as_shallow
 from lipsnn.convex.backend import backend
 from lipsnn.convex.objective import objective
 from lipsnn.convex.refine import refine
 from lipsnn.convex.result import Refinement
-from lipsnn.network import as_network
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def refine_path(
     -------
     RefinementPath
     """
-    net = as_network(net)
+    net = as_shallow(net, X)
     X, y = _checks.data_pair(X, y, net.dim)
     values = [_checks.positive(strength, "strengths") for strength in strengths]
     if not values:

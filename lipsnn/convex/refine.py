@@ -7,6 +7,7 @@ from typing import Any
 
 from lipsnn import _checks
 from lipsnn._optional import tqdm
+from lipsnn.convert import as_shallow
 from lipsnn.convex.backend import Backend, backend
 from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REGULARIZERS
@@ -14,7 +15,6 @@ from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
-from lipsnn.network import as_network
 
 METHODS = ("alternating", "joint", "walk", "polish")
 
@@ -83,7 +83,7 @@ def refine(
     RuntimeError
         If MOSEK is asked for by name and not licensed.
     """
-    net = as_network(net)
+    net = as_shallow(net, X)
     X, y = _checks.data_pair(X, y, net.dim)
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)

@@ -33,7 +33,7 @@ from torch.nn import functional
 from lipsnn import provenance
 from lipsnn._checks import Array
 from lipsnn.certificate import certify_layers, margin_bounds
-from lipsnn.certificate.layers import as_layers
+from lipsnn.convert import as_network
 from lipsnn.experiments import runner
 from lipsnn.train.admm.engine import Outcome
 from lipsnn.train.admm.entry import AdmmResult
@@ -211,7 +211,7 @@ def measures(net: nn.Sequential, X: Array, y: Array, test: tuple[Array, Array]) 
         "train_accuracy": accuracy(net, X, y),
         "test_accuracy": accuracy(net, *test),
         "bound": bound,
-        "norm_product": as_layers(net).norm_product(),
+        "norm_product": as_network(net).norm_product(),
         "steepest": steepest(net, test[0][:2000]),
         "radius": float(np.median(certified_radii(net, *test))),
     }

@@ -26,10 +26,11 @@ from torch import nn
 
 from lipsnn import provenance
 from lipsnn._checks import Array
-from lipsnn.certificate import Layers, certify_layers
+from lipsnn.certificate import certify_layers
 from lipsnn.experiments import letter, runner
 from lipsnn.experiments.letter import Setting
 from lipsnn.experiments.planar_descent import Parameters, descend
+from lipsnn.network import Network
 from lipsnn.train.admm import engine
 from lipsnn.train.admm.step import FixedStep
 
@@ -37,7 +38,6 @@ from lipsnn.train.admm.step import FixedStep
 VERSION = "letter-plane-2"
 SETTING = Setting((2, 10, 10, 3), "Tanh", 0.1, None, 10_000, 10, 5e-4, 0.25, 1e-5, 20, 5, 1.0)
 RATES = ("constant", "falling")
-_SLOPES = ((0.0, 1.0), (0.0, 1.0))
 
 
 def points(seed: int = 1612111977, n: int = 50) -> tuple[Array, Array]:
@@ -130,7 +130,7 @@ def train(setting: Setting, X: Array, y: Array, seed: int, falling: bool = True)
         )
 
         def update(weights: list[Array]) -> None:
-            step.multipliers = list(certify_layers(Layers(tuple(weights), _SLOPES)).multipliers)
+            step.multipliers = list(certify_layers(Network(weights)).multipliers)
 
         return engine.run(
             fit,

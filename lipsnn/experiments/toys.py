@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate import LayeredCertificate, Layers, certify_layers
+from lipsnn.certificate import LayeredCertificate, certify_layers
 from lipsnn.experiments.descent import TanhNet, descend
+from lipsnn.network import Network
 from lipsnn.train.admm.engine import Outcome, run
 from lipsnn.train.admm.step import FixedStep
 
@@ -72,7 +73,7 @@ def initial_nets(seed: int, count: int, noise_first: bool = False) -> list[TanhN
 
 def certificate(net: TanhNet) -> LayeredCertificate:
     """LipSDP of a network; tanh has slopes in [0, 1]."""
-    return certify_layers(Layers(tuple(net.weights), ((0.0, 1.0),)))
+    return certify_layers(Network(net.weights, activations="tanh"))
 
 
 def steepest(net: TanhNet) -> float:

@@ -30,7 +30,7 @@ def train_lipschitz(
     """Train on problem (4) with lam_reg = 0: the loss plus lam_lip rho, rho certified at each step.
 
     Minimises ``1/2 sum_k (f(x_k) - y_k)^2 + strength L(W, a)^2`` with the differentiable L of
-    `lipsnn.torch.lipschitz_bound` (facts A and B). Each certificate starts from the one before.
+    `lipsnn.autograd.lipschitz_bound` (facts A and B). Each certificate starts from the one before.
     Scaling, initial weights and learning rate are those of `train_sgd`.
 
     Parameters
@@ -67,7 +67,7 @@ def train_lipschitz(
     RuntimeError
         If the weights diverge.
     """
-    from lipsnn.torch import WarmBound  # its classes are torch's
+    from lipsnn.autograd import WarmBound  # its classes are torch's
 
     descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
     share = _checks.nonnegative(strength, "strength") / len(descent.X)

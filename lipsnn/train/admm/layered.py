@@ -12,7 +12,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn._optional import nn, torch
 from lipsnn.certificate import certify_layers
-from lipsnn.certificate.layers import as_layers
+from lipsnn.convert import as_network
 from lipsnn.train.admm.engine import Outcome, run
 from lipsnn.train.admm.options import Options
 from lipsnn.train.admm.step import FixedStep
@@ -160,14 +160,14 @@ def _linear(net: nn.Module) -> list[nn.Linear]:
 
 def _slopes(net: nn.Module) -> list[float]:
     """The largest slope of each activation, of a network whose LMI is convex in the weights."""
-    layers = as_layers(net)
+    layers = as_network(net)
     if len(_linear(net)) != len(layers.weights):
         raise ValueError(
             "ADMM needs Linear layers with one activation between each two, a Linear one last: "
             "multiply neighbouring Linear layers into one"
         )
     for alpha, beta in layers.sectors:
-        if alpha > 0:
+        if alpha != 0:
             raise ValueError(
                 f"an activation with slopes in [{alpha:g}, {beta:g}] is not supported in training: "
                 "only from 0 on is the LMI convex in the weights; use ReLU, Tanh or Sigmoid"

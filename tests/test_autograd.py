@@ -6,7 +6,7 @@ import torch
 from drawing import draw_network
 
 from lipsnn import certify
-from lipsnn.torch import WarmBound, lipschitz_bound
+from lipsnn.autograd import WarmBound, lipschitz_bound
 
 
 def tensors(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
