@@ -5,6 +5,7 @@ from . import certificate as certificate
 from . import convert as convert
 from . import convex as convex
 from . import datasets as datasets
+from . import files as files
 from . import images as images
 from . import network as network
 from . import solvers as solvers
