@@ -31,7 +31,7 @@ import pandas as pd
 
 from lipsnn import Network
 from lipsnn.certificate import certify_layers
-from lipsnn.provenance import commit, write_table
+from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPTHS, WIDTHS = (2, 5, 10, 20), (20, 50, 80, 100)
