@@ -10,7 +10,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["cp", "flint", "nn", "onnx", "parquet", "pd", "torch", "tqdm"]
+__all__ = ["cp", "flint", "nn", "onnx", "onnx_reference", "parquet", "pd", "torch", "tqdm"]
 
 
 class _Package(ModuleType):
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
     import flint
     import onnx
+    import onnx.reference as onnx_reference
     import pandas as pd
     import torch
     import tqdm
@@ -44,6 +45,7 @@ else:
     flint = _Package("flint", "python-flint")
     nn = _Package("torch.nn", "lipsnn[torch]")
     onnx = _Package("onnx", "lipsnn[onnx]")
+    onnx_reference = _Package("onnx.reference", "lipsnn[onnx]")
     parquet = _Package("pyarrow.parquet", "pyarrow")
     pd = _Package("pandas", "pandas")
     torch = _Package("torch", "lipsnn[torch]")

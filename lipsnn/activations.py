@@ -88,8 +88,9 @@ def _gelu_tanh_slope(u: Array) -> Array:
     return (1 + t) / 2 + np.clip(u, -1e3, 1e3) * (1 - t * t) * inner / 2
 
 
-def _softplus(u: Array, beta: float) -> Array:
-    return np.logaddexp(0.0, beta * u) / beta
+def _softplus(u: Array, beta: float, threshold: float = np.inf) -> Array:
+    # torch's is the identity above its threshold, a jump of 2e-9 at 20
+    return np.where(beta * u > threshold, u, np.logaddexp(0.0, beta * u) / beta)
 
 
 def _mish_slope(u: Array) -> Array:
@@ -120,10 +121,7 @@ _KINDS: dict[str, _Kind] = {
         lambda u: -np.logaddexp(0.0, -u), lambda u: _sigmoid(-u), lambda: (0.0, 1.0)
     ),
     "softplus": _Kind(
-        _softplus, lambda u, beta: _sigmoid(beta * u), lambda beta: (0.0, 1.0), (1.0,)
-    ),
-    "softsign": _Kind(
-        lambda u: u / (1 + np.abs(u)), lambda u: (1 + np.abs(u)) ** -2.0, lambda: (0.0, 1.0)
+        _softplus, lambda u, beta, _=0.0: _sigmoid(beta * u), lambda beta, _=0.0: (0.0, 1.0), (1.0,)
     ),
     "elu": _Kind(
         lambda u, a: np.where(u > 0, u, a * _expm1(u)),
@@ -183,7 +181,6 @@ _KINDS: dict[str, _Kind] = {
         lambda u: np.where(u >= 3, 1.0, _inside(u, -3.0, 3.0) * (2 * u + 3) / 6),
         lambda: (-0.5, 1.5),
     ),
-    "tanhshrink": _Kind(lambda u: u - np.tanh(u), lambda u: np.tanh(u) ** 2, lambda: (0.0, 1.0)),
     "softshrink": _Kind(
         lambda u, lam: u - np.clip(u, -lam, lam),
         lambda u, lam: 1 - _inside(u, -lam, lam),
@@ -204,7 +201,8 @@ class Activation:
         One of `ACTIVATIONS`.
     parameters : float or sequence of float
         ``leaky_relu``: the slope below 0 and, if not 1, the one above. ``prelu``: the slope below
-        0, one for all units or one each. ``elu`` and ``celu``: alpha. ``softplus``: beta.
+        0, one for all units or one each. ``elu`` and ``celu``: alpha. ``softplus``: beta and, for
+        torch's, the threshold.
         ``hardtanh``: its two ends. ``softshrink``: lambda. The usual ones if left out.
 
     Raises
@@ -223,11 +221,13 @@ class Activation:
         parameters = tuple(_checks.finite(value, f"{name}'s parameter") for value in given)
         defaults = _KINDS[name].defaults
         parameters = parameters or defaults
-        many = {"prelu": len(parameters), "leaky_relu": 2}.get(name, len(defaults))
+        many = {"prelu": len(parameters), "leaky_relu": 2, "softplus": 2}.get(name, len(defaults))
         if not len(defaults) <= len(parameters) <= many:
             raise ValueError(f"{name} has {len(defaults)} parameters, got {parameters!r}")
         if name in ("celu", "softplus") and parameters[0] <= 0:
             raise ValueError(f"{name} needs a positive parameter, got {parameters[0]:g}")
+        if name == "softplus" and not min((*parameters, 20.0)[1:]) >= 20:
+            raise ValueError(f"softplus with a threshold of {parameters[1]:g} jumps there")
         if name == "softshrink" and parameters[0] < 0:
             raise ValueError(f"softshrink's parameter must not be negative, got {parameters[0]:g}")
         if name == "hardtanh" and parameters[0] >= parameters[1]:

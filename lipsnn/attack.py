@@ -63,7 +63,7 @@ def pgd_attack(
     worst, worst_error = X.copy(), (net(X) - y) ** 2
     if radius == 0:
         return worst
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_checks.count(seed, "seed", least=0))
     for start in range(restarts + 1):
         delta = np.zeros_like(X) if start == 0 else random_in_ball(rng, X.shape, radius, norm)
         for _ in range(steps):

@@ -30,7 +30,8 @@ def lipschitz_bound(weights: torch.Tensor, outer: torch.Tensor, tol: float = 1e-
     Returns
     -------
     Tensor, () or (B,)
-        The bounds, in the dtype and on the device of `weights`; solved in float64 on the CPU.
+        The bounds, in the dtype and on the device of `weights`; solved in float64 on the CPU, and
+        rounded up where that dtype has fewer digits.
 
     Raises
     ------
@@ -63,6 +64,11 @@ class WarmBound:
         self._factors: list[Array | None] = []
 
     def __call__(self, weights: torch.Tensor, outer: torch.Tensor) -> torch.Tensor:
+        if not (isinstance(weights, torch.Tensor) and isinstance(outer, torch.Tensor)):
+            raise ValueError(
+                f"weights and outer must be torch tensors, got {type(weights).__name__} and "
+                f"{type(outer).__name__}; for arrays take certify(ShallowNet(weights, outer)).bound"
+            )
         if weights.ndim not in (2, 3) or outer.shape != weights.shape[:-1]:
             raise ValueError(
                 "weights must be (m, d + 1) with outer (m,), or (B, m, d + 1) with (B, m), got "
@@ -110,10 +116,20 @@ class _Bound(torch.autograd.Function):
             torch.from_numpy(by_weights).reshape(weights.shape).to(weights),
             torch.from_numpy(by_outer).reshape(outer.shape).to(outer),
         )
-        return torch.from_numpy(bounds).reshape(weights.shape[:-2]).to(weights)
+        return _rounded_up(torch.from_numpy(bounds), weights).reshape(weights.shape[:-2])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         by_weights, by_outer = ctx.saved_tensors
         return grad[0][..., None, None] * by_weights, grad[0][..., None] * by_outer, None
+
+
+def _rounded_up(bounds: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The smallest numbers of the dtype of `like` that are not below the bounds (none negative)."""
+    found = bounds.to(like.dtype)
+    below = found.double() < bounds
+    # the next number of a positive float is the next integer of its bits
+    whole = {2: torch.int16, 4: torch.int32, 8: torch.int64}[found.element_size()]
+    above = (found.view(whole) + 1).view(like.dtype)
+    return torch.where(below, above, found).to(like.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from lipsnn.network import Network, ShallowNet
@@ -12,7 +14,8 @@ def as_network(net: Any, X: Any = None) -> Network:
 
     Parameters
     ----------
-    net : Network, ShallowNet or torch.nn.Module
+    net : Network, ShallowNet, torch.nn.Module, onnx.ModelProto, path of an ONNX file, or a fitted \
+            MLPRegressor, MLPClassifier or Pipeline of scikit-learn
     X : array_like, (n, d), optional
         Inputs on which the conversion is checked too, beside drawn ones.
 
@@ -27,13 +30,28 @@ def as_network(net: Any, X: Any = None) -> Network:
         return net
     if isinstance(net, ShallowNet):
         return net.to_network()
-    if hasattr(net, "state_dict"):
+    if _is(net, "torch.nn", "Module"):
         from lipsnn.convert.torch import from_torch
 
         return from_torch(net, X)
+    if isinstance(net, (str, Path)) or type(net).__name__ == "ModelProto":
+        from lipsnn.convert.onnx import from_onnx
+
+        return from_onnx(net, X)
+    if _is(net, "sklearn.base", "BaseEstimator"):
+        from lipsnn.convert.sklearn import from_sklearn
+
+        return from_sklearn(net, X)
     raise TypeError(
-        f"expected a Network, a ShallowNet or a torch.nn.Module, got {type(net).__name__}"
+        "expected a Network, a ShallowNet, a torch.nn.Module, an ONNX model or its path, or a "
+        f"scikit-learn MLPRegressor, MLPClassifier or Pipeline, got {type(net).__name__}"
     )
+
+
+def _is(net: Any, module: str, name: str) -> bool:
+    """Whether `net` is of a class of `module`, which is not imported for the question."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(net, getattr(loaded, name))
 
 
 def as_shallow(net: Any, X: Any = None) -> ShallowNet:

@@ -85,6 +85,7 @@ def refine(
     """
     net = as_shallow(net, X)
     X, y = _checks.data_pair(X, y, net.dim)
+    _checks.warn_of_scales(X, y - net(X))
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(method, "method", METHODS)

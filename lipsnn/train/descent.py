@@ -84,6 +84,7 @@ class Descent:
 
     def __post_init__(self) -> None:
         X, y = _checks.data_pair(self.X, self.y)
+        _checks.warn_of_scales(X, y if self.init is None else y - self.init(X))
         width = _checks.count(self.width, "width")
         batch_size = len(X) if self.batch_size is None else self.batch_size
         init = self.init
@@ -96,6 +97,7 @@ class Descent:
             "X": X,
             "y": y if init is None else y - init.offset,
             "width": width,
+            "seed": _checks.count(self.seed, "seed", least=0),
             "epochs": _checks.count(self.epochs, "epochs", least=0),
             "batch_size": _checks.count(batch_size, "batch_size"),
             "learning_rate": _checks.positive(self.learning_rate, "learning_rate"),

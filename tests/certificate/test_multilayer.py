@@ -238,7 +238,7 @@ def test_outputs_that_do_not_exist(outputs):
 
 def test_bad_calls():
     layers = draw_layers(0, (2, 3, 2), [RELU])
-    with pytest.raises(TypeError, match="torch.nn.Module"):
+    with pytest.raises(TypeError, match=r"torch\.nn\.Module"):
         certify_layers([1, 2])
     with pytest.raises(ValueError, match="two weight matrices"):
         Network(layers.weights[:1])
