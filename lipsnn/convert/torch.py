@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from lipsnn._checks import Array
+from lipsnn._optional import nn, torch
 from lipsnn.activations import Activation
 from lipsnn.convert.chain import SUPPORTED, Step, assemble, check, draws, same
 from lipsnn.convert.tracked import numbers, record
@@ -105,7 +104,7 @@ def _first_float(net: nn.Module) -> torch.Tensor:
 
 def _input_size(net: nn.Module, like: torch.Tensor) -> int:
     """The number of inputs: the first that the forward takes of those its matrices have."""
-    sizes = [
+    sizes: list[Any] = [
         m.in_features
         for m in net.modules()
         if isinstance(getattr(m, "in_features", 0), int) and hasattr(m, "in_features")
@@ -174,9 +173,9 @@ def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
             for module, attributes, dicts in zip(modules, outer, inner, strict=True):
                 vars(module).clear()
                 vars(module).update(attributes)
-                for value, content in dicts.values():
-                    value.clear()
-                    value.update(content)
+                for held, content in dicts.values():
+                    held.clear()
+                    held.update(content)
             for tensor, value in zip(tensors, before, strict=True):
                 if not torch.equal(tensor, value) and not torch.isnan(value).any():
                     tensor.copy_(value)

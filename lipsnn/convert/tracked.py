@@ -8,11 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.utils._pytree import tree_flatten, tree_map
 
 from lipsnn._checks import Array
+from lipsnn._optional import nn, torch
 from lipsnn.activations import Activation
 from lipsnn.convert.affine import Linear, divide, normalise, scale
 from lipsnn.convert.chain import SUPPORTED, Act, Step, evaluate
@@ -74,15 +72,17 @@ class Tracked(torch.Tensor):
             device=value.device,
         )
         made.value, made.cell = value, cell
-        return made  # type: ignore[no-any-return]
+        return made
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"Tracked{tuple(self.value.shape)}"
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
-        flat, _ = tree_flatten((args, kwargs))
+        flat, _ = torch.utils._pytree.tree_flatten((args, kwargs))
         tracked = [a for a in flat if isinstance(a, Tracked)]
         cell = tracked[0].cell
         record = cell.record
@@ -97,7 +97,7 @@ class Tracked(torch.Tensor):
         if space != "aten" or kwargs.get("out") is not None or elsewhere:
             raise record.refuse(f"the operation {space}.{name}")
         before = tracked[0].value.detach().clone() if inplace else tracked[0].value
-        real_args, real_kwargs = tree_map(_plain, (args, kwargs))
+        real_args, real_kwargs = torch.utils._pytree.tree_map(_plain, (args, kwargs))
         out = func(*real_args, **real_kwargs)
         first = out[0] if isinstance(out, (tuple, list)) else out
         if not isinstance(first, torch.Tensor) or not first.is_floating_point():

@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-from tqdm import tqdm
-
 from lipsnn import _checks
+from lipsnn._optional import pd, tqdm
 from lipsnn.convert import as_shallow
 from lipsnn.convex.backend import backend
 from lipsnn.convex.objective import objective
@@ -85,7 +83,7 @@ def refine_path(
     settings["solver"] = backend(settings.get("solver"))
     starts, done = [net], []
     hidden = None if progress is None else not progress
-    for strength in tqdm(values, desc="path", leave=False, disable=hidden):
+    for strength in tqdm.tqdm(values, desc="path", leave=False, disable=hidden):
         values_here = [objective(start, X, y, strength, regularizer) for start in starts]
         start = starts[values_here.index(min(values_here))]
         result = refine(start, X, y, strength, progress=progress, **settings)

@@ -8,10 +8,10 @@ one matrix here.
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn._optional import cp
 from lipsnn.certificate.lmi import lmi_matrix
 from lipsnn.convex.solution import ProgramSolution
 from lipsnn.solvers import solve

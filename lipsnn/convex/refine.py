@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tqdm import tqdm
-
 from lipsnn import _checks
+from lipsnn._optional import tqdm
 from lipsnn.convert import as_shallow
 from lipsnn.convex.backend import Backend, backend
 from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REGULARIZERS
+from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
@@ -109,14 +109,12 @@ def refine(
     elif method == "walk":
         steps = walk(search, rounds, tol)
     elif method == "polish":
-        from lipsnn.convex.polish import polish  # imports torch
-
         steps = polish(search, rounds, tol)
     else:
         steps = alternation(search, rounds, tol)
     hidden = None if progress is None else not progress
     try:
-        for _ in tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):
+        for _ in tqdm.tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):
             pass
     except KeyboardInterrupt:
         search.status = "interrupted"

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.optimize import linprog, lsq_linear
+import scipy
 
 from lipsnn._checks import Array
 from lipsnn.convex.search import Search
@@ -145,7 +145,7 @@ def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
         width = np.maximum(high - low, 0)  # equal ends are no interval to the solver
         high = np.where(width > 0, high, low + noise)
         with np.errstate(invalid="ignore"):  # it multiplies open ends by zero on its way
-            shares = lsq_linear(outward.T, np.zeros(outward.shape[1]), (low, high)).x
+            shares = scipy.optimize.lsq_linear(outward.T, np.zeros(outward.shape[1]), (low, high)).x
         direction = -outward.T @ shares
         length = float(np.linalg.norm(direction))
         if length <= noise:
@@ -167,7 +167,7 @@ def _has_interior(X1: Array, pattern: Array) -> bool:
     rows = np.where(pattern[:, None], -1.0, 1.0) * X1
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
     count, p = rows.shape
-    found = linprog(
+    found = scipy.optimize.linprog(
         np.append(np.zeros(p), -1.0),
         A_ub=np.column_stack([rows, np.ones(count)]),
         b_ub=np.zeros(count),

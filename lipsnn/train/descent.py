@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.losses import SQUARED
 from lipsnn.network import ShallowNet
 
 # (weights, outer, indices of the batch) -> gradients by weights and by outer, of the objective
 # divided by the number of samples.
-Gradient = Callable[[Array, Array, torch.Tensor], tuple[Array, Array]]
+Gradient = Callable[[Array, Array, "torch.Tensor"], tuple[Array, Array]]
 Step = Callable[[Array, Array, float], None]
 
 

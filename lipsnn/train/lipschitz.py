@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.autograd import WarmBound
+from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.train.descent import Descent, loss_gradient
 
@@ -68,6 +67,8 @@ def train_lipschitz(
     RuntimeError
         If the weights diverge.
     """
+    from lipsnn.autograd import WarmBound  # its classes are torch's
+
     descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
     share = _checks.nonnegative(strength, "strength") / len(descent.X)
     bound = WarmBound(tol)

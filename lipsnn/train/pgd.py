@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn import _checks
 from lipsnn._ascent import Ball
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.train.descent import Descent, loss_gradient
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.train.descent import Descent, loss_gradient
 

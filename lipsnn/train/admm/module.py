@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from lipsnn._checks import Array
 from lipsnn._modules import data
+from lipsnn._optional import nn, torch
 from lipsnn.certificate import certify_layers
 from lipsnn.convert import as_network
 from lipsnn.losses import Loss

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.certificate import certify
 from lipsnn.losses import SQUARED
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.train.admm.options import AdmmOptions
 from lipsnn.train.descent import Descent, Training, loss_gradient
-
-if TYPE_CHECKING:
-    import torch
 
 
 class ShallowFit:
