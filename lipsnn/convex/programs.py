@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import cvxpy as cp
 import numpy as np
+from scipy import sparse
 
 from lipsnn._checks import Array
 from lipsnn.certificate.lmi import lmi_matrix
@@ -125,5 +126,5 @@ def _solution(
         seconds=stats.seconds,
         rho=None if rho is None or point is None else float(np.asarray(rho.value)),
         shares=None if shares is None or point is None else np.asarray(shares.value),
-        cone_duals=None if duals is None or used is not None else np.asarray(duals).T,
+        cone_duals=None if duals is None or used is not None else sparse.csr_array(np.asarray(duals).T),
     )
