@@ -20,10 +20,9 @@ from lipsnn.convex.samples import Samples, unpacked
 
 # Units whose joint code sorts the samples.
 _CODED = 6
-# Samples that are sorted at a time; with 2^6 codes about 256 each.
-_SORTED = 16_384
-# Below so many samples the codes have too few each, and `dsyrk` is as fast.
-_FEW = 4000
+# Samples that are sorted at a time, with 2^6 codes about 256 each; fewer where they have so many
+# entries that these take more numbers. Below so few the codes have too few each: `dsyrk` is as fast.
+_SORTED, _NUMBERS, _FEW = 16_384, 4_000_000, 4000
 # Rows of A at a time: 512 of 1,300 columns are 5 MB, which stays in cache.
 _ROWS = 512
 # Where more than this share of the samples have changed patterns, the sum is formed anew.
@@ -57,10 +56,11 @@ class Loss:
 
 def gram(samples: Samples, bits: Array, g: int, counts: Array) -> Array:
     """``sum_k c_k a_k a_k'``, a_k being row k of A; upper triangle, order (feature, unit)."""
-    if samples.n < _FEW:
+    size = min(_SORTED, _NUMBERS // (samples.p * (samples.p + 1) // 2 + g))
+    if min(samples.n, size) < _FEW:
         lower = samples.fold(partial(_by_rows, g), bits, counts)
         return lower.T
-    products = samples.fold(partial(_by_codes, g), bits, counts, size=_SORTED)
+    products = samples.fold(partial(_by_codes, g), bits, counts, size=size)
     p = samples.p
     out = np.empty((p * g, p * g))
     for (a, b), block in zip(zip(*np.triu_indices(p), strict=True), products, strict=True):
