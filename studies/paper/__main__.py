@@ -1,0 +1,260 @@
+"""The main paper's experiments, from the command line: Table 1, Figure 1 and what they rest on."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lipsnn.datasets import DATASETS
+from studies.common import freshness, provenance, runner
+from studies.common.runner import Outcome
+from studies.paper import choose, grid, tables, trial
+from studies.paper.settings import PROFILES, load_settings, settings_path, write_chosen
+
+COMMANDS = {
+    "table1": "objectives before and after: trials.csv, table1.csv, cost.csv",
+    "figure1": "errors under attack: figure1.csv, trials.csv, cost.csv",
+    "sensitivity": "one setting moved at a time: sensitivity.csv, sensitivity-attacks.csv",
+    "all": "these three",
+    "choose": "pick the strengths on validation data and write them into the settings file",
+}
+# What the numbers of a trial depend on: these, what they reach, and the data.
+SOURCES = ("studies/paper/trial.py", "studies/paper/choose.py")
+
+
+class Failed(Exception):
+    """Some trials failed, and nobody said to go on without them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command: its settings, and how to do and where to put what it asks for."""
+
+    settings: dict[str, Any]
+    options: argparse.Namespace
+    output: Path
+    commit: str
+
+    def run(
+        self, tasks: list[dict[str, Any]], function: Callable[..., dict[str, Any]]
+    ) -> list[Outcome]:
+        """Do the tasks.
+
+        Raises
+        ------
+        Failed
+            If one fails and that is not allowed.
+        """
+        options = self.options
+        outcomes = runner.run(
+            tasks,
+            function,
+            cache=options.cache,
+            version=options.code or code_version(),
+            jobs=options.jobs,
+            dask=options.dask,
+            cost=grid.estimate if function is trial.run else None,
+            progress=False if options.quiet else None,
+        )
+        failed = runner.report_failed(outcomes, "dataset", "trial", "problem", "base")
+        if failed and not options.allow_failed:
+            raise Failed(
+                f"{len(failed)} of {len(outcomes)} trials failed, so that no table was written. "
+                "The others are kept, and the same command tries the failed ones again; with "
+                "--allow-failed it writes the tables from those that succeeded."
+            )
+        return outcomes
+
+    def write(self, name: str, table: pd.DataFrame, seconds: float, **facts: Any) -> None:
+        """Write a table and its provenance."""
+        path = self.output / name
+        profile = self.options.profile
+        settings = settings_path(profile)
+        provenance.write_table(
+            path,
+            table,
+            commit=self.commit,
+            seconds=seconds,
+            made_by=f"python -m studies.paper {self.options.command} "
+            f"--profile {Path(profile).name}",
+            settings=f"studies/paper/settings/{settings.name}"
+            if profile in PROFILES
+            else settings.name,
+            settings_sha256=hashlib.sha256(settings.read_bytes()).hexdigest(),
+            datasets=self.settings["datasets"],
+            trials=self.settings["trials"],
+            solver="structured",
+            jobs="dask" if self.options.dask else self.options.jobs,
+            **facts,
+        )
+        print(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        job = Job(
+            _settings(options),
+            options,
+            options.output or Path("results") / Path(options.profile).stem,
+            provenance.commit(freshness.ROOT),
+        )
+        if options.command == "choose":
+            _choose(job)
+        else:
+            _tables(job)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def code_version() -> str:
+    """A hash of the definitions and data that the numbers of a trial depend on."""
+    data = sorted((freshness.ROOT / "lipsnn" / "data").iterdir())
+    files = [path.relative_to(freshness.ROOT).as_posix() for path in data]
+    found = freshness.hashes(SOURCES, files)
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+
+
+def _tables(job: Job) -> None:
+    command = job.options.command
+    wanted = [name for name in grid.EXPERIMENTS if command in (name, "all")]
+    if command == "all" and "sensitivity" not in job.settings:
+        wanted.remove("sensitivity")
+    grids = {name: grid.tasks(name, job.settings) for name in wanted}
+    # what a sensitivity trial is compared by is no part of what its numbers depend on
+    labels = {name: [tables.pop_labels(task) for task in tasks] for name, tasks in grids.items()}
+    begun = time.perf_counter()
+    outcomes = job.run([task for tasks in grids.values() for task in tasks], trial.run)
+    seconds = time.perf_counter() - begun
+    parts, start = {}, 0
+    for name, tasks in grids.items():
+        parts[name] = outcomes[start : start + len(tasks)]
+        start += len(tasks)
+    main_trials = _distinct([*parts.get("table1", []), *parts.get("figure1", [])])
+    if main_trials:
+        facts = _facts(main_trials)
+        rows = tables.trials_of(main_trials)
+        job.write("trials.csv", rows, seconds, **facts)
+        job.write("cost.csv", tables.times_of(main_trials), seconds, **facts)
+    if "table1" in parts:
+        job.write("table1.csv", tables.table1(rows), seconds, **_facts(parts["table1"]))
+    if "figure1" in parts:
+        attacks = tables.attacks_of(parts["figure1"])
+        job.write("figure1.csv", attacks, seconds, **_facts(parts["figure1"]))
+    if "sensitivity" in parts:
+        moved, facts = parts["sensitivity"], _facts(parts["sensitivity"])
+        for name, table_of in (
+            ("sensitivity.csv", tables.trials_of),
+            ("sensitivity-attacks.csv", tables.attacks_of),
+        ):
+            table = tables.labelled(table_of, labels["sensitivity"], moved)
+            job.write(name, table, seconds, **facts)
+
+
+def _choose(job: Job) -> None:
+    begun = time.perf_counter()
+
+    def run(
+        tasks: list[dict[str, Any]], function: Callable[..., dict[str, Any]]
+    ) -> list[Mapping[str, Any]]:
+        outcomes = job.run(tasks, function)
+        return [outcome.value for outcome in outcomes if outcome.value is not None]
+
+    choice, tried = choose.choose(job.settings, run)
+    path = settings_path(job.options.profile)
+    write_chosen(path, {**job.settings.get("chosen", {}), **choice})
+    print(path)
+    job.write("choice.csv", tried, time.perf_counter() - begun)
+
+
+def _facts(outcomes: list[Outcome]) -> dict[str, Any]:
+    """What provenance says of the trials that a table rests on."""
+    steps = tables.times_of(outcomes).groupby("step")["seconds"].sum()
+    return {
+        "trials_done": sum(outcome.error is None for outcome in outcomes),
+        "trials_failed": sum(outcome.error is not None for outcome in outcomes),
+        "trials_done_before": sum(outcome.cached for outcome in outcomes),
+        "trials_seconds": round(sum(outcome.seconds for outcome in outcomes), 1),
+        "seconds_by_step": steps.sort_values(ascending=False).round(1).to_dict(),
+    }
+
+
+def _distinct(outcomes: list[Outcome]) -> list[Outcome]:
+    """Without the second of two outcomes of the same task."""
+    kept: list[Outcome] = []
+    for outcome in outcomes:
+        if all(outcome.task != other.task for other in kept):
+            kept.append(outcome)
+    return kept
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    settings = load_settings(options.profile)
+    if options.datasets:
+        settings["datasets"] = options.datasets
+    if options.trials is not None:
+        if options.trials < 1:
+            raise ValueError(f"--trials must be at least 1, got {options.trials}")
+        settings["trials"] = options.trials
+    return settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m studies.paper",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="commands:\n" + "\n".join(f"  {name:<13}{text}" for name, text in COMMANDS.items()),
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="see below")
+    parser.add_argument(
+        "--profile", default="quick", help=f"{' or '.join(PROFILES)}, or a TOML file like theirs"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="worker processes (one per core)"
+    )
+    parser.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler, to work there")
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, help="only these")
+    parser.add_argument("--trials", type=int, metavar="N", help="only the first N")
+    parser.add_argument("--output", type=Path, help="folder of the tables (results/PROFILE)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("_build/experiments"),
+        help="folder of finished trials (%(default)s)",
+    )
+    parser.add_argument(
+        "--code",
+        metavar="VERSION",
+        help="what to call this version of the code: finished trials of the same name are used "
+        "(a hash of the source files, so that any change computes all of them anew)",
+    )
+    parser.add_argument(
+        "--allow-failed",
+        action="store_true",
+        help="write tables although some trials failed; they say how many they rest on",
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
