@@ -36,9 +36,7 @@ def sample_half(net: ShallowNet, seed: int) -> ShallowNet:
     return ShallowNet(np.vstack([weights, weights]), np.concatenate([outer, -outer]), net.offset)
 
 
-def cone_violation(
-    net: ShallowNet, samples: Samples, target: Array, patterns: Patterns
-) -> float:
+def cone_violation(net: ShallowNet, samples: Samples, target: Array, patterns: Patterns) -> float:
     """How far `net` has left the cones (5), as an error of its output, relative.
 
     The largest ``-|a_i| (2 D_i - I) X w_i``, divided by the largest target or, if that is more,

@@ -44,9 +44,9 @@ def objective(
 ) -> float:
     """The value of problem (4) at `net`.
 
-    Half the sum of squared errors (their mean with ``reduction="mean"``), plus ``strength * L^2`` (lam_lip, regularizer
-    "lipschitz") or ``strength/2 * sum(|w_i|^2 + a_i^2)`` (lam_reg, regularizer "l2", bias
-    entries included; the offset is not regularised).
+    Half the sum of squared errors (their mean with ``reduction="mean"``), plus ``strength * L^2``
+    (lam_lip, regularizer "lipschitz") or ``strength/2 * sum(|w_i|^2 + a_i^2)`` (lam_reg,
+    regularizer "l2", bias entries included; the offset is not regularised).
 
     Parameters
     ----------

@@ -55,9 +55,9 @@ def refine_path(
 ) -> RefinementPath:
     """Refine `net` at each of several strengths, as one does to choose one.
 
-    With the default ``method="joint"`` this is the exact trade-off curve of one restriction: as the strength
-    grows the loss does not fall and the bound does not grow. The Gram matrix and the rows that are
-    carried are found once for all strengths. Ctrl-C returns the strengths that
+    With the default ``method="joint"`` this is the exact trade-off curve of one restriction: as the
+    strength grows the loss does not fall and the bound does not grow. The Gram matrix and the rows
+    that are carried are found once for all strengths. Ctrl-C returns the strengths that
     are done.
 
     Parameters

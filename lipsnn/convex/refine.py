@@ -59,9 +59,10 @@ def refine(
     method : {"joint", "alternating", "walk", "polish"}
         "joint" solves over the weights, the outer weights and T in one program. "alternating" is
         the paper's Algorithm 1: T from (2), then (12) at that T, and again; its limit is never
-        below the joint program, and it takes a program for each round. "walk" goes on from the joint optimum into neighbouring cells while that helps,
-        and "polish" takes turns between the joint program and training on the certificate's
-        gradient: both end below the joint program or where it ended.
+        below the joint program, and it takes a program for each round. "walk" goes on from the
+        joint optimum into neighbouring cells while that helps, and "polish" takes turns between
+        the joint program and training on the certificate's gradient: both end below the joint
+        program or where it ended.
     solver : str or Backend, optional
         "structured" (our interior-point method, also if None), "reference" (the programs in CVXPY
         as printed, by MOSEK with a licence, else Clarabel), or the name of a CVXPY solver.
@@ -88,8 +89,9 @@ def refine(
     Raises
     ------
     ValueError
-        For bad input, streamed data with a solver or method that needs them whole, or a network that is dead on X (no unit with a non-zero outer weight is
-        active on any sample): there is nothing to refine.
+        For bad input; for a file or Dask array with a solver or method that needs it whole; or for
+        a network that is dead on X (no unit with a non-zero outer weight is active on any sample):
+        there is nothing to refine.
     RuntimeError
         If MOSEK is asked for by name and not licensed.
     """

@@ -17,6 +17,8 @@ from lipsnn.convex.progress import Pulse
 CHUNK = 4096
 # Samples of a Dask task, and tasks in flight: their slices of packed patterns travel with them.
 _BLOCK, _WINDOW = 65_536, 32
+# Whether the bias feature is there, and the scale.
+Form = tuple[bool, float]
 
 
 class Samples:
@@ -61,10 +63,7 @@ class Samples:
         The first total is None. On a Dask cluster each worker sums its own chunks.
         """
         if not self.remote:
-            total = None
-            for _, total in self.map(_Fold(function), *aligned, size=size):
-                pass
-            return total
+            return [total for _, total in self.map(_Fold(function), *aligned, size=size)][-1]
         totals = self._tasks(partial(_sum, function, size), aligned, _add)
         return reduce(_add, (total for _, total in totals))
 
@@ -259,12 +258,12 @@ class _Fold:
         return self._total
 
 
-def _each(function: Callable[..., Any], size: int, form: tuple[bool, float], X: Array, *aligned: Any) -> Any:
+def _each(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
     """`function` of every chunk of a block, with where the chunk is in it."""
     return list(Samples(np.asarray(X), *form).map(function, *aligned, size=size))
 
 
-def _sum(function: Callable[..., Any], size: int, form: tuple[bool, float], X: Array, *aligned: Any) -> Any:
+def _sum(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
     return Samples(np.asarray(X), *form).fold(function, *aligned, size=size)
 
 

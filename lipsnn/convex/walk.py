@@ -105,8 +105,8 @@ def neighbouring_cells(search: Search, solution: ProgramSolution) -> Cells | Non
                 moved[i] = pattern
                 break
     useful = _useful_units(search, units, signs, residual) if zero.any() else []
-    for i, (direction, pattern, sign) in zip(np.flatnonzero(zero), useful, strict=False):
-        moved[i], signs[i], inside[i] = pattern, sign, direction
+    for k, (direction, pattern, sign) in zip(np.flatnonzero(zero), useful, strict=False):
+        moved[int(k)], signs[k], inside[k] = pattern, sign, direction
     return Cells(patterns.replaced(moved), signs, inside) if moved else None
 
 

@@ -12,7 +12,7 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.attack import project, random_in_ball, steepest
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, squared_loss_gradient
+from lipsnn.train.descent import Descent, beside_mean, squared_loss_gradient
 
 
 def train_pgd(
@@ -30,6 +30,7 @@ def train_pgd(
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     init: ShallowNet | None = None,
+    reduction: str = "sum",
 ) -> ShallowNet:
     """Train on the worst inputs that an attack finds near the data (Madry et al. 2018).
 
@@ -63,6 +64,8 @@ def train_pgd(
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def train_pgd(
         If the weights diverge.
     """
     descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
-    decay = _checks.nonnegative(strength, "strength") / len(descent.X)
+    decay = beside_mean(strength, reduction, len(descent.X))
     radius = _checks.nonnegative(radius, "radius")
     norm = _checks.one_of(norm, "norm", (2, math.inf))
     length = 2.5 * radius / _checks.count(attack_steps, "attack_steps")

@@ -67,7 +67,7 @@ def test_a_dask_cluster_sums_its_own_chunks(case, monkeypatch):
 
 
 def test_a_file_larger_than_the_memory_that_is_allowed(tmp_path):
-    """What the process may allocate beside what it has imported is limited to less than the file."""
+    """What the process may allocate beside its imports is limited to less than the file."""
     script = """
         import resource, sys
         import numpy as np

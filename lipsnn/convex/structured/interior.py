@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,18 +28,17 @@ _FAR = 1e6
 _LONG = 0.9
 # Where the method starts: slack of every row at unit scale.
 _START_SLACK = 0.1
-# The iterate kept for warm starts is the first with this gap whose products of slacks and
-# multipliers are all at least this share of their mean: later or less central ones save nothing.
+# Kept for warm starts is the first iterate with this gap whose products of slack and multiplier
+# are all at least this share of their mean: later or less central ones save nothing.
 _KEEP, _CENTRAL = 1e-1, 0.1
 # A program is near enough for a warm start if its gap there is at most this, and its cost of rho
 # within this share of the one before. The start is given up after so many steps all this short.
 _WARM_GAP, _WARM_COST = 0.5, 0.5
 _PATIENCE, _SHORT = 6, 0.3
 # All rows are checked when the gap first passes these, and those violated by more than this share
-# of the gap enter; down to the last but one, the iterate is held for a return.
-_CHECKS, _VIOLATED, _HELD = (1e-1, 1e-3, 1e-5), 1e-3, 1e-3
-# At the end rows may be violated by this share of the tolerance.
-_FINAL = 0.1
+# of the gap enter; up to the third value the iterate is held for a return. At the end rows may be
+# violated by this share of the tolerance.
+_CHECKS, _VIOLATED, _HELD, _FINAL = (1e-1, 1e-3, 1e-5), 1e-3, 1e-3, 0.1
 # Gap below which the iterate with the least error is kept, not the last.
 _NEAR = 1e-4
 # Accuracy up to which a stalled solve is "optimal_inaccurate" and not a "numerical_error".
@@ -86,24 +85,20 @@ def solve(
 ) -> Iterate:
     """Minimise the loss plus the cost of `cone` under it and all rows, of which `rows` carries few.
 
-    The gap counts the multipliers of rows that are not carried as zero, so that it is a bound
-    whatever these are. Data are expected at unit scale: counts that sum to 1 and targets of unit
-    mean square. `warm` is an iterate of the same rows; it is used if it is near enough.
+    The gap counts multipliers of rows that are not carried as zero: a bound whichever these are.
+    Data are expected at unit scale: counts that sum to 1 and targets of unit mean square. `warm` is
+    an iterate of the same rows; it is used if it is near enough.
     """
     search = _Search(loss, rows, cone)
     warm = warm if warm is not None and search.near(warm) else None
-    best, taken = None, 0
+    found, taken = [], 0
     for backoff in _BACKOFFS if warm is None else (_BACKOFFS[0], *_BACKOFFS):
-        found = _attempt(search, tol, max_iterations - taken, warm, backoff)
-        taken += found.iterations
-        if best is None or found.error < best.error:
-            best = found
-        if found.status in ("optimal", "iteration_limit"):
+        found.append(_attempt(search, tol, max_iterations - taken, warm, backoff))
+        taken += found[-1].iterations
+        if found[-1].status in ("optimal", "iteration_limit"):
             break
         warm = None
-    assert best is not None
-    best.iterations = taken
-    return best
+    return replace(min(found, key=lambda one: one.error), iterations=taken)
 
 
 def _attempt(
@@ -176,9 +171,9 @@ class _Search:
     def near(self, warm: WarmStart) -> bool:
         """Whether this program may start from there."""
         self.start(warm)
-        here, cost = self.measure(), self.cone.cost
-        far = np.abs(self.residuals.extras).max() > _WARM_COST * cost.max()
-        return bool(here.gap <= _WARM_GAP and not far)
+        near = self.measure().gap <= _WARM_GAP
+        far = np.abs(self.residuals.extras).max() > _WARM_COST * self.cone.cost.max()
+        return near and not far
 
     def start(self, warm: WarmStart | None) -> None:
         """Go to an iterate that was kept, or to the method's own start."""
@@ -205,9 +200,8 @@ class _Search:
     def enter(self) -> None:
         """Give them theirs."""
         if self.lacking:
-            have = self.s.shape[1]
-            slack = np.abs(self.rows.slack(self.Z)[:, have:])
-            slack = np.maximum(slack, np.sqrt(self.row_mu))
+            outside = np.abs(self.rows.slack(self.Z)[:, self.s.shape[1] :])
+            slack = np.maximum(outside, np.sqrt(self.row_mu))
             self.s = np.concatenate([self.s, slack], axis=1)
             self.lam = np.concatenate([self.lam, self.row_mu / slack], axis=1)
 
@@ -232,9 +226,7 @@ class _Search:
 
     def keep(self) -> WarmStart:
         """The current iterate, for a similar program to start from."""
-        return WarmStart(
-            self.Z, self.extras, self.s.copy(), self.lam.copy(), self.Y, self.cone
-        )
+        return WarmStart(self.Z, self.extras, self.s.copy(), self.lam.copy(), self.Y, self.cone)
 
     def measure(self) -> Iterate:
         """Residuals of the current point, kept for the next step, and its optimality."""

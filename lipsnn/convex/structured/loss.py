@@ -1,10 +1,10 @@
 """The loss of a restriction as a quadratic: its Hessian, exact and at a fraction of `dsyrk`'s work.
 
-A = (D_1 X, .., D_g X) has n rows of g (d + 1) entries, and A'A is as far as the samples are needed.
-Its block of units i and j is ``sum_k (D_i)_kk (D_j)_kk x_k x_k'``. The samples of a chunk are sorted
-by the joint code of six units; within a code these are all on or off, so that one product of the
-d (d + 3) / 2 + 1 distinct entries of x_k x_k' with the patterns of all units, code by code, serves
-all six: a sixth of the work of one unit at a time, and a fifth of that of `dsyrk` on A.
+A = (D_1 X, .., D_g X) has n rows of g (d + 1) entries, and A'A is all that the loss needs of them.
+Its block of units i and j is ``sum_k (D_i)_kk (D_j)_kk x_k x_k'``. The samples of a chunk are
+sorted by the joint code of six units; within a code each of these is on or off, so that one product
+of the (d + 1) (d + 2) / 2 distinct entries of x_k x_k' with the patterns of all units, code by
+code, serves all six: about a fifth of the work of `dsyrk` on A.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lipsnn.convex.samples import Samples, unpacked
 # Units whose joint code sorts the samples.
 _CODED = 6
 # Samples that are sorted at a time, with 2^6 codes about 256 each; fewer where they have so many
-# entries that these take more numbers. Below so few the codes have too few each: `dsyrk` is as fast.
+# entries that these take more numbers. Below so few, codes have too few each: `dsyrk` is as fast.
 _SORTED, _NUMBERS, _FEW = 16_384, 4_000_000, 4000
 # Rows of A at a time: 512 of 1,300 columns are 5 MB, which stays in cache.
 _ROWS = 512

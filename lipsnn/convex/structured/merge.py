@@ -63,9 +63,9 @@ class Units:
         used = [bool(key) for key in keys] if shares is None else shares > 0
         self.kept = np.flatnonzero(used)
         index: dict[tuple[bytes, bool], int] = {}
-        first = []
-        group = []
-        for i in self.kept:
+        first: list[int] = []
+        group: list[int] = []
+        for i in self.kept.tolist():
             key = keys[i], bool(signs[i] > 0)
             if key not in index:
                 index[key] = len(first)

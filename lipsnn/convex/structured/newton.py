@@ -56,9 +56,7 @@ class Newton:
         diagonal = np.diagonal(loss.gram).reshape(rows.p, rows.g).mean(axis=1)
         self._prox = np.repeat(_PROXIMAL * diagonal, rows.g)
         self._order = self._size + cone.extras
-        scale = np.repeat(
-            [np.abs(loss.linear).max(), cone.cost.max()], [self._size, cone.extras]
-        )
+        scale = np.repeat([np.abs(loss.linear).max(), cone.cost.max()], [self._size, cone.extras])
         self._accuracy = _REFINED * scale
         self._matrix = np.zeros((self._order, self._order))
         unit = np.arange(rows.g)

@@ -101,9 +101,7 @@ class Rows:
         order = np.argsort(carried, axis=None, kind="stable")
         unit, row = np.divmod(order, max(carried.shape[1], 1))[0], carried.ravel()[order]
         pool = _Pool(self.g, self.p, count)
-        find = partial(
-            _candidates, weights, self._signs, count, angular, pool.bound, (row, unit)
-        )
+        find = partial(_candidates, weights, self._signs, count, angular, pool.bound, (row, unit))
         for _, found in self._samples.map(find, range(self._samples.n), self._bits):
             pool.add(*found)
         return pool.filled()
@@ -142,8 +140,8 @@ class _Pool:
         self._unit, self._index, self._slack, self._rows = (
             part[kept] for part in (unit, index, slack, rows)
         )
-        last = rank == self._count - 1
-        self.bound[unit[last]] = slack[last]
+        full = rank == self._count - 1
+        self.bound[unit[full]] = slack[full]
         self._new, self._waiting = [], 0
 
     def filled(self) -> tuple[Array, Array, Array]:
@@ -178,14 +176,14 @@ def _candidates(
     slack *= side
     if angular:
         slack /= np.maximum(np.linalg.norm(X1, axis=1), np.finfo(float).tiny)[:, None]
-    row, unit = carried
-    here = slice(*np.searchsorted(row, [samples.start, samples.stop]))
-    slack[row[here] - samples.start, unit[here]] = np.inf
+    here = slice(*np.searchsorted(carried[0], [samples.start, samples.stop]))
+    slack[carried[0][here] - samples.start, carried[1][here]] = np.inf
     least = slack < bound
     for i in np.flatnonzero(least.sum(axis=0) > count):
         some = np.argpartition(slack[:, i], count - 1)[:count]
         some = some[least[some, i]]
         least[:, i] = False
         least[some, i] = True
-    k, i = np.nonzero(least)
-    return i, k + samples.start, slack[k, i], X1[k] * side[k, i, None]
+    row, unit = np.nonzero(least)
+    signed = X1[row] * side[row, unit, None]
+    return unit, row + samples.start, slack[row, unit], signed

@@ -116,7 +116,9 @@ def solve_lipschitz(
     problem = _Program(X1, y, patterns, signs, inside, start, shares)
     cost = strength * problem.unit_cost
     fixed = np.concatenate([[max(rest, _LEAST_SHARE)], problem.units.shares])
-    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost, fixed), tol, max_iterations, warm=True)
+    point = problem.solve(
+        lambda p, g: ArrowCone(p - 1, g, cost, fixed), tol, max_iterations, warm=True
+    )
     factors = np.where(used, signs * kappa, 0.0)
     return problem.solution(point, rho=point.extras[-1], shares=shares, factors=factors)
 
