@@ -26,6 +26,12 @@ Gradient = Callable[[Array, Array, "torch.Tensor"], tuple[Array, Array]]
 Step = Callable[[Array, Array, float], None]
 
 
+def beside_mean(strength: Any, reduction: str, samples: int) -> float:
+    """The strength beside the mean loss, on which the steps are, of one beside its `reduction`."""
+    _checks.one_of(reduction, "reduction", ("sum", "mean"))
+    return _checks.nonnegative(strength, "strength") / (samples if reduction == "sum" else 1)
+
+
 class Adam:
     """The steps of ``torch.optim.Adam`` with its default betas and eps (Kingma and Ba 2015)."""
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, loss_gradient
+from lipsnn.train.descent import Descent, beside_mean, loss_gradient
 
 
 def train_lipschitz(
@@ -26,6 +25,7 @@ def train_lipschitz(
     optimizer: str = "adam",
     tol: float = 1e-3,
     init: ShallowNet | None = None,
+    reduction: str = "sum",
 ) -> ShallowNet:
     """Train on problem (4) with lam_reg = 0: the loss plus lam_lip rho, rho certified at each step.
 
@@ -55,6 +55,8 @@ def train_lipschitz(
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def train_lipschitz(
     from lipsnn.autograd import WarmBound  # its classes are torch's
 
     descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
-    share = _checks.nonnegative(strength, "strength") / len(descent.X)
+    share = beside_mean(strength, reduction, len(descent.X))
     bound = WarmBound(tol)
     inputs, targets = with_bias(descent.X), descent.y
 

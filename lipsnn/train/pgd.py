@@ -11,7 +11,7 @@ from lipsnn._ascent import Ball
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, loss_gradient
+from lipsnn.train.descent import Descent, beside_mean, loss_gradient
 
 
 def train_pgd(
@@ -29,6 +29,7 @@ def train_pgd(
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     init: ShallowNet | None = None,
+    reduction: str = "sum",
 ) -> ShallowNet:
     """Train on the worst inputs that an attack finds near the data (Madry et al. 2018).
 
@@ -62,6 +63,8 @@ def train_pgd(
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def train_pgd(
         If the weights diverge.
     """
     descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
-    decay = _checks.nonnegative(strength, "strength") / len(descent.X)
+    decay = beside_mean(strength, reduction, len(descent.X))
     ball = Ball(radius, norm)
     length = 2.5 * ball.radius / _checks.count(attack_steps, "attack_steps")
     inputs, targets = with_bias(descent.X), descent.y

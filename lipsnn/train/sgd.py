@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, loss_gradient
+from lipsnn.train.descent import Descent, beside_mean, loss_gradient
 
 
 def train_sgd(
@@ -22,6 +21,7 @@ def train_sgd(
     batch_size: int = 32,
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
+    reduction: str = "sum",
 ) -> ShallowNet:
     """Train on problem (4) with lam_lip = 0: the l2-regularised base model.
 
@@ -45,6 +45,8 @@ def train_sgd(
     learning_rate : float
     optimizer : {"adam", "sgd"}
         "sgd" has momentum 0.9.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def train_sgd(
         If the weights diverge.
     """
     descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer)
-    decay = _checks.nonnegative(strength, "strength") / len(descent.X)
+    decay = beside_mean(strength, reduction, len(descent.X))
     inputs, targets = with_bias(descent.X), descent.y
 
     def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:

@@ -39,6 +39,7 @@ def train_admm(
     optimizer: str = "adam",
     tol: float = 1e-4,
     callback: Callable[[Any], None] | None = None,
+    reduction: str = "sum",
 ) -> AdmmResult:
     """Train on problem (4) with lam_reg = 0 by ADMM, Pauli et al.'s equations (9) and (10).
 
@@ -94,6 +95,9 @@ def train_admm(
         Residuals, relative to Wbar, at which to stop.
     callback : callable, optional
         Called with the network of Wbar, the later `feasible`, after every iteration.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss "squares" by n, so that a strength means the same at every n: it is
+        "sum" at n times the strength, which the history shows.
 
     Returns
     -------
@@ -107,6 +111,8 @@ def train_admm(
         If the weights or the residuals diverge; the message says what to change.
     """
     begun = time.perf_counter()
+    if _checks.one_of(reduction, "reduction", ("sum", "mean")) == "mean" and strength is not None:
+        strength = _checks.positive(strength, "strength") * (len(X) if loss == "squares" else 1)
     options = AdmmOptions(
         strength=strength,
         enforce=enforce,
