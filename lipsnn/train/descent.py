@@ -1,4 +1,4 @@
-"""The training loop that the base models share: mini-batches, Adam or momentum, cosine rate.
+"""The training loop that the base models share: mini-batches, Adam or SGD, the rate's schedule.
 
 Written out in numpy: the networks are small, and a step by torch's autograd and optimisers
 costs ten times what its arithmetic does. The steps are torch's, to rounding.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,18 +44,27 @@ class Adam:
 
 
 class Momentum:
-    """The steps of ``torch.optim.SGD`` with momentum 0.9."""
+    """The steps of ``torch.optim.SGD``, by default with momentum 0.9."""
 
-    def __init__(self, size: int) -> None:
-        self.velocity = np.zeros(size)
+    def __init__(self, size: int, momentum: float = 0.9) -> None:
+        self.velocity, self.momentum = np.zeros(size), momentum
 
     def __call__(self, point: Array, gradient: Array, rate: float) -> None:
-        self.velocity *= 0.9
+        self.velocity *= self.momentum
         self.velocity += gradient
         point -= rate * self.velocity
 
 
-OPTIMIZERS: dict[str, Callable[[int], Step]] = {"adam": Adam, "sgd": Momentum}
+OPTIMIZERS: dict[str, Callable[[int], Step]] = {
+    "adam": Adam,
+    "sgd": Momentum,
+    "plain": partial(Momentum, momentum=0.0),
+}
+# The rate at a share of the epochs, relative to `learning_rate`.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": lambda share: (1 + math.cos(math.pi * share)) / 2,
+    "constant": lambda share: 1.0,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +73,7 @@ class Descent:
 
     Parameters
     ----------
-    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init
+    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule
         As in `train_sgd`; `batch_size` None is the full batch.
 
     Raises
@@ -81,6 +91,7 @@ class Descent:
     learning_rate: float
     optimizer: str
     init: ShallowNet | None = None
+    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
         X, y = _checks.data_pair(self.X, self.y)
@@ -100,6 +111,7 @@ class Descent:
             "batch_size": _checks.count(batch_size, "batch_size"),
             "learning_rate": _checks.positive(self.learning_rate, "learning_rate"),
             "optimizer": _checks.one_of(self.optimizer, "optimizer", tuple(OPTIMIZERS)),
+            "schedule": _checks.one_of(self.schedule, "schedule", tuple(SCHEDULES)),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -155,7 +167,7 @@ class Training:
         descent = self.descent
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(epochs):
-                fall = (1 + math.cos(math.pi * self.epoch / descent.epochs)) / 2
+                fall = SCHEDULES[descent.schedule](self.epoch / descent.epochs)
                 order = torch.randperm(len(descent.X), generator=self.generator)
                 for batch in order.split(descent.batch_size):
                     by_weights, by_outer = gradient(self.weights, self.outer, batch)

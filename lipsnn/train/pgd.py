@@ -30,6 +30,7 @@ def train_pgd(
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     init: ShallowNet | None = None,
+    schedule: str = "cosine",
 ) -> ShallowNet:
     """Train on the worst inputs that an attack finds near the data (Madry et al. 2018).
 
@@ -58,11 +59,13 @@ def train_pgd(
         Ascent steps of each attack, each of length ``2.5 radius / attack_steps``.
     epochs, batch_size : int
     learning_rate : float
-    optimizer : {"adam", "sgd"}
-        "sgd" has momentum 0.9.
+    optimizer : {"adam", "sgd", "plain"}
+        "sgd" has momentum 0.9, "plain" has none.
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
+    schedule : {"cosine", "constant"}
+        Of the learning rate, as in `train_sgd`.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def train_pgd(
     RuntimeError
         If the weights diverge.
     """
-    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
+    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule)
     decay = _checks.nonnegative(strength, "strength") / len(descent.X)
     radius = _checks.nonnegative(radius, "radius")
     norm = _checks.one_of(norm, "norm", (2, math.inf))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,11 +17,13 @@ from lipsnn.certificate.layers import as_layers
 from lipsnn.train.admm.engine import Outcome, run
 from lipsnn.train.admm.options import Options
 from lipsnn.train.admm.step import FixedStep
+from lipsnn.train.descent import SCHEDULES
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
+    "plain": torch.optim.SGD,
 }
 
 
@@ -125,7 +126,7 @@ class LayeredFit:
         options, n = self.options, len(self.inputs)
         pulls = [torch.as_tensor(matrix).to(self.inputs) for matrix in anchor]
         for _ in range(options.epochs):
-            fall = (1 + math.cos(math.pi * self.epoch / options.total)) / 2
+            fall = SCHEDULES[options.schedule](self.epoch / options.total)
             for group in self.steps.param_groups:
                 group["lr"] = options.learning_rate * fall
             order = torch.randperm(n, generator=self.generator)

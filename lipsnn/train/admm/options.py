@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lipsnn import _checks
-from lipsnn.train.descent import OPTIMIZERS
+from lipsnn.train.descent import OPTIMIZERS, SCHEDULES
 
 MULTIPLIERS = ("fixed", "updated", "free")
 
@@ -32,6 +32,7 @@ class Options:
     optimizer: str
     tol: Any
     seed: int
+    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
         if (self.strength is None) == (self.enforce is None):
@@ -52,6 +53,7 @@ class Options:
             _checks.count(self.batch_size, "batch_size")
         _checks.positive(self.learning_rate, "learning_rate")
         _checks.one_of(self.optimizer, "optimizer", tuple(OPTIMIZERS))
+        _checks.one_of(self.schedule, "schedule", tuple(SCHEDULES))
         _checks.positive(self.tol, "tol")
 
     @property

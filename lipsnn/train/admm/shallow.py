@@ -43,6 +43,7 @@ def train_shallow(
         options.learning_rate,
         options.optimizer,
         init,
+        options.schedule,
     )
     fit = _ShallowFit(descent, options.penalty, options.epochs, options.free)
     certificate = certify(init)
