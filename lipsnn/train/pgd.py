@@ -78,7 +78,9 @@ def train_pgd(
     RuntimeError
         If the weights diverge.
     """
-    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule)
+    descent = Descent(
+        X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule
+    )
     decay = _checks.nonnegative(strength, "strength") / len(descent.X)
     radius = _checks.nonnegative(radius, "radius")
     norm = _checks.one_of(norm, "norm", (2, math.inf))

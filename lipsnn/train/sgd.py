@@ -60,7 +60,9 @@ def train_sgd(
     RuntimeError
         If the weights diverge.
     """
-    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, None, schedule)
+    descent = Descent(
+        X, y, width, seed, epochs, batch_size, learning_rate, optimizer, schedule=schedule
+    )
     decay = _checks.nonnegative(strength, "strength") / len(descent.X)
     inputs, targets = with_bias(descent.X), descent.y
 
