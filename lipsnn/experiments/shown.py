@@ -15,12 +15,20 @@ from lipsnn.experiments.runner import Outcome, run
 from lipsnn.experiments.settings import load_settings
 
 
-def committed(folder: str | Path, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A committed table and its provenance; both empty if it is not there."""
+def committed(
+    folder: str | Path, name: str, regime: str | None = "validated"
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A committed table and its provenance; both empty if it is not there.
+
+    Of a table with a column ``regime``, the rows of that one; all with None.
+    """
     path = Path(folder) / f"{name}.csv"
     if not path.is_file():
         return pd.DataFrame(), {}
-    return pd.read_csv(path), json.loads(path.with_suffix(".json").read_text(encoding="utf8"))
+    table = pd.read_csv(path)
+    if regime is not None and "regime" in table:
+        table = table[table["regime"] == regime].drop(columns="regime").reset_index(drop=True)
+    return table, json.loads(path.with_suffix(".json").read_text(encoding="utf8"))
 
 
 def live(
@@ -29,6 +37,7 @@ def live(
     datasets: Sequence[str],
     trials: int,
     width: int | None = None,
+    regime: str = "validated",
 ) -> tuple[list[Outcome], list[dict[str, Any]]]:
     """A part of an experiment done now, in this process, from nothing.
 
@@ -41,6 +50,7 @@ def live(
     trials : int
     width : int, optional
         Hidden units, if not the profile's.
+    regime : {"validated", "paper"}
 
     Returns
     -------
@@ -53,7 +63,7 @@ def live(
     RuntimeError
         If a trial fails.
     """
-    settings = load_settings(profile) | {"datasets": list(datasets), "trials": trials}
+    settings = load_settings(profile, regime) | {"datasets": list(datasets), "trials": trials}
     if width is not None:
         settings["width"] = width
     if experiment == "sensitivity":
@@ -76,10 +86,13 @@ def made(record: dict[str, Any], command: str) -> str:
             "There is no committed table of this yet, and only what was computed now is shown; "
             f"`python -m lipsnn.experiments {command} --profile full` makes it."
         )
-    rest, machine = record["trials_failed"], record["machine"]
-    return (
-        f"Made by `{record['made_by']}` at commit `{record['commit']}` on {machine['processor']}, "
-        f"{machine['cores']} cores: {record['trials_done']} trials, "
-        f"{record['trials_seconds'] / 60:.0f} minutes of one core in all"
-        + (f"; {rest} more failed and are left out." if rest else ".")
-    )
+    lines = []
+    for regime, each in record["regimes"].items():
+        rest, machine = each["trials_failed"], each["machine"]
+        lines.append(
+            f"Regime `{regime}`: made by `{each['made_by']}` at commit `{each['commit']}` on "
+            f"{machine['processor']}, {machine['cores']} cores: {each['trials_done']} trials, "
+            f"{each['trials_seconds'] / 60:.0f} minutes of one core in all"
+            + (f"; {rest} more failed and are left out." if rest else ".")
+        )
+    return " ".join(lines)

@@ -2,7 +2,7 @@
 
 ``python -m studies.paper recover`` runs it and writes every setting tried into
 ``recover_l2.csv`` and ``recover_lipschitz.csv``, and what each draw chose into
-``recover_choice.csv``.
+``recover_choice.csv``. ``recover_curve.csv`` follows the choice of draw 0 from few epochs to many.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _VERSION = "recovery 1"  # another one computes all anew
 Run = Callable[[list[Task], Callable[[Mapping[str, Any]], dict[str, Any]]], list[dict[str, Any]]]
 
 WIDTH = 100
+CURVE = (30, 60, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000)
 ADMM_EPOCHS, ADMM_BATCH = 10, 32  # of each round of ADMM, which the search does not vary
 # What tells settings apart, in each half; the station is the last.
 SETTING = {
@@ -46,13 +47,37 @@ def recover(run: Run) -> dict[str, pd.DataFrame]:
     dict of str to DataFrame
         "recover_l2" and "recover_lipschitz": a row per setting, data set, trial and method, with
         the stage (1 or 2) that it was for. "recover_choice": what each draw chose in each half,
-        see `choices`.
+        see `choices`. "recover_curve": see `curve`.
     """
     left = _search("l2", rule.left_runs(), run)
-    base = _run_of("l2", choices("l2", left).iloc[0])
+    first = choices("l2", left).iloc[0].to_dict()
+    base = _run_of(first)
     right = _search("lipschitz", [r | {"base": base} for r in rule.right_runs()], run)
     chosen = pd.concat([choices("l2", left), choices("lipschitz", right)], ignore_index=True)
-    return {"recover_l2": left, "recover_lipschitz": right, "recover_choice": chosen}
+    return {
+        "recover_l2": left,
+        "recover_lipschitz": right,
+        "recover_choice": chosen,
+        "recover_curve": curve(run, first),
+    }
+
+
+def curve(run: Run, choice: Mapping[Any, Any]) -> pd.DataFrame:
+    """The left half under a choice, followed over the epochs, on all five data sets.
+
+    Returns
+    -------
+    DataFrame
+        As "recover_l2", without a stage.
+    """
+    base = _run_of(choice)
+    del base["epochs"]
+    tasks = [
+        _task("l2", base, name, trial, CURVE, choice["dimension"] if name == rule.DRAWN else 0)
+        for name in rule.DATASETS
+        for trial in range(rule.TRIALS["l2"])
+    ]
+    return _table("l2", tasks, run(tasks, search_l2))
 
 
 def reductions(table: pd.DataFrame, problem: str) -> pd.DataFrame:
@@ -97,9 +122,8 @@ def distances(
         if measured["dataset"].nunique() < len(rule.MEASURED) or measured["trials"].min() < trials:
             continue
         found = _cells(measured)
-        drawn = {
-            int(d): _cells(p) for d, p in part[part["dataset"] == rule.DRAWN].groupby("dimension")
-        }
+        by_dimension = part[part["dataset"] == rule.DRAWN].groupby("dimension")
+        drawn = {int(str(d)): _cells(p) for d, p in by_dimension}
         if of_drawn and drawn:
             near, dimension = min(
                 (rule.distance({**found, **more}, wanted), d) for d, more in drawn.items()
@@ -188,7 +212,7 @@ def _named(problem: str, run: Mapping[str, Any]) -> dict[str, Any]:
     return {column: flat[column] for column in SETTING[problem][:-1]}
 
 
-def _run_of(problem: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def _run_of(row: Mapping[Any, Any]) -> dict[str, Any]:
     """The run of the left half that a row of a table describes, with its epochs."""
     training = {
         "optimizer": str(row["optimizer"]),
@@ -215,7 +239,8 @@ def _table(problem: str, tasks: list[Task], values: Iterable[dict[str, Any]]) ->
 
 
 def _cells(found: pd.DataFrame) -> dict[rule.Cell, float]:
-    return {(r.dataset, r.method): float(r.percent) for r in found.itertuples()}
+    rows = found[["dataset", "method", "percent"]].to_dict("records")
+    return {(r["dataset"], r["method"]): float(r["percent"]) for r in rows}
 
 
 def _methods(problem: str) -> tuple[str, ...]:
@@ -238,10 +263,8 @@ def coarse(run: Run, dataset: str = "servo", trial: int = 0) -> pd.DataFrame:
     found = found[[(dataset, m) in rule.draw(0) for m in found["method"]]]
     printed = [rule.table1(dataset, method, "mean") or np.nan for method in found["method"]]
     found = found[["strength", "epochs", "method", "percent"]].assign(printed=printed)
-    gaps = [
-        abs(rule.signed_log(r.percent) - rule.signed_log(r.printed)) for r in found.itertuples()
-    ]
-    return found.assign(distance=gaps).sort_values("distance", ignore_index=True)
+    gaps = found["percent"].map(rule.signed_log) - found["printed"].map(rule.signed_log)
+    return found.assign(distance=gaps.abs()).sort_values("distance", ignore_index=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
