@@ -27,17 +27,18 @@ def table1(table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame) -> li
         Single trials of both regimes.
     """
     whole = {regime: _halves(table, regime) for regime in ("paper", "validated")}
-    held, every = whole["paper"].loc["held out"], whole["paper"].loc["all"]
-    ours = whole["validated"].loc["all"]
+    held, every = whole["paper"]["held out"], whole["paper"]["all"]
+    ours = whole["validated"]["all"]
     wrong = recover_report.disagreeing(_of(table, "paper"))
     failing = "none fails" if wrong.empty else "the others are " + _entries(wrong)
     return [
         f"**Signs.** In the regime `paper` {_count(every)} entries have the printed sign, on the "
         f"held-out half {_count(held)}; {failing}. In `validated` it is {_count(ours)}.",
-        f"**Order and size.** Rank correlation with the printed entries is {every['rank']:.2f} over "
-        f"all of them and {held['rank']:.2f} on the held-out half ({_within(whole['paper'])}); the "
-        f"median entry is off by {every['points']:.1f} points, on the held-out half by "
-        f"{held['points']:.1f}. `validated`: {ours['rank']:.2f} and {ours['points']:.1f} points.",
+        f"**Order and size.** Rank correlation with the printed entries is {every['rank']:.2f} "
+        f"over all of them and {held['rank']:.2f} on the held-out half "
+        f"({_within(whole['paper'])}); the median entry is off by {every['points']:.1f} "
+        f"points, on the held-out half by {held['points']:.1f}. `validated`: "
+        f"{ours['rank']:.2f} and {ours['points']:.1f} points.",
         f"**Why.** The printed gains are for the most part what the base had not yet learnt: "
         f"{_unlearnt(curve)}",
         f"**What does not agree.** {_farthest(_of(table, 'paper'))} {_of_method(table)}",
@@ -85,9 +86,9 @@ def figure1(margins: pd.DataFrame, ranges: pd.DataFrame) -> list[str]:
         f"sizes in `paper`, {len(sure)} are told apart from chance by ten trials.",
         f"**For which attacks.** The paper prints neither norm nor sizes. Of all ranges of the "
         f"sizes tried, in both norms, the rows hold for {_share(all_ranges)}; {never}.",
-        "**What a reader may conclude.** That C-lip often lowers the attacked error of these bases; "
-        "not that it is lowest wherever the statement says so: that depends on the sizes one "
-        "attacks with, on the trials drawn, and on how long the base was trained.",
+        "**What a reader may conclude.** That C-lip often lowers the attacked error of these "
+        "bases; not that it is lowest wherever the statement says so: that depends on the sizes "
+        "one attacks with, on the trials drawn, and on how long the base was trained.",
     ]
 
 
@@ -95,11 +96,13 @@ def _of(table: pd.DataFrame, regime: str) -> pd.DataFrame:
     return table[table["regime"] == regime].drop(columns="regime")
 
 
-def _halves(table: pd.DataFrame, regime: str) -> pd.DataFrame:
-    return recover_report.halves(_of(table, regime), 0).set_index("part")
+def _halves(table: pd.DataFrame, regime: str) -> dict[str, dict[str, Any]]:
+    """What `recover_report.agreement` says of each part."""
+    found = recover_report.halves(_of(table, regime), 0)
+    return {r._asdict()["part"]: r._asdict() for r in _rows(found)}
 
 
-def _count(part: pd.Series) -> str:
+def _count(part: dict[str, Any]) -> str:
     return f"{int(part['signs'])} of {int(part['entries'])}"
 
 
@@ -107,21 +110,22 @@ def _entries(table: pd.DataFrame) -> str:
     return ", ".join(f"{r.dataset} {r.method} ({r.statistic})" for r in _rows(table))
 
 
-def _within(parts: pd.DataFrame) -> str:
+def _within(parts: dict[str, dict[str, Any]]) -> str:
     methods = [m for _, both in paper.HALVES.values() for m in both]
-    return "within a method: " + ", ".join(f"{m} {parts.loc[m, 'rank']:.2f}" for m in methods)
+    return "within a method: " + ", ".join(f"{m} {parts[m]['rank']:.2f}" for m in methods)
 
 
 def _unlearnt(curve: pd.DataFrame) -> str:
-    lines, met = [], []
+    lines: list[str] = []
+    met: list[float] = []
     for dataset in in_paper_order(curve["dataset"], paper.DATASETS):
         part = curve[curve["dataset"] == dataset].sort_values("epochs")
         met += crossings(part, paper.table1(dataset, "C-l2", "mean") or np.nan)[:1]
         if dataset in ("servo", "wine"):
+            first, last = _rows(part)[0], _rows(part)[-1]
             lines.append(
-                f"C-l2 brings {part['percent'].iloc[0]:.0f} % on {dataset} after "
-                f"{part['epochs'].iloc[0]} epochs and {part['percent'].iloc[-1]:.1f} % after "
-                f"{part['epochs'].iloc[-1]}"
+                f"C-l2 brings {first.percent:.0f} % on {dataset} after {first.epochs} epochs and "
+                f"{last.percent:.1f} % after {last.epochs}"
             )
     where = f"the lines meet the printed values between {min(met):.0f} and {max(met):.0f} epochs"
     count = curve["dataset"].nunique()
@@ -144,10 +148,8 @@ def _farthest(table: pd.DataFrame) -> str:
 def _of_method(table: pd.DataFrame) -> str:
     parts = _halves(table, "paper")
     methods = [m for _, both in paper.HALVES.values() for m in both]
-    worst = min(methods, key=lambda m: float(parts.loc[m, "rank"]))
-    return (
-        f"The order of the data sets is worst met within {worst} ({parts.loc[worst, 'rank']:.2f})."
-    )
+    worst = min(methods, key=lambda m: float(parts[m]["rank"]))
+    return f"The order of the data sets is worst met within {worst} ({parts[worst]['rank']:.2f})."
 
 
 def _admm(trials: pd.DataFrame) -> str:
@@ -164,7 +166,8 @@ def _admm(trials: pd.DataFrame) -> str:
 
 def _never(ranges: pd.DataFrame) -> str:
     by_row = ranges.groupby(["dataset", "base"], sort=False)["hold"].sum()
-    names = [f"{d} from {b.upper()}" for (d, b), n in by_row.items() if n == 0]
+    rows = _rows(by_row[by_row == 0].reset_index())
+    names = [f"{r.dataset} from {r.base.upper()}" for r in rows]
     return f"{', '.join(names)} for none" if names else "each of them for some"
 
 
