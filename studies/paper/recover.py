@@ -35,6 +35,7 @@ SETTING = {
     "l2": ["optimizer", "learning_rate", "batch_size", "loss", "strength", "epochs"],
     "lipschitz": ["loss", "strength", "penalty", "learning_rate", "iterations", "rounds"],
 }
+TABLES = ("recover_l2", "recover_lipschitz", "recover_choice", "recover_curve")
 _SEARCH = {"l2": search_l2, "lipschitz": search_lipschitz}
 _ROW = ["dataset", "dimension", "trial", "method", "initial_objective", "objective", "status"]
 
@@ -245,6 +246,13 @@ def _cells(found: pd.DataFrame) -> dict[rule.Cell, float]:
 
 def _methods(problem: str) -> tuple[str, ...]:
     return rule.HALVES[problem][1]
+
+
+def run_here(
+    tasks: list[Task], function: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Do the tasks in this process, keeping nothing."""
+    return [function(task) for task in tasks]
 
 
 def coarse(run: Run, dataset: str = "servo", trial: int = 0) -> pd.DataFrame:

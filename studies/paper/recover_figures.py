@@ -14,6 +14,7 @@ from lipsnn._checks import Array
 from lipsnn.experiments import paper
 from lipsnn.experiments.tables import in_paper_order, rows_of
 from lipsnn.plot.style import INK, parts_of
+from studies.paper.recover_report import OPTIMIZERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -174,7 +175,7 @@ def landscape(near: pd.DataFrame, choices: pd.DataFrame) -> Figure:
                     zorder=5,
                 )
             )
-        ax.set_title(f"{_OPTIMIZERS[str(optimizer)]}, rate {rate:g}", fontsize=9.5)
+        ax.set_title(f"{OPTIMIZERS[str(optimizer)]}, rate {rate:g}", fontsize=9.5)
         ax.set_xticks(range(len(epochs)), [f"{e:g}" for e in epochs], fontsize=8)
         ax.set_yticks(range(len(names)), names, fontsize=8.5)
         ax.set_xlabel("epochs", fontsize=9)
@@ -182,9 +183,6 @@ def landscape(near: pd.DataFrame, choices: pd.DataFrame) -> Figure:
         for spine in ax.spines.values():
             spine.set_visible(False)
     return figure
-
-
-_OPTIMIZERS = {"adam": "Adam", "plain": "SGD", "sgd": "momentum 0.9"}
 
 
 def _strength(loss: str, strength: float) -> str:

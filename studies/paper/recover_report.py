@@ -13,6 +13,8 @@ from lipsnn.experiments.tables import rows_of
 from studies.paper import recover
 from studies.paper import recover_rule as rule
 
+OPTIMIZERS = {"adam": "Adam", "plain": "SGD", "sgd": "momentum 0.9"}
+
 
 def entries_of(table: pd.DataFrame, cells: Iterable[rule.Cell]) -> pd.DataFrame:
     """The rows of a Table 1 that belong to `cells` and that the paper has too."""
@@ -143,3 +145,21 @@ def predictions(table: pd.DataFrame, problem: str, draw: int = 0, count: int = 4
         rows[-1] |= {f"{d} {m}": found[d, m] for d, m in cells}
     rows.append({f"{d} {m}": rule.table1(d, m, "mean") for d, m in cells})
     return pd.DataFrame(rows)
+
+
+def in_words(choices: pd.DataFrame, draw: int = 0) -> str:
+    """What a draw chose, in one sentence."""
+    rows = {r.problem: r for r in rows_of(choices[choices["draw"] == draw])}
+    left, right = rows["l2"], rows["lipschitz"]
+    batch = f"batches of {left.batch_size:.0f}" if left.batch_size else "the full batch"
+    return (
+        f"{OPTIMIZERS[left.optimizer]} at the constant rate {left.learning_rate:g} with {batch} for "
+        f"{left.epochs:.0f} epochs, lam_reg {_beside(left)}, rastrigin of dimension "
+        f"{left.dimension:.0f}; then ADMM at rate {right.learning_rate:g}, penalty "
+        f"{right.penalty:g}, {right.iterations:.0f} iterations, lam_lip {_beside(right)}, "
+        f"{right.rounds:.0f} rounds of Algorithm 1, rastrigin of dimension {right.dimension:.0f}"
+    )
+
+
+def _beside(row: Any) -> str:
+    return f"{row.strength:g} n" if row.loss == "mean" else f"{row.strength:g}"
