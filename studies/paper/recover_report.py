@@ -153,8 +153,8 @@ def in_words(choices: pd.DataFrame, draw: int = 0) -> str:
     left, right = rows["l2"], rows["lipschitz"]
     batch = f"batches of {left.batch_size:.0f}" if left.batch_size else "the full batch"
     return (
-        f"{OPTIMIZERS[left.optimizer]} at the constant rate {left.learning_rate:g} with {batch} for "
-        f"{left.epochs:.0f} epochs, lam_reg {_beside(left)}, rastrigin of dimension "
+        f"{OPTIMIZERS[left.optimizer]} at the constant rate {left.learning_rate:g} with {batch} "
+        f"for {left.epochs:.0f} epochs, lam_reg {_beside(left)}, rastrigin of dimension "
         f"{left.dimension:.0f}; then ADMM at rate {right.learning_rate:g}, penalty "
         f"{right.penalty:g}, {right.iterations:.0f} iterations, lam_lip {_beside(right)}, "
         f"{right.rounds:.0f} rounds of Algorithm 1, rastrigin of dimension {right.dimension:.0f}"
