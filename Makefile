@@ -39,10 +39,11 @@ pdf: $(READY) ## the built book as one file, _build/lipsnn.pdf (needs Debian's c
 test: $(READY) ## run all tests
 	$(PY) -m pytest
 
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## ruff, mypy, and the contracts of imports
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
 
 lock: ## resolve pyproject.toml anew into requirements.lock and environment.yml
 	$(PYTHON) tools/lock.py

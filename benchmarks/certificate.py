@@ -36,7 +36,7 @@ from lipsnn import ShallowNet, certify
 from lipsnn.certificate import norm_product
 from lipsnn.certificate.lmi import lmi_matrix
 from lipsnn.certificate.threads import one_blas_thread
-from lipsnn.provenance import commit, write_table
+from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTHS = (10, 30, 100, 300, 1_000, 10_000, 100_000, 1_000_000)

@@ -21,7 +21,7 @@ from joblib import Parallel, delayed
 
 import lipsnn
 from lipsnn.convex import global_optimum
-from lipsnn.provenance import commit, write_table
+from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = [(6, 1, 2), (8, 1, 2), (8, 1, 3), (6, 2, 2), (8, 2, 2), (8, 2, 3)]  # n, d, m

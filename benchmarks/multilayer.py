@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from lipsnn.certificate import Layers, certify_layers
-from lipsnn.provenance import commit, write_table
+from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPTHS, WIDTHS = (2, 5, 10, 20), (20, 50, 80, 100)

@@ -41,8 +41,8 @@ from peers import (
 
 from lipsnn.convex import structured
 from lipsnn.network import with_bias
-from lipsnn.provenance import commit, write_table
 from lipsnn.solvers import mosek_licence
+from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = {

@@ -19,10 +19,10 @@ from tqdm import tqdm
 from lipsnn import certify
 from lipsnn.convex import structured
 from lipsnn.datasets import load_dataset
-from lipsnn.experiments import grid, trial
-from lipsnn.experiments.settings import load_settings
 from lipsnn.network import with_bias
-from lipsnn.provenance import commit, write_table
+from studies.common.provenance import commit, write_table
+from studies.paper import grid, trial
+from studies.paper.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 

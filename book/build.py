@@ -18,7 +18,7 @@ from book import claims, pages, pictures
 from book import parameters as params
 from book.execute import TIME_LIMIT_HELP, Job, Outcome, is_fresh, run, time_limit
 from book.layout import REPOSITORY, Layout
-from lipsnn import provenance
+from studies.common import provenance
 
 AT_A_TIME = 2
 

@@ -16,8 +16,8 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from book.layout import Layout
-from lipsnn.claims import MEDIA_TYPE, Claim
-from lipsnn.provenance import write_table
+from studies.common.claims import MEDIA_TYPE, Claim
+from studies.common.provenance import write_table
 
 # whose claims `results/` keeps
 PROFILE = "full"

@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from book import claims, provenance
 from book import parameters as params
 from book.layout import Layout
-from lipsnn.provenance import machine
+from studies.common.provenance import machine
 
 KERNEL = "python3"
 # Seconds for a whole notebook, generous: a page of the quick profile takes well below a minute,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from book.layout import REPOSITORY
-from lipsnn import freshness
+from studies.common import freshness
 
 # They are made again in any case, as the book's last step.
 CLAIMS = "full/claims.csv"

@@ -12,7 +12,7 @@ import nbformat
 from book import citation as cite
 from book.full import makers
 from book.layout import Layout
-from lipsnn import freshness
+from studies.common import freshness
 
 # Titles of the API page's sections, by the room of the package that a name comes from.
 ROOMS = {
@@ -24,8 +24,6 @@ ROOMS = {
     "attack": "Attacks",
     "train": "Training",
     "convex": "Convex refinement",
-    "experiments": "Experiments",
-    "plot": "Figures",
 }
 
 
@@ -137,7 +135,7 @@ def status_page(
             "Tables that take longer than the build are committed in `results/`, each with a hash "
             "of the code and settings that made it. A table is current if these are unchanged: "
             "every definition that its command can reach counts, comments and docstrings do not. "
-            "`python -m lipsnn.freshness` prints the same, and `make full` runs the commands of "
+            "`python -m studies` prints the same, and `make full` runs the commands of "
             "those that are not current.",
             results_table(results, made_by),
             "## Parameters",

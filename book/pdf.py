@@ -23,7 +23,7 @@ from bs4 import BeautifulSoup, Tag
 
 from book import browser, citation
 from book.layout import REPOSITORY, Layout
-from lipsnn import provenance
+from studies.common import provenance
 
 PAPER = {"printBackground": True, "preferCSSPageSize": True, "generateDocumentOutline": True}
 # What a page shows on a screen only.

@@ -17,7 +17,7 @@ from matplotlib.patches import FancyArrowPatch, Polygon
 
 import lipsnn
 from book.layout import Layout
-from lipsnn.plot import COLORS
+from studies.common.style import COLORS
 
 STRENGTH = 0.1
 SPAN = (-3.4, 3.4)

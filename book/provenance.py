@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from book.layout import Layout
-from lipsnn import provenance
+from studies.common import provenance
 
 # What the book's own output depends on, besides what any result does.
 _BOOK = ("papermill", "jupyter-book")
@@ -35,7 +35,7 @@ def digest(layout: Layout, source: Path, parameters: dict[str, Any]) -> str:
     state = hashlib.sha256()
     state.update(json.dumps([parameters, versions()], sort_keys=True, default=str).encode())
     inputs = [source]
-    for folder in ("lipsnn", "results"):
+    for folder in ("lipsnn", "studies", "results"):
         paths = (layout.root / folder).rglob("*")
         inputs += sorted(p for p in paths if p.is_file() and "__pycache__" not in p.parts)
     for path in inputs:

@@ -9,7 +9,7 @@ from pathlib import Path
 from book import parameters as params
 from book.execute import TIME_LIMIT_HELP, Job, run, time_limit
 from book.layout import REPOSITORY, Layout
-from lipsnn import provenance
+from studies.common import provenance
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._files import whole
 
 PARTS = (
     "train-images-idx3-ubyte",
@@ -126,7 +127,7 @@ def load_images(
     if paths is None:
         raise FileNotFoundError(_not_found(name, directory))
     arrays = [
-        _decode(_published_bytes(path, wanted), path)
+        _decode(_published_bytes(path.read_bytes(), wanted, path), path)
         for path, wanted in zip(paths, _SHA256[name], strict=True)
     ]
     return ImageSet(
@@ -161,11 +162,9 @@ def _download(name: str, directory: Path) -> list[Path]:
             raise FileNotFoundError(
                 f"{_not_found(name, directory)} (the download of {url} failed: {error})"
             ) from None
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.part")
-        partial.write_bytes(content)
-        _published_bytes(partial, wanted)
-        os.replace(partial, path)
+        _published_bytes(content, wanted, path)
+        with whole(path) as file:
+            file.write(content)
         paths.append(path)
     return paths
 
@@ -178,9 +177,8 @@ def _not_found(name: str, directory: Path) -> str:
     )
 
 
-def _published_bytes(path: Path, wanted: str) -> bytes:
+def _published_bytes(content: bytes, wanted: str, path: Path) -> bytes:
     """The decompressed content of a file, after checking that it is the published one."""
-    content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)

@@ -65,7 +65,7 @@ def unpresentable(task):
 
 
 if __name__ == "__main__":  # python trials.py FUNCTION CACHE JOBS LOG SECONDS COUNT
-    from lipsnn.experiments.runner import run
+    from studies.common.runner import run
 
     # a parent that ignores Ctrl-C, as nohup does, would hand that down
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -21,12 +21,12 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 from book import citation, foot
-from lipsnn import provenance
+from studies.common import provenance
 
 EXECUTED = "book/executed/"
 GENERATED = "book/generated/"
 CLAIMS = "book/generated/claims.json"
-# lipsnn.claims.MEDIA_TYPE: the data beside a displayed table
+# studies.common.claims.MEDIA_TYPE: the data beside a displayed table
 CLAIMS_MEDIA_TYPE = "application/vnd.lipsnn.claims+json"
 EDIT_LABELS = {"source-edit-button", "source-file-button"}
 LAUNCH_LABEL = "launch-buttons"

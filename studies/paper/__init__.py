@@ -1,1 +1,1 @@
-"""Yin and Lesage-Landry (2026), section 4: Table 1 and Figure 1."""
+"""Yin and Lesage-Landry (2026): Table 1, Figure 1, sensitivity and cost."""

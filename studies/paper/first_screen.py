@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lipsnn.experiments import paper
-from lipsnn.experiments.tables import in_paper_order
-from studies.paper import recover_report
+from studies.paper import printed, recover_report
 from studies.paper import recover_rule as rule
 from studies.paper.recover_figures import crossings
+from studies.paper.tables import in_paper_order
 
 
 def table1(table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
@@ -20,7 +19,7 @@ def table1(table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame) -> li
     Parameters
     ----------
     table : DataFrame
-        Table 1 of both regimes, see `lipsnn.experiments.tables.table1`.
+        Table 1 of both regimes, see `studies.paper.tables.table1`.
     curve : DataFrame
         dataset, epochs, percent: reductions by C-l2 over the base's epochs.
     trials : DataFrame
@@ -68,7 +67,7 @@ def figure1(margins: pd.DataFrame, ranges: pd.DataFrame) -> list[str]:
         ]
         return ", ".join(parts)
 
-    rows = len(paper.LOWEST_THROUGHOUT)
+    rows = len(printed.LOWEST_THROUGHOUT)
     here = named[(named["regime"] == "paper") & (named["norm"] == "l2")]
     sure = here[(here["upper"] < 0) | (here["lower"] > 0)]
     lowest = here.groupby(["dataset", "base"], sort=False)["excess_percent"].min()
@@ -111,16 +110,16 @@ def _entries(table: pd.DataFrame) -> str:
 
 
 def _within(parts: dict[str, dict[str, Any]]) -> str:
-    methods = [m for _, both in paper.HALVES.values() for m in both]
+    methods = [m for _, both in printed.HALVES.values() for m in both]
     return "within a method: " + ", ".join(f"{m} {parts[m]['rank']:.2f}" for m in methods)
 
 
 def _unlearnt(curve: pd.DataFrame) -> str:
     lines: list[str] = []
     met: list[float] = []
-    for dataset in in_paper_order(curve["dataset"], paper.DATASETS):
+    for dataset in in_paper_order(curve["dataset"], printed.DATASETS):
         part = curve[curve["dataset"] == dataset].sort_values("epochs")
-        met += crossings(part, paper.table1(dataset, "C-l2", "mean") or np.nan)[:1]
+        met += crossings(part, printed.table1(dataset, "C-l2", "mean") or np.nan)[:1]
         if dataset in ("servo", "wine"):
             first, last = _rows(part)[0], _rows(part)[-1]
             lines.append(
@@ -147,7 +146,7 @@ def _farthest(table: pd.DataFrame) -> str:
 
 def _of_method(table: pd.DataFrame) -> str:
     parts = _halves(table, "paper")
-    methods = [m for _, both in paper.HALVES.values() for m in both]
+    methods = [m for _, both in printed.HALVES.values() for m in both]
     worst = min(methods, key=lambda m: float(parts[m]["rank"]))
     return f"The order of the data sets is worst met within {worst} ({parts[worst]['rank']:.2f})."
 
@@ -159,7 +158,7 @@ def _admm(trials: pd.DataFrame) -> str:
         here = here[here["base"] == "admm"].dropna(subset=["objective"])
         means = here.pivot_table(index="dataset", columns="method", values="objective")
         more = means[means["ADMM"] < means["C-lip"]].index
-        names = ", ".join(in_paper_order(more, paper.DATASETS))
+        names = ", ".join(in_paper_order(more, printed.DATASETS))
         parts.append(f"on {len(more)} of {len(means)} data sets in `{regime}` ({names or 'none'})")
     return " and ".join(parts)
 

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lipsnn import provenance
-from lipsnn.experiments import runner
+from studies.common import provenance, runner
 from studies.paper import recover_rule as rule
 from studies.paper.recover_trial import search_l2, search_lipschitz
 

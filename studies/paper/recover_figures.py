@@ -11,10 +11,10 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 
 from lipsnn._checks import Array
-from lipsnn.experiments import paper
-from lipsnn.experiments.tables import in_paper_order, rows_of
-from lipsnn.plot.style import INK, parts_of
+from studies.common.style import INK, parts_of
+from studies.paper import printed
 from studies.paper.recover_report import OPTIMIZERS
+from studies.paper.tables import in_paper_order, rows_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,12 +41,12 @@ def explained(curve: pd.DataFrame, chosen: int) -> Figure:
     """
     figure, ax = plt.subplots(figsize=(7.4, 4.4))
     epochs = np.sort(curve["epochs"].unique())
-    datasets = in_paper_order(curve["dataset"], paper.DATASETS)
+    datasets = in_paper_order(curve["dataset"], printed.DATASETS)
     for dataset in datasets:
         part = curve[curve["dataset"] == dataset].sort_values("epochs")
         color, marker = _STYLES[dataset]
         ax.plot(part["epochs"], part["percent"], color=color, lw=1.8)
-        printed = paper.table1(dataset, "C-l2", "mean") or np.nan
+        printed = printed.table1(dataset, "C-l2", "mean") or np.nan
         for at in crossings(part, printed):
             ax.plot(at, printed, marker, color=color, ms=11, mec=INK, mew=1.2, zorder=4)
         ax.annotate(

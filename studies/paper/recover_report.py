@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from lipsnn.experiments.tables import rows_of
 from studies.paper import recover
 from studies.paper import recover_rule as rule
+from studies.paper.tables import rows_of
 
 OPTIMIZERS = {"adam": "Adam", "plain": "SGD", "sgd": "momentum 0.9"}
 

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsnn.experiments.paper import DATASETS, HALVES, TABLE1, table1
+from studies.paper.printed import DATASETS, HALVES, TABLE1, table1
 
 Cell = tuple[str, str]  # data set, method
 DRAWS = 5

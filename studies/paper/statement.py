@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from lipsnn._checks import Array
-from lipsnn.experiments import paper
+from studies.paper import printed
 
-RIVALS = tuple(model for model in paper.MODELS if model != "C-lip")
+RIVALS = tuple(model for model in printed.MODELS if model != "C-lip")
 RESAMPLES = 2000
 
 
@@ -55,7 +55,7 @@ def margins(attacks: pd.DataFrame, starts: tuple[float, ...], seed: int = 0) -> 
                 | {"excess_percent": excess.max(), "lower": lower, "upper": upper}
                 | {"worst_radius": radii[at][excess.argmax()], "holds": bool(excess.max() < 0)}
                 | {"share": float((again < 0).mean()), "trials": errors.shape[1]}
-                | {"named": (dataset, base) in paper.LOWEST_THROUGHOUT}
+                | {"named": (dataset, base) in printed.LOWEST_THROUGHOUT}
             )
     return pd.DataFrame(rows)
 
@@ -82,7 +82,7 @@ def ranges(attacks: pd.DataFrame) -> pd.DataFrame:
             {"regime": regime, "dataset": dataset, "base": base, "norm": norm}
             | {"ranges": len(all_ranges), "hold": hold}
             | {"sizes": len(radii), "lowest": int(lowest.sum())}
-            | {"named": (dataset, base) in paper.LOWEST_THROUGHOUT}
+            | {"named": (dataset, base) in printed.LOWEST_THROUGHOUT}
         )
     return pd.DataFrame(rows)
 

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from lipsnn.experiments import paper
-from lipsnn.experiments.tables import in_paper_order
-from lipsnn.plot.experiments import STYLES
-from lipsnn.plot.style import INK
-from studies.paper import statement
+from studies.common.style import INK
+from studies.paper import printed, statement
+from studies.paper.figures import STYLES
+from studies.paper.tables import in_paper_order
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,8 +34,8 @@ def ratios(attacks: pd.DataFrame, models: Sequence[str] = ("ADMM", "C-lip", "joi
     """
     table = statement.ratios(attacks)
     table = table[table["model"].isin(models)]
-    datasets = in_paper_order(table["dataset"], paper.DATASETS)
-    bases = in_paper_order(table["base"], paper.BASES)
+    datasets = in_paper_order(table["dataset"], printed.DATASETS)
+    bases = in_paper_order(table["base"], printed.BASES)
     figure, grid = plt.subplots(
         len(datasets),
         len(bases),
@@ -50,7 +49,7 @@ def ratios(attacks: pd.DataFrame, models: Sequence[str] = ("ADMM", "C-lip", "joi
     for line, dataset in zip(grid, datasets, strict=True):
         for ax, base in zip(line, bases, strict=True):
             part = table[(table["dataset"] == dataset) & (table["base"] == base)]
-            claimed = (dataset, base) in paper.LOWEST_THROUGHOUT
+            claimed = (dataset, base) in printed.LOWEST_THROUGHOUT
             if claimed:
                 ax.set_facecolor((*_rgb(STYLES["C-lip"][0]), 0.13))
                 ax.text(0.03, 0.04, "paper: C-lip lowest", transform=ax.transAxes, fontsize=7.5)
@@ -84,7 +83,7 @@ def verdicts(margins: pd.DataFrame) -> Figure:
     margins : DataFrame
         See `statement.margins`; of one norm, the rows that the paper names.
     """
-    rows = list(paper.LOWEST_THROUGHOUT)
+    rows = list(printed.LOWEST_THROUGHOUT)
     regimes = list(dict.fromkeys(margins["regime"]))
     starts = sorted(margins["start"].unique())
     figure, axes = plt.subplots(

@@ -12,7 +12,7 @@ import yaml
 
 from book import build, claims, execute, foot, pages, provenance
 from book.layout import REPOSITORY
-from lipsnn.claims import MEDIA_TYPE, Claim
+from studies.common.claims import MEDIA_TYPE, Claim
 
 CLAIM = {
     "id": "one",
@@ -41,7 +41,7 @@ def notebook(*cells: str | tuple[str, list[dict]]) -> nbformat.NotebookNode:
 
 def source_cells(page: str, *ids: str) -> list[str]:
     """The code of a page that checks and displays claims with these ids."""
-    start = f"from lipsnn.claims import Claims\nclaims = Claims({page!r})"
+    start = f"from studies.common.claims import Claims\nclaims = Claims({page!r})"
     check = "claims.check({!r}, 'x < y', 'Text, (1)', '|x|', 0.5, at_most=1.0)"
     return [start, *(check.format(name) for name in ids), "claims"]
 

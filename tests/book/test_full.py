@@ -18,10 +18,10 @@ log = Path("log")
 log.write_text(log.read_text() + name + "\\n" if log.exists() else name + "\\n")
 if Path("broken").exists() and name == "second":
     sys.exit(3)
-from lipsnn.provenance import write_table
+from studies.common.provenance import write_table
 import pandas as pd
 write_table(f"results/{name}.csv", pd.DataFrame({"a": [1]}), commit="abc", seconds=seconds,
-            sources="lipsnn/claims.py")
+            sources="studies/common/claims.py")
 """
 
 
@@ -63,7 +63,7 @@ def test_interrupted_it_goes_on_and_redoes_only_what_is_not_current(root, monkey
     assert full.main([], root) == 0
     assert ran() == ["book"]  # it keeps by itself what is unchanged
     path = root / "results" / "first.json"
-    path.write_text(re.sub(r'("lipsnn/claims.py": ")\w', r"\1x", path.read_text()))
+    path.write_text(re.sub(r'("studies/common/claims.py": ")\w', r"\1x", path.read_text()))
     assert full.main([], root) == 0
     assert ran() == ["first", "book"]
     (root / "results" / "second.csv").unlink()

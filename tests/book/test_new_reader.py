@@ -32,7 +32,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, built_book: Path) -> Path:
     """What git keeps, and the executed notebooks as the pages offer them for download."""
     target = tmp_path_factory.mktemp("clone")
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "README.md", "book", "lipsnn", "notebooks", "results"],
+        ["git", "ls-files", "-z", "README.md", "book", "lipsnn", "notebooks", "results", "studies"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

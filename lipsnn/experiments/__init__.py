@@ -1,1 +1,0 @@
-"""The experiments: grids of trials in, tidy tables out; cached, resumable, parallel."""

@@ -1,0 +1,295 @@
+"""A grid of trials, in parallel: what finished is kept, and what failed stops nothing else."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from lipsnn import _checks
+from studies.common.cache import Cache, Record, Task
+
+Function = Callable[[Task], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one task.
+
+    Attributes
+    ----------
+    task : mapping
+    value : dict or None
+        What the function returned; None if it failed.
+    error : str or None
+        Kind and text of the error, in one line.
+    traceback : str or None
+    seconds : float
+        That the function took, whenever that was.
+    cached : bool
+        Whether it had finished in an earlier run.
+    """
+
+    task: Task
+    value: dict[str, Any] | None
+    error: str | None
+    traceback: str | None
+    seconds: float
+    cached: bool
+
+
+def run(
+    tasks: Sequence[Task],
+    function: Function,
+    *,
+    cache: Path,
+    version: str = "",
+    jobs: int = 1,
+    dask: str | None = None,
+    cost: Callable[[Task], float] | None = None,
+    progress: bool | None = None,
+) -> list[Outcome]:
+    """Apply `function` to every task that the cache does not know yet.
+
+    A task that finishes is in the cache before anything else happens to it: whatever ends the run,
+    only the tasks that were running then are lost. The numbers do not depend on the number of
+    workers: each task is done by one thread, and knows its seeds.
+
+    Parameters
+    ----------
+    tasks : sequence of mappings
+        JSON, with everything that the result depends on.
+    function : callable
+        From a task to a dict that is JSON; floats come back exactly. Importable, or something that
+        cloudpickle can send to another process.
+    cache : Path
+        The folder of finished results, of any number of functions.
+    version : str
+        Names what else the results depend on: with another one, all is computed anew.
+    jobs : int
+        Worker processes on this machine, with one BLAS thread each.
+    dask : str, optional
+        Address of a Dask scheduler ("tcp://host:port"), whose workers then do the tasks.
+    cost : callable, optional
+        About how long a task takes next to others. The longest are begun first.
+    progress : bool, optional
+        Show progress and the time left; on a terminal only, if None.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of `tasks`. Those that failed are tried again by the next run.
+
+    Raises
+    ------
+    ValueError
+        For a task that is no JSON, or a number of jobs that is none.
+    KeyboardInterrupt
+        By Ctrl-C, after saying what is kept.
+    """
+    jobs = _checks.count(jobs, "jobs")
+    folder = Path(cache).resolve()
+    store = Cache(folder, f"{version} {function.__module__}.{function.__qualname__}")
+    folder.mkdir(parents=True, exist_ok=True)
+    estimate = cost or (lambda task: 1.0)
+    pending: dict[str, Task] = {}
+    records: dict[str, Record] = {}
+    known = set()
+    for task in tasks:
+        name = store.path(task).name
+        record = store.read(task)
+        if record is not None and record["error"] is None:
+            records[name] = record
+            known.add(name)
+        else:
+            pending[name] = task
+            store.path(task).unlink(missing_ok=True)  # a failure
+    bar = tqdm(
+        total=sum(map(estimate, pending.values())),
+        desc=f"{len(known)} of {len(known) + len(pending)} trials were done",
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
+        disable=None if progress is None else not progress,
+    )
+    try:
+        with bar:
+            longest_first = sorted(pending.values(), key=estimate, reverse=True)
+            for task, record in _work_through(longest_first, function, store, jobs, dask):
+                records[store.path(task).name] = record
+                failed = sum(each["error"] is not None for each in records.values())
+                bar.set_postfix_str(
+                    f"{len(records)} done" + (f", {failed} failed" if failed else ""), refresh=False
+                )
+                bar.update(estimate(task))
+    except KeyboardInterrupt:
+        kept = len(known) + sum(
+            record is not None and record["error"] is None
+            for record in map(store.read, pending.values())
+        )
+        print(
+            f"stopped: {kept} of {len(known) + len(pending)} trials are kept in {store.folder}; "
+            "the same command goes on from there",
+            file=sys.stderr,
+        )
+        raise
+    return [
+        Outcome(task, **records[name], cached=name in known)
+        for task in tasks
+        for name in [store.path(task).name]
+    ]
+
+
+def report_failed(outcomes: Iterable[Outcome], *names: str) -> list[Outcome]:
+    """Print the tasks that failed, each by its entries `names`, and one traceback; return them."""
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        named = ", ".join(str(outcome.task[name]) for name in names if name in outcome.task)
+        print(f"FAILED: {named}: {outcome.error}", file=sys.stderr)
+    if failed:
+        print(failed[0].traceback, file=sys.stderr)
+    return failed
+
+
+def _work_through(
+    tasks: list[Task], function: Function, store: Cache, jobs: int, dask: str | None
+) -> Iterator[tuple[Task, Record]]:
+    """The records of `tasks`, as they come."""
+    if dask is None and jobs == 1:
+        with _interrupt_noted() as interrupted:
+            for task in tasks:
+                yield task, _do(task, function, store, interrupted)
+        return
+    while tasks:
+        begun: dict[Path, Task] = {}
+
+        def calls(
+            tasks: list[Task] = tasks, begun: dict[Path, Task] = begun
+        ) -> Iterator[tuple[Any, ...]]:
+            for task in tasks:
+                begun[store.path(task)] = task
+                yield delayed(_in_worker)(task, function, store, dask is None)
+
+        try:
+            with _backend(jobs, dask):
+                # each task is handed out when a worker is free for it
+                parallel = Parallel(
+                    return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
+                )
+                for task, record in parallel(calls()):
+                    del begun[store.path(task)]
+                    if not store.path(task).exists():  # the worker does not see this folder
+                        record = _keep(task, record, store)
+                    yield task, record
+            return
+        except TerminatedWorkerError as error:
+            # The system killed a worker (out of memory, say), and the tasks of the others are lost
+            # with its own. Each is tried once more, alone, to tell which one it was.
+            lost = list(begun.values())
+            if len(lost) == 1:
+                yield lost[0], store.write(lost[0], _failure(error, 0.0))
+            else:
+                for task in lost:
+                    yield from _work_through([task], function, store, jobs, dask)
+            tasks = [task for task in tasks if not store.path(task).exists()]
+
+
+@contextmanager
+def _backend(jobs: int, dask: str | None) -> Iterator[None]:
+    """Where joblib's workers are."""
+    if dask is None:
+        with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
+            yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError('dask is not installed: pip install "lipsnn[dask]"') from None
+    with Client(dask, set_as_default=False) as client, parallel_config("dask", client=client):
+        yield
+
+
+def _in_worker(task: Task, function: Function, store: Cache, local: bool) -> tuple[Task, Record]:
+    """One task in another process, which keeps the record itself where it can."""
+    if local:
+        # Ctrl-C reaches the whole group of processes; it is for the parent to stop the workers
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not store.folder.is_dir():
+        return task, _attempt(task, function)
+    # a worker that outlived a killed run may have done it meanwhile
+    return task, store.read(task) or _do(task, function, store, threading.Event())
+
+
+def _do(task: Task, function: Function, store: Cache, interrupted: threading.Event) -> Record:
+    """The record of one task, kept."""
+    record = _attempt(task, function)
+    if interrupted.is_set():  # a function that ends early by Ctrl-C returns what it has
+        raise KeyboardInterrupt
+    return _keep(task, record, store)
+
+
+def _keep(task: Task, record: Record, store: Cache) -> Record:
+    try:
+        return store.write(task, record)
+    except TypeError as error:  # what the function returned is no JSON
+        return store.write(task, _failure(error, record["seconds"]))
+
+
+def _attempt(task: Task, function: Function) -> Record:
+    begun = time.perf_counter()
+    try:
+        with _one_thread():
+            value = function(task)
+    except Exception as error:
+        return _failure(error, time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    return {"value": value, "error": None, "traceback": None, "seconds": seconds}
+
+
+def _failure(error: Exception, seconds: float) -> Record:
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    trace = "".join(traceback.format_exception(error))
+    return {"value": None, "error": line, "traceback": trace, "seconds": seconds}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for BLAS and torch: more would oversubscribe, and change the order of sums."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _interrupt_noted() -> Iterator[threading.Event]:
+    """Ctrl-C raises KeyboardInterrupt as ever, and is remembered where somebody catches that."""
+    interrupted = threading.Event()
+
+    def note(*_: Any) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted  # signals go to the main thread only
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)

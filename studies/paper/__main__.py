@@ -1,0 +1,331 @@
+"""The main paper's experiments, from the command line: Table 1, Figure 1 and what they rest on."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lipsnn.datasets import DATASETS
+from studies.common import freshness, provenance, runner
+from studies.common.runner import Outcome
+from studies.paper import choose, grid, tables, trial
+from studies.paper.settings import (
+    PROFILES,
+    REGIMES,
+    load_settings,
+    regime_path,
+    settings_path,
+    write_chosen,
+)
+
+COMMANDS = {
+    "table1": "objectives before and after: trials.csv, table1.csv, cost.csv",
+    "figure1": "errors under attack: figure1.csv, trials.csv, cost.csv",
+    "sensitivity": "one setting moved at a time: sensitivity.csv, sensitivity-attacks.csv",
+    "all": "these three",
+    "choose": "pick the strengths on validation data and write them into the settings file",
+}
+# What the numbers of a trial depend on: these, what they reach, and the data.
+SOURCES = ("studies/paper/trial.py", "studies/paper/choose.py")
+
+
+Facts = dict[str, dict[str, Any]]
+
+
+class Failed(Exception):
+    """Some trials failed, and nobody said to go on without them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command: its settings by regime, and how to do and where to put what it asks for."""
+
+    settings: dict[str, dict[str, Any]]
+    options: argparse.Namespace
+    output: Path
+    commit: str
+
+    def run(
+        self, tasks: list[dict[str, Any]], function: Callable[..., dict[str, Any]]
+    ) -> list[Outcome]:
+        """Do the tasks.
+
+        Raises
+        ------
+        Failed
+            If one fails and that is not allowed.
+        """
+        options = self.options
+        outcomes = runner.run(
+            tasks,
+            function,
+            cache=options.cache,
+            version=options.code or code_version(),
+            jobs=options.jobs,
+            dask=options.dask,
+            cost=grid.estimate if function is trial.run else None,
+            progress=False if options.quiet else None,
+        )
+        failed = runner.report_failed(outcomes, "dataset", "trial", "problem", "base")
+        if failed and not options.allow_failed:
+            raise Failed(
+                f"{len(failed)} of {len(outcomes)} trials failed, so that no table was written. "
+                "The others are kept, and the same command tries the failed ones again; with "
+                "--allow-failed it writes the tables from those that succeeded."
+            )
+        return outcomes
+
+    def write(self, name: str, table: pd.DataFrame, seconds: float, facts: Facts) -> None:
+        """Write a table and its provenance, both with what they hold of regimes not run now.
+
+        Parameters
+        ----------
+        facts : dict
+            By regime, what provenance says of the trials behind its rows.
+        """
+        path = self.output / name
+        kept, records = _kept(path, [r for r in REGIMES if r not in self.settings])
+        now: Facts = {}
+        for regime, settings in self.settings.items():
+            now[regime] = {
+                "commit": self.commit,
+                "seconds": round(seconds, 1),
+                "made_by": f"python -m studies.paper {self.options.command} "
+                f"--profile {Path(self.options.profile).name} --regime {regime}",
+                "settings": [_shown(path) for path in _settings_files(self.options, regime)],
+                "settings_sha256": [
+                    hashlib.sha256(path.read_bytes()).hexdigest()
+                    for path in _settings_files(self.options, regime)
+                ],
+                "datasets": settings["datasets"],
+                "trials": settings["trials"],
+                "jobs": "dask" if self.options.dask else self.options.jobs,
+                "versions": provenance.versions(),
+                "machine": provenance.machine(),
+                **facts.get(regime, {}),
+            }
+        parts = {**{r: kept[kept["regime"] == r] for r in records}}
+        parts |= {r: table[table["regime"] == r] for r in self.settings}
+        provenance.write_table(
+            path,
+            pd.concat([parts[r] for r in REGIMES if r in parts], ignore_index=True),
+            commit=self.commit,
+            seconds=seconds,
+            made_by=f"python -m studies.paper {self.options.command} "
+            f"--profile {Path(self.options.profile).name}",
+            reads=sorted({str(f) for each in now.values() for f in each["settings"]}),
+            solver="structured",
+            regimes={r: {**records, **now}[r] for r in REGIMES if r in {**records, **now}},
+        )
+        print(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        job = Job(
+            _settings(options),
+            options,
+            options.output or Path("results") / Path(options.profile).stem,
+            provenance.commit(freshness.ROOT),
+        )
+        if options.command == "choose":
+            _choose(job)
+        else:
+            _tables(job)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def code_version() -> str:
+    """A hash of the definitions and data that the numbers of a trial depend on."""
+    data = sorted((freshness.ROOT / "lipsnn" / "data").iterdir())
+    files = [path.relative_to(freshness.ROOT).as_posix() for path in data]
+    found = freshness.hashes(SOURCES, files)
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+
+
+def _tables(job: Job) -> None:
+    command = job.options.command
+    grids: dict[str, list[dict[str, Any]]] = {}
+    for regime, settings in job.settings.items():
+        wanted = [name for name in grid.EXPERIMENTS if command in (name, "all")]
+        if command == "all" and ("sensitivity" not in settings or regime != REGIMES[0]):
+            wanted.remove("sensitivity")  # of the other regime its search is that
+        for name in wanted:
+            grids[name] = grids.get(name, []) + grid.tasks(name, settings)
+    # what a sensitivity trial is compared by is no part of what its numbers depend on
+    labels = {name: [tables.pop_labels(task) for task in tasks] for name, tasks in grids.items()}
+    begun = time.perf_counter()
+    outcomes = job.run([task for tasks in grids.values() for task in tasks], trial.run)
+    seconds = time.perf_counter() - begun
+    parts, start = {}, 0
+    for name, tasks in grids.items():
+        parts[name] = outcomes[start : start + len(tasks)]
+        start += len(tasks)
+    main_trials = _distinct([*parts.get("table1", []), *parts.get("figure1", [])])
+    if main_trials:
+        facts = _facts(main_trials)
+        rows = tables.trials_of(main_trials)
+        job.write("trials.csv", rows, seconds, facts)
+        job.write("cost.csv", tables.times_of(main_trials), seconds, facts)
+    if "table1" in parts:
+        table = tables.by(rows, ["regime"], tables.table1)
+        job.write("table1.csv", table, seconds, _facts(parts["table1"]))
+    if "figure1" in parts:
+        attacks = tables.attacks_of(parts["figure1"])
+        job.write("figure1.csv", attacks, seconds, _facts(parts["figure1"]))
+    if "sensitivity" in parts:
+        moved, facts = parts["sensitivity"], _facts(parts["sensitivity"])
+        for name, table_of in (
+            ("sensitivity.csv", tables.trials_of),
+            ("sensitivity-attacks.csv", tables.attacks_of),
+        ):
+            table = tables.labelled(table_of, labels["sensitivity"], moved)
+            job.write(name, table, seconds, facts)
+
+
+def _choose(job: Job) -> None:
+    begun = time.perf_counter()
+    settings = job.settings["validated"]
+
+    def run(
+        tasks: list[dict[str, Any]], function: Callable[..., dict[str, Any]]
+    ) -> list[Mapping[str, Any]]:
+        outcomes = job.run(tasks, function)
+        return [outcome.value for outcome in outcomes if outcome.value is not None]
+
+    choice, tried = choose.choose(settings, run)
+    path = settings_path(job.options.profile)
+    write_chosen(path, {**settings.get("chosen", {}), **choice})
+    print(path)
+    job.write("choice.csv", tried.assign(regime="validated"), time.perf_counter() - begun, {})
+
+
+def _kept(path: Path, regimes: list[str]) -> tuple[pd.DataFrame, Facts]:
+    """What a table holds already of `regimes`, as it stands, and how that was made."""
+    if not regimes or not path.exists():
+        return pd.DataFrame(columns=["regime"]), {}
+    # as text: the numbers of rows that are kept are not to be rounded anew
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    record = json.loads(path.with_suffix(".json").read_text(encoding="utf8"))
+    return table, {r: record["regimes"][r] for r in regimes if r in record["regimes"]}
+
+
+def _facts(outcomes: list[Outcome]) -> Facts:
+    """What provenance says of the trials that a table rests on, by regime."""
+    found = {}
+    for regime in REGIMES:
+        here = [each for each in outcomes if tables.regime_of(each)["regime"] == regime]
+        steps = tables.times_of(here).groupby("step")["seconds"].sum()
+        found[regime] = {
+            "trials_done": sum(outcome.error is None for outcome in here),
+            "trials_failed": sum(outcome.error is not None for outcome in here),
+            "trials_done_before": sum(outcome.cached for outcome in here),
+            "trials_seconds": round(sum(outcome.seconds for outcome in here), 1),
+            "seconds_by_step": steps.sort_values(ascending=False).round(1).to_dict(),
+        }
+    return found
+
+
+def _distinct(outcomes: list[Outcome]) -> list[Outcome]:
+    """Without the second of two outcomes of the same task."""
+    kept: list[Outcome] = []
+    for outcome in outcomes:
+        if all(outcome.task != other.task for other in kept):
+            kept.append(outcome)
+    return kept
+
+
+def _settings(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Of each regime that is asked for."""
+    if options.trials is not None and options.trials < 1:
+        raise ValueError(f"--trials must be at least 1, got {options.trials}")
+    regimes = ["validated"] if options.command == "choose" else options.regime or REGIMES
+    found = {}
+    for regime in regimes:
+        settings = load_settings(options.profile, regime)
+        if options.datasets:
+            settings["datasets"] = options.datasets
+        if options.trials is not None:
+            settings["trials"] = options.trials
+        found[regime] = settings
+    return found
+
+
+def _settings_files(options: argparse.Namespace, regime: str) -> list[Path]:
+    own = settings_path(options.profile)
+    return [own] if regime == "validated" else [own, regime_path(regime)]
+
+
+def _shown(path: Path) -> str:
+    """A settings file by its place in the repository, or by its name if it is none of ours."""
+    root = freshness.ROOT
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m studies.paper",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="commands:\n" + "\n".join(f"  {name:<13}{text}" for name, text in COMMANDS.items()),
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="see below")
+    parser.add_argument(
+        "--profile", default="quick", help=f"{' or '.join(PROFILES)}, or a TOML file like theirs"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="worker processes (one per core)"
+    )
+    parser.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler, to work there")
+    parser.add_argument(
+        "--regime",
+        nargs="+",
+        choices=REGIMES,
+        help="only these; the tables keep their rows of the other (both)",
+    )
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, help="only these")
+    parser.add_argument("--trials", type=int, metavar="N", help="only the first N")
+    parser.add_argument("--output", type=Path, help="folder of the tables (results/PROFILE)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("_build/experiments"),
+        help="folder of finished trials (%(default)s)",
+    )
+    parser.add_argument(
+        "--code",
+        metavar="VERSION",
+        help="what to call this version of the code: finished trials of the same name are used "
+        "(a hash of the source files, so that any change computes all of them anew)",
+    )
+    parser.add_argument(
+        "--allow-failed",
+        action="store_true",
+        help="write tables although some trials failed; they say how many they rest on",
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
