@@ -227,7 +227,8 @@ def _kept(path: Path, regimes: list[str]) -> tuple[pd.DataFrame, Facts]:
     # as text: the numbers of rows that are kept are not to be rounded anew
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     record = json.loads(path.with_suffix(".json").read_text(encoding="utf8"))
-    return table, {r: record["regimes"][r] for r in regimes if r in record["regimes"]}
+    made_from = {"sources": record["sources"]} if "sources" in record else {}
+    return table, {r: made_from | record["regimes"][r] for r in regimes if r in record["regimes"]}
 
 
 def _facts(outcomes: list[Outcome]) -> Facts:

@@ -10,7 +10,7 @@ import pandas as pd
 from studies.paper import printed, recover_report
 from studies.paper import recover_rule as rule
 from studies.paper.recover_figures import crossings
-from studies.paper.tables import in_paper_order
+from studies.paper.tables import in_paper_order, in_regime, rows_of
 
 
 def table1(table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
@@ -28,7 +28,7 @@ def table1(table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame) -> li
     whole = {regime: _halves(table, regime) for regime in ("paper", "validated")}
     held, every = whole["paper"]["held out"], whole["paper"]["all"]
     ours = whole["validated"]["all"]
-    wrong = recover_report.disagreeing(_of(table, "paper"))
+    wrong = recover_report.disagreeing(in_regime(table, "paper"))
     failing = "none fails" if wrong.empty else "the others are " + _entries(wrong)
     return [
         f"**Signs.** In the regime `paper` {_count(every)} entries have the printed sign, on the "
@@ -40,7 +40,7 @@ def table1(table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame) -> li
         f"{ours['rank']:.2f} and {ours['points']:.1f} points.",
         f"**Why.** The printed gains are for the most part what the base had not yet learnt: "
         f"{_unlearnt(curve)}",
-        f"**What does not agree.** {_farthest(_of(table, 'paper'))} {_of_method(table)}",
+        f"**What does not agree.** {_farthest(in_regime(table, 'paper'))} {_of_method(table)}",
         f"**What is not in the table.** ADMM, continued for as long again, lowers the objective "
         f'more than C-lip {_admm(trials)}. And "never worse" is a theorem about this training '
         "objective, not about the error on unseen inputs.",
@@ -74,7 +74,7 @@ def figure1(margins: pd.DataFrame, ranges: pd.DataFrame) -> list[str]:
     all_ranges = ranges[ranges["named"] & (ranges["regime"] == "paper")]
     never = _never(all_ranges)
     at_all = here[here["start"] == min(starts)]
-    held = [f"{r.dataset} from {r.base.upper()}" for r in _rows(at_all[at_all["holds"]])]
+    held = [f"{r.dataset} from {r.base.upper()}" for r in rows_of(at_all[at_all["holds"]])]
     return [
         f"**How many rows hold.** Of the {rows} rows of the statement, with attacks in the l2 norm "
         f"and sizes that start at a given one: in `paper` {of('paper', 'l2')}; in `validated` "
@@ -91,14 +91,10 @@ def figure1(margins: pd.DataFrame, ranges: pd.DataFrame) -> list[str]:
     ]
 
 
-def _of(table: pd.DataFrame, regime: str) -> pd.DataFrame:
-    return table[table["regime"] == regime].drop(columns="regime")
-
-
 def _halves(table: pd.DataFrame, regime: str) -> dict[str, dict[str, Any]]:
     """What `recover_report.agreement` says of each part."""
-    found = recover_report.halves(_of(table, regime), 0)
-    return {r._asdict()["part"]: r._asdict() for r in _rows(found)}
+    found = recover_report.halves(in_regime(table, regime), 0)
+    return {r._asdict()["part"]: r._asdict() for r in rows_of(found)}
 
 
 def _count(part: dict[str, Any]) -> str:
@@ -106,7 +102,7 @@ def _count(part: dict[str, Any]) -> str:
 
 
 def _entries(table: pd.DataFrame) -> str:
-    return ", ".join(f"{r.dataset} {r.method} ({r.statistic})" for r in _rows(table))
+    return ", ".join(f"{r.dataset} {r.method} ({r.statistic})" for r in rows_of(table))
 
 
 def _within(parts: dict[str, dict[str, Any]]) -> str:
@@ -121,7 +117,7 @@ def _unlearnt(curve: pd.DataFrame) -> str:
         part = curve[curve["dataset"] == dataset].sort_values("epochs")
         met += crossings(part, printed.table1(dataset, "C-l2", "mean") or np.nan)[:1]
         if dataset in ("servo", "wine"):
-            first, last = _rows(part)[0], _rows(part)[-1]
+            first, last = rows_of(part)[0], rows_of(part)[-1]
             lines.append(
                 f"C-l2 brings {first.percent:.0f} % on {dataset} after {first.epochs} epochs and "
                 f"{last.percent:.1f} % after {last.epochs}"
@@ -139,7 +135,7 @@ def _farthest(table: pd.DataFrame) -> str:
     worst = found.loc[gap.abs().sort_values(ascending=False).index[:3]]
     parts = [
         f"{r.dataset} {r.method} {r.reduction_percent:+.1f} % for {r.paper_percent:+.1f} %"
-        for r in _rows(worst)
+        for r in rows_of(worst)
     ]
     return "Farthest from their printed averages are " + ", ".join(parts) + "."
 
@@ -165,7 +161,7 @@ def _admm(trials: pd.DataFrame) -> str:
 
 def _never(ranges: pd.DataFrame) -> str:
     by_row = ranges.groupby(["dataset", "base"], sort=False)["hold"].sum()
-    rows = _rows(by_row[by_row == 0].reset_index())
+    rows = rows_of(by_row[by_row == 0].reset_index())
     names = [f"{r.dataset} from {r.base.upper()}" for r in rows]
     return f"{', '.join(names)} for none" if names else "each of them for some"
 
@@ -176,7 +172,3 @@ def _share(ranges: pd.DataFrame) -> str:
     return (
         f"{share.min():.0%} to {share.max():.0%} of them, the median row for {share.median():.0%}"
     )
-
-
-def _rows(table: pd.DataFrame) -> list[Any]:
-    return list(table.itertuples())

@@ -46,9 +46,9 @@ def explained(curve: pd.DataFrame, chosen: int) -> Figure:
         part = curve[curve["dataset"] == dataset].sort_values("epochs")
         color, marker = _STYLES[dataset]
         ax.plot(part["epochs"], part["percent"], color=color, lw=1.8)
-        printed = printed.table1(dataset, "C-l2", "mean") or np.nan
-        for at in crossings(part, printed):
-            ax.plot(at, printed, marker, color=color, ms=11, mec=INK, mew=1.2, zorder=4)
+        level = printed.table1(dataset, "C-l2", "mean") or np.nan
+        for at in crossings(part, level):
+            ax.plot(at, level, marker, color=color, ms=11, mec=INK, mew=1.2, zorder=4)
         ax.annotate(
             f" {dataset}",
             (part["epochs"].iloc[0], part["percent"].iloc[0]),

@@ -64,6 +64,13 @@ def times_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(TIMES))
 
 
+def in_regime(table: pd.DataFrame, regime: str) -> pd.DataFrame:
+    """The rows of one regime, without that column."""
+    if table.empty:
+        return table
+    return table[table["regime"] == regime].drop(columns="regime").reset_index(drop=True)
+
+
 def regime_of(outcome: Outcome) -> dict[str, str]:
     """How what the paper leaves open was settled; see `settings.REGIMES`."""
     return {"regime": outcome.task.get("regime", "validated")}
