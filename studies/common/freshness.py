@@ -3,6 +3,11 @@
 A result records a hash of what made it, by file: the definitions that its script may use
 (`studies.common.sources`), and the settings and tables that it reads. Comments, docstrings and
 layout do not count, nor does code that the script cannot reach.
+
+A record with `moved` was made before the studies left `lipsnn/`. At that commit ("from") all its
+hashes were those of the code. They were taken anew in the new layout ("to") after each definition
+had been compared with its old text: they are the same but for names of modules and paths, except
+those that "reworded" names, which were read: command lines, reports of failures, writing of files.
 """
 
 from __future__ import annotations

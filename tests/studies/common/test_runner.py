@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trials
 
+from studies.common import freshness
 from studies.common.runner import run
 
 GRID = [{"trial": k} for k in range(5)]
@@ -28,6 +29,8 @@ def script(tmp_path):
         process = subprocess.Popen(
             [sys.executable, trials.__file__, function, *map(str, arguments)],
             start_new_session=True,
+            # beside trials.py there is a folder `studies`, of tests
+            env={**os.environ, "PYTHONPATH": str(freshness.ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
