@@ -238,3 +238,37 @@ def found_and_printed(table: pd.DataFrame) -> Figure:
 
 def _scaled(percent: float | Array) -> Array:
     return np.asarray(np.sign(percent) * np.log1p(np.abs(percent)))
+
+
+def spread(found: pd.DataFrame) -> Figure:
+    """What each cell becomes over all settings of the search, and the printed value.
+
+    Parameters
+    ----------
+    found : DataFrame
+        problem, dataset, method, percent: a row per setting and cell.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(8.8, 4.2), sharex=True)
+    ticks = np.array([-1000, -100, -30, -10, -3, 0, 3, 10, 30, 100])
+    for ax, (problem, part) in zip(axes, parts_of(found, "problem"), strict=True):
+        cells = [
+            (dataset, method)
+            for dataset in in_paper_order(part["dataset"], printed.DATASETS)
+            for method in printed.HALVES[problem][1]
+        ]
+        for height, (dataset, method) in enumerate(cells):
+            values = part[(part["dataset"] == dataset) & (part["method"] == method)]["percent"]
+            color = _STYLES[dataset][0]
+            lift = np.linspace(-0.28, 0.28, len(values))
+            ax.plot(
+                _scaled(values.to_numpy()), height + lift, "o", color=color, ms=3, alpha=0.6, mew=0
+            )
+            level = _scaled(printed.table1(dataset, method, "mean") or np.nan)
+            ax.plot([level, level], [height - 0.42, height + 0.42], color=INK, lw=2.4)
+        ax.axvline(0, color=INK, lw=0.8)
+        ax.set_yticks(range(len(cells)), [f"{d} {m}" for d, m in cells], fontsize=8.5)
+        ax.set_ylim(len(cells) - 0.5, -0.5)
+        ax.set_xticks(_scaled(ticks), [f"{t:g}" for t in ticks], fontsize=8)
+        ax.grid(False, axis="y")
+        ax.set(title=problem, xlabel="objective lower by, %")
+    return figure
