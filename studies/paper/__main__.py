@@ -18,7 +18,7 @@ import pandas as pd
 from lipsnn.datasets import DATASETS
 from studies.common import freshness, provenance, runner
 from studies.common.runner import Outcome
-from studies.paper import choose, grid, tables, trial
+from studies.paper import choose, grid, recover, tables, trial
 from studies.paper.settings import (
     PROFILES,
     REGIMES,
@@ -34,6 +34,7 @@ COMMANDS = {
     "sensitivity": "one setting moved at a time: sensitivity.csv, sensitivity-attacks.csv",
     "all": "these three",
     "choose": "pick the strengths on validation data and write them into the settings file",
+    "recover": "infer the settings behind the paper's Table 1: recover_*.csv (add --help)",
 }
 # What the numbers of a trial depend on: these, what they reach, and the data.
 SOURCES = ("studies/paper/trial.py", "studies/paper/choose.py")
@@ -132,6 +133,9 @@ class Job:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["recover"]:
+        return recover.main(arguments[1:])
     options = _parser().parse_args(arguments)
     try:
         job = Job(

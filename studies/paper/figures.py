@@ -55,20 +55,20 @@ def table1(table: pd.DataFrame, problem: str) -> Styler:
     # a column for each regime that there is, and the printed one
     regimes = list(dict.fromkeys(half["regime"])) if "regime" in half else []
     ours = [half[half["regime"] == regime] for regime in regimes] or [half]
-    keys = ["dataset", "method", "statistic"]
-    columns = {
-        name: part.set_index(keys)["reduction_percent"]
-        for name, part in zip(regimes or ["ours"], ours, strict=True)
-    }
-    columns["printed"] = half.drop_duplicates(keys).set_index(keys)["paper_percent"]
-    found = pd.DataFrame(columns).unstack("statistic").swaplevel(axis=1)
+    values = dict(zip(regimes or ["ours"], ours, strict=True)) | {"printed": ours[0]}
+
+    def column(whose: str) -> pd.DataFrame:
+        value = "paper_percent" if whose == "printed" else "reduction_percent"
+        return values[whose].pivot(index=["dataset", "method"], columns="statistic", values=value)
+
+    found = pd.concat({whose: column(whose) for whose in values}, axis=1).swaplevel(axis=1)
     rows = [
         (dataset, method)
         for dataset in in_paper_order(half["dataset"], printed.DATASETS)
         for method in dict.fromkeys(half["method"])
         if (dataset, method) in found.index
     ]
-    order = [(statistic, whose) for statistic in printed.STATISTICS for whose in columns]
+    order = [(statistic, whose) for statistic in printed.STATISTICS for whose in values]
     shown = found.reindex(index=rows, columns=order)
     shown.index = pd.MultiIndex.from_tuples(rows, names=["Dataset", "Method"])
     shown.columns = pd.MultiIndex.from_tuples([(TITLES[s], w) for s, w in order])
