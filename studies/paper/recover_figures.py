@@ -179,14 +179,16 @@ def landscape(near: pd.DataFrame, choices: pd.DataFrame) -> Figure:
         ax.set_xticks(range(len(epochs)), [f"{e:g}" for e in epochs], fontsize=8)
         ax.set_yticks(range(len(names)), names, fontsize=8.5)
         ax.set_xlabel("epochs", fontsize=9)
+        ax.tick_params(length=0)
         ax.grid(False)
         for spine in ax.spines.values():
             spine.set_visible(False)
+    axes[0, 0].set_ylabel("strength", fontsize=9)
     return figure
 
 
 def _strength(loss: str, strength: float) -> str:
-    return f"{strength:g} n" if loss == "mean" else f"{strength:g}"
+    return f"{strength:g} n" if loss == "mean" else f"{strength:g} (sum)"
 
 
 def _batch(size: int) -> str:
