@@ -37,6 +37,7 @@ def train_admm(
     batch_size: int | None = 32,
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
+    schedule: str = "cosine",
     tol: float = 1e-4,
     callback: Callable[[Any], None] | None = None,
     reduction: str = "sum",
@@ -51,7 +52,8 @@ def train_admm(
     alone.
 
     As in `train_sgd` the steps are on the mean over the samples, and the learning rate falls to
-    zero along a cosine over all iterations; the optimiser keeps its state between them. Residuals
+    zero along a cosine over all iterations, unless `schedule` is "constant"; the optimiser keeps
+    its state between them. Residuals
     that become small under a falling rate do not say that W is stationary.
 
     Parameters
@@ -88,7 +90,7 @@ def train_admm(
         r, beside the mean over the samples: with "squared" it counts n times in the objective.
     iterations : int
         Rounds of (10), at most.
-    epochs, batch_size, learning_rate, optimizer
+    epochs, batch_size, learning_rate, optimizer, schedule
         Of the gradient steps in each (10a), as in `train_sgd`; `batch_size` None is the full
         batch.
     tol : float
@@ -123,6 +125,7 @@ def train_admm(
         batch_size=batch_size,
         learning_rate=learning_rate,
         optimizer=optimizer,
+        schedule=schedule,
         tol=tol,
         seed=seed,
     )

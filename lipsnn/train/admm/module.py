@@ -15,7 +15,7 @@ from lipsnn.certificate import certify_layers
 from lipsnn.convert import as_network
 from lipsnn.losses import Loss
 from lipsnn.train.admm.options import AdmmOptions
-from lipsnn.train.descent import cosine, torch_optimizer
+from lipsnn.train.descent import rate_at, torch_optimizer
 
 
 class ModuleFit:
@@ -80,7 +80,9 @@ class ModuleFit:
         pulls = [torch.as_tensor(matrix).to(self.inputs) for matrix in anchor]
         for _ in range(options.epochs):
             for group in self.steps.param_groups:
-                group["lr"] = cosine(options.learning_rate, self.epoch, options.total)
+                group["lr"] = rate_at(
+                    options.schedule, options.learning_rate, self.epoch, options.total
+                )
             order = torch.randperm(n, generator=self.generator)
             for batch in order.split(options.batch_size or n):
                 self.steps.zero_grad()

@@ -35,7 +35,16 @@ class ShallowFit:
     def __init__(self, init: ShallowNet, X: Any, y: Any, options: AdmmOptions) -> None:
         rate, optimizer = options.learning_rate, options.optimizer
         descent = Descent(
-            X, y, init.width, options.seed, options.total, options.batch_size, rate, optimizer, init
+            X,
+            y,
+            init.width,
+            options.seed,
+            options.total,
+            options.batch_size,
+            rate,
+            optimizer,
+            init,
+            options.schedule,
         )
         self.training, self.options = Training(descent), options
         self.inputs, self.targets = with_bias(descent.X), descent.y
