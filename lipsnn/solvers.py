@@ -142,5 +142,5 @@ def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
     value = float("nan") if problem.value is None else float(problem.value)
     stats = problem.solver_stats
     iterations = None if stats is None else stats.num_iters
-    status = Status(problem.status)
+    status = Status(problem.status)  # type: ignore[call-arg]  # by its word
     return Solution(value, status, name, iterations, time.perf_counter() - start)
