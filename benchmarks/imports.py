@@ -11,7 +11,7 @@ import sys
 import time
 from statistics import median
 
-RUNS = 15
+RUNS = 7
 MOST = 2.0
 BASE = "import scipy.linalg"
 OURS = (
