@@ -28,7 +28,9 @@ def stub(monkeypatch):
 def test_a_live_run_is_a_part_of_the_grid(stub, monkeypatch, experiment):
     if experiment == "table1":
         settings = {"datasets": ["wine"], "trials": 10}
-        monkeypatch.setattr(shown, "load_settings", lambda profile, regime="validated": dict(settings))
+        monkeypatch.setattr(
+            shown, "load_settings", lambda profile, regime="validated": dict(settings)
+        )
     outcomes, labels = shown.live(experiment, "quick", ["servo", "machine"], 2, width=7)
     rows = tables.trials_of(outcomes)
     assert rows["dataset"].tolist() == ["servo"] * 2 + ["machine"] * 2
