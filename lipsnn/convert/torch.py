@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.activations import Activation
 from lipsnn.convert.chain import SUPPORTED, Step, assemble, check, draws, same
@@ -25,6 +26,7 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
     what is done to them, so that weights which a hook or a parametrisation makes are those that
     the forward sees. The weights are taken as real numbers; nothing of the module is changed.
     """
+    X = None if X is None else _checks.inputs(X)
     while type(net).__name__ in ("OptimizedModule", "DataParallel", "DistributedDataParallel"):
         net = net._orig_mod if hasattr(net, "_orig_mod") else net.module  # type: ignore[assignment]
     names: dict[int, str] = {}
@@ -34,7 +36,7 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
         )
     like = _first_float(net)
     with _left_as_it_was(net, like.device):
-        dim = _input_size(net, like)
+        dim = _input_size(net, like, X)
         unit, largest = _arithmetic(like)
         steps: list[Step] | None = None
         seen: list[tuple[Array, Array]] = []
@@ -63,14 +65,16 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
     return result
 
 
+class _Misfit(ValueError):
+    """A forward that fails, as on inputs of another size."""
+
+
 def _forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """The outputs of the module as it is."""
     try:
         y = net(x.clone())
-    except ValueError:
-        raise
     except Exception as error:
-        raise ValueError(
+        raise _Misfit(
             f"{type(net).__name__} cannot be evaluated on inputs of shape {tuple(x.shape)}; if its "
             f"layers do not chain, mend them: {_line(error)}"
         ) from None
@@ -103,20 +107,17 @@ def _first_float(net: nn.Module) -> torch.Tensor:
     )
 
 
-def _input_size(net: nn.Module, like: torch.Tensor) -> int:
-    """The number of inputs: the first that the forward takes of those its matrices have."""
-    sizes = [
-        m.in_features
-        for m in net.modules()
-        if isinstance(getattr(m, "in_features", 0), int) and hasattr(m, "in_features")
-    ]
+def _input_size(net: nn.Module, like: torch.Tensor, X: Array | None) -> int:
+    """The number of inputs: X's, or the first that forward takes of those its matrices have."""
+    sizes = [] if X is None else [X.shape[1]]
+    sizes += [m.in_features for m in net.modules() if isinstance(m, nn.Linear)]
     sizes += [t.shape[-1] for t in (*net.parameters(), *net.buffers()) if t.ndim >= 1]
     sizes += [t.shape[0] for t in (*net.parameters(), *net.buffers()) if t.ndim == 2]
     first: Exception | None = None
     for size in dict.fromkeys(sizes):
         try:
             _forward(net, torch.zeros(2, size).to(like))
-        except ValueError as error:
+        except _Misfit as error:
             first = first or error
         else:
             return int(size)

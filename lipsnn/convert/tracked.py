@@ -23,6 +23,11 @@ _TRANSPARENT = (
     *("squeeze", "unsqueeze", "alias", "detach", "clone", "contiguous", "expand", "slice"),
     *("_to_copy", "lift_fresh"),
 )
+# What looks at the shape only.
+_FRESH = (
+    *("empty_like", "zeros_like", "ones_like", "full_like"),
+    *("new_empty", "new_zeros", "new_ones", "new_full"),
+)
 _SELU = (1.6732632423543772, 1.0507009873554805)
 
 
@@ -99,6 +104,8 @@ class Tracked(torch.Tensor):
         before = tracked[0].value.detach().clone() if inplace else tracked[0].value
         real_args, real_kwargs = tree_map(_plain, (args, kwargs))
         out = func(*real_args, **real_kwargs)
+        if base in _FRESH:
+            return out
         first = out[0] if isinstance(out, (tuple, list)) else out
         if not isinstance(first, torch.Tensor) or not first.is_floating_point():
             raise record.refuse(f"the operation {name}")
