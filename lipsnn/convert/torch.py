@@ -15,7 +15,8 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.activations import Activation
 from lipsnn.convert.chain import SUPPORTED, Step, assemble, check, draws, same
-from lipsnn.convert.tracked import numbers, record
+from lipsnn.convert.operations import numbers
+from lipsnn.convert.tracked import record
 from lipsnn.network import Network
 
 
