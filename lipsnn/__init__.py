@@ -6,7 +6,7 @@ data -> network -> training -> certificate -> convex refinement -> attack -> fig
 """
 
 from lipsnn.attack import pgd_attack
-from lipsnn.certificate import Certificate, LayeredCertificate, certify, certify_layers
+from lipsnn.certificate import Certificate, certify, certify_layers
 from lipsnn.convert import as_network
 from lipsnn.convex import Refinement, Round, objective, refine
 from lipsnn.datasets import Dataset, ImageSet, load_dataset, load_images
@@ -18,7 +18,6 @@ __all__ = [
     "Certificate",
     "Dataset",
     "ImageSet",
-    "LayeredCertificate",
     "Network",
     "Refinement",
     "Round",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,35 +12,46 @@ from torch.autograd.function import once_differentiable
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import certify
-from lipsnn.network import ShallowNet
+from lipsnn.network import Network, ShallowNet
+
+Weights = torch.Tensor | Sequence[torch.Tensor]
 
 
-def lipschitz_bound(weights: torch.Tensor, outer: torch.Tensor, tol: float = 1e-7) -> torch.Tensor:
-    """The Lipschitz bound L = sqrt(rho) of program (2), differentiable in both arguments.
+def lipschitz_bound(
+    weights: Weights,
+    outer: torch.Tensor | None = None,
+    tol: float = 1e-7,
+    activations: Any = "relu",
+) -> torch.Tensor:
+    """The Lipschitz bound L = sqrt(rho) of program (2), differentiable in the weights.
 
     Parameters
     ----------
-    weights : Tensor, (m, d + 1) or (B, m, d + 1)
+    weights : Tensor, (m, d + 1) or (B, m, d + 1), or sequence of Tensor
         Hidden weights w_i, one row per unit, the bias last, as in `ShallowNet`. The bound does
-        not depend on the bias column; its gradient there is zero.
-    outer : Tensor, (m,) or (B, m)
+        not depend on the bias column; its gradient there is zero. Or, without `outer`, W_0 .. W_l
+        of a `Network`, each (n, n') or (B, n, n').
+    outer : Tensor, (m,) or (B, m), optional
         Outer weights a_i.
     tol : float
         Relative gap of the certificate. The gradient is exact at gap zero only: ask for 1e-11
         to compare it with differences.
+    activations : str, Activation or a sequence of them
+        Of a `Network`, as it takes them.
 
     Returns
     -------
     Tensor, () or (B,)
-        The bounds, in the dtype and on the device of `weights`; solved in float64 on the CPU, and
-        rounded up where that dtype has fewer digits.
+        The bounds, in the dtype (rounded up) and on the device of the weights; solved in float64
+        on the CPU.
 
     Raises
     ------
     ValueError
-        For shapes that do not fit, NaN or infinite entries, or dtypes that are not floating.
+        For shapes that do not fit, NaN or infinite entries, dtypes that are not floating, or
+        what is no tensor.
     """
-    return WarmBound(tol, warm=False)(weights, outer)
+    return WarmBound(tol, warm=False, activations=activations)(weights, outer)
 
 
 class WarmBound:
@@ -50,7 +62,9 @@ class WarmBound:
     tol : float
         Relative gap of the certificate.
     warm : bool
-        Whether to keep the last solution.
+        Whether to keep the last solution; for one hidden layer and one output.
+    activations : str, Activation or a sequence of them
+        Of a `Network`.
 
     Attributes
     ----------
@@ -58,72 +72,92 @@ class WarmBound:
         Iterations of all solves so far.
     """
 
-    def __init__(self, tol: float = 1e-7, warm: bool = True) -> None:
+    def __init__(self, tol: float = 1e-7, warm: bool = True, activations: Any = "relu") -> None:
         self.tol = _checks.positive(tol, "tol")
         self.warm = warm
+        self.activations = activations
         self.iterations = 0
         self._factors: list[Array | None] = []
 
-    def __call__(self, weights: torch.Tensor, outer: torch.Tensor) -> torch.Tensor:
-        if not (isinstance(weights, torch.Tensor) and isinstance(outer, torch.Tensor)):
+    def __call__(self, weights: Weights, outer: torch.Tensor | None = None) -> torch.Tensor:
+        if (outer is None) is not isinstance(weights, (list, tuple)):
+            raise ValueError("give a tensor and outer, or a list of weight matrices without outer")
+        tensors: list[Any] = list(weights) if outer is None else [weights, outer]
+        for tensor in tensors:
+            if not isinstance(tensor, torch.Tensor):
+                raise ValueError(
+                    f"weights and outer must be torch tensors, got {type(tensor).__name__}; for "
+                    "arrays take certify(net).bound"
+                )
+            if not tensor.is_floating_point():
+                raise ValueError(f"weights and outer must be floating, got {tensor.dtype}")
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        orders = [len(shape) for shape in shapes]
+        if outer is not None:
+            orders[1] += 1
+            fits = shapes[1] == shapes[0][:-1]
+        else:
+            fits = len(tensors) > 1
+        batched = orders[:1] == [3]
+        counts = {shape[0] for shape in shapes} if batched else {1}
+        if not fits or set(orders) not in ({2}, {3}) or len(counts) > 1:
             raise ValueError(
-                f"weights and outer must be torch tensors, got {type(weights).__name__} and "
-                f"{type(outer).__name__}; for arrays take certify(ShallowNet(weights, outer)).bound"
+                "weights must be (m, d + 1) with outer (m,), or (B, m, d + 1) with (B, m), or the "
+                f"matrices of a network, each with or without B, got shapes {shapes}"
             )
-        if weights.ndim not in (2, 3) or outer.shape != weights.shape[:-1]:
-            raise ValueError(
-                "weights must be (m, d + 1) with outer (m,), or (B, m, d + 1) with (B, m), got "
-                f"shapes {tuple(weights.shape)} and {tuple(outer.shape)}"
-            )
-        if not (weights.is_floating_point() and outer.is_floating_point()):
-            raise ValueError(
-                f"weights and outer must be floating, got {weights.dtype} and {outer.dtype}"
-            )
-        result: torch.Tensor = _Bound.apply(weights, outer, self)
+        result: torch.Tensor = _Bound.apply(self, outer is not None, batched, *tensors)
         return result
 
-    def solve(self, weights: Array, outer: Array) -> tuple[Array, Array, Array]:
-        """Bounds (B,), their gradients (B, m, d + 1) and (B, m), for a batch of networks."""
-        if len(self._factors) != len(weights):
-            self._factors = [None] * len(weights)
-        bounds = np.zeros(len(weights))
-        by_weights, by_outer = np.zeros_like(weights), np.zeros_like(outer)
-        for index, (w, a) in enumerate(zip(weights, outer, strict=True)):
-            net = ShallowNet(w, a)
+    def solve(self, arrays: list[Array], shallow: bool) -> tuple[Array, list[Array]]:
+        """Bounds (B,) of a batch of networks, and their gradients by each of the arrays."""
+        count = len(arrays[0])
+        if len(self._factors) != count:
+            self._factors = [None] * count
+        bounds, gradients = np.zeros(count), [np.zeros_like(array) for array in arrays]
+        for index, parts in enumerate(zip(*arrays, strict=True)):
+            net = ShallowNet(*parts) if shallow else Network(parts, activations=self.activations)
             start = self._factors[index]
-            if start is not None and start.shape[0] != net.dim:
+            if not self.warm or not shallow or (start is not None and len(start) != net.dim):
                 start = None
             certificate = certify(net, tol=self.tol, start=start)
             self.iterations += certificate.iterations or 0
             bounds[index] = certificate.bound
-            by_weights[index], by_outer[index] = certificate.gradient()
-            if self.warm:
-                self._factors[index] = certificate.factor
-        return bounds, by_weights, by_outer
+            found = certificate.gradient()
+            if not shallow and isinstance(certificate.net, ShallowNet):
+                found = found[0][:, :-1], found[1][None]
+            for gradient, own in zip(gradients, found, strict=True):
+                gradient[index] = own
+            self._factors[index] = certificate.factor
+        return bounds, gradients
 
 
 class _Bound(torch.autograd.Function):
-    """Danskin's theorem: the optimal P of the forward pass is all that the backward pass needs."""
+    """Danskin's theorem: what the forward pass ends with is all that the backward pass needs."""
 
     @staticmethod
     def forward(
-        ctx: Any, weights: torch.Tensor, outer: torch.Tensor, solver: WarmBound
+        ctx: Any, solver: WarmBound, shallow: bool, batched: bool, *tensors: torch.Tensor
     ) -> torch.Tensor:
-        arrays = [tensor.detach().cpu().double().numpy() for tensor in (weights, outer)]
-        if weights.ndim == 2:
+        arrays = [tensor.detach().cpu().double().numpy() for tensor in tensors]
+        if not batched:
             arrays = [array[None] for array in arrays]
-        bounds, by_weights, by_outer = solver.solve(arrays[0], arrays[1])
+        bounds, gradients = solver.solve(arrays, shallow)
         ctx.save_for_backward(
-            torch.from_numpy(by_weights).reshape(weights.shape).to(weights),
-            torch.from_numpy(by_outer).reshape(outer.shape).to(outer),
+            *(
+                torch.from_numpy(gradient).reshape(tensor.shape).to(tensor)
+                for gradient, tensor in zip(gradients, tensors, strict=True)
+            )
         )
-        return _rounded_up(torch.from_numpy(bounds), weights).reshape(weights.shape[:-2])
+        return _rounded_up(torch.as_tensor(bounds if batched else bounds[0]), tensors[0])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
-        by_weights, by_outer = ctx.saved_tensors
-        return grad[0][..., None, None] * by_weights, grad[0][..., None] * by_outer, None
+    def backward(ctx: Any, *grad: torch.Tensor) -> tuple[Any, ...]:
+        scaled = (
+            grad[0].reshape(grad[0].shape + (1,) * (saved.ndim - grad[0].ndim)) * saved
+            for saved in ctx.saved_tensors
+        )
+        return None, None, None, *scaled
 
 
 def _rounded_up(bounds: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -149,7 +149,7 @@ def rastrigin(dimension: int, size: int, noise: float = 0.0, seed: int = 0) -> p
     dimension = _checks.count(dimension, "dimension")
     size = _checks.count(size, "size", least=SPLITS)
     noise = _checks.nonnegative(noise, "noise")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_checks.count(seed, "seed", least=0))
     X = rng.uniform(-5.12, 5.12, size=(size, dimension))
     y = 10 * dimension + (X**2 - 10 * np.cos(2 * np.pi * X)).sum(axis=1)
     table = pd.DataFrame(X, columns=[f"x{i + 1}" for i in range(dimension)])

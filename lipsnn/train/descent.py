@@ -7,7 +7,7 @@ costs ten times what its arithmetic does. The steps are torch's, to rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.losses import SQUARED
 from lipsnn.network import ShallowNet
 
 # (weights, outer, indices of the batch) -> gradients by weights and by outer, of the objective
@@ -54,7 +55,24 @@ class Momentum:
         point -= rate * self.velocity
 
 
-OPTIMIZERS: dict[str, Callable[[int], Step]] = {"adam": Adam, "sgd": Momentum}
+OPTIMIZERS = ("adam", "sgd")
+
+
+def optimizer(name: str, size: int) -> Step:
+    """Steps of the optimiser of this name over `size` numbers."""
+    return Adam(size) if name == "adam" else Momentum(size)
+
+
+def torch_optimizer(name: str, parameters: Iterable[Any], rate: float) -> torch.optim.Optimizer:
+    """The same for the parameters of a torch network."""
+    if name == "adam":
+        return torch.optim.Adam(parameters, lr=rate)
+    return torch.optim.SGD(parameters, lr=rate, momentum=0.9)
+
+
+def cosine(rate: float, epoch: int, epochs: int) -> float:
+    """The learning rate of an epoch, counted from 0, that falls from `rate` to zero at the end."""
+    return rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +119,7 @@ class Descent:
             "epochs": _checks.count(self.epochs, "epochs", least=0),
             "batch_size": _checks.count(batch_size, "batch_size"),
             "learning_rate": _checks.positive(self.learning_rate, "learning_rate"),
-            "optimizer": _checks.one_of(self.optimizer, "optimizer", tuple(OPTIMIZERS)),
+            "optimizer": _checks.one_of(self.optimizer, "optimizer", OPTIMIZERS),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -138,7 +156,7 @@ class Training:
         self._point = np.concatenate([start.weights.ravel(), start.outer])
         self.weights = self._point[:-width].reshape(width, d + 1)
         self.outer = self._point[-width:]
-        self._step = OPTIMIZERS[descent.optimizer](len(self._point))
+        self._step = optimizer(descent.optimizer, len(self._point))
 
     @property
     def net(self) -> ShallowNet:
@@ -157,12 +175,12 @@ class Training:
         descent = self.descent
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(epochs):
-                fall = (1 + math.cos(math.pi * self.epoch / descent.epochs)) / 2
+                rate = cosine(descent.learning_rate, self.epoch, descent.epochs)
                 order = torch.randperm(len(descent.X), generator=self.generator)
                 for batch in order.split(descent.batch_size):
                     by_weights, by_outer = gradient(self.weights, self.outer, batch)
                     both = np.concatenate([by_weights.ravel(), by_outer])
-                    self._step(self._point, both, descent.learning_rate * fall)
+                    self._step(self._point, both, rate)
                 self.epoch += 1
                 if not np.isfinite(self._point).all():
                     raise RuntimeError(
@@ -183,13 +201,11 @@ def initial_network(dim: int, width: int, generator: torch.Generator) -> Shallow
     return ShallowNet(np.column_stack([weights, bias]), outer)
 
 
-def squared_loss_gradient(
+def loss_gradient(
     weights: Array, outer: Array, inputs: Array, targets: Array
 ) -> tuple[Array, Array]:
     """Gradients of the mean over the batch of ``1/2 (f(x_k) - y_k)^2``, the bias feature in."""
     hidden = np.maximum(inputs @ weights.T, 0.0)
-    residual = hidden @ outer
-    residual -= targets
-    residual /= len(targets)
-    through = (hidden > 0) * residual[:, None]
-    return outer[:, None] * (through.T @ inputs), residual @ hidden
+    by_output = SQUARED.gradient(hidden @ outer, targets) / len(targets)
+    through = (hidden > 0) * by_output[:, None]
+    return outer[:, None] * (through.T @ inputs), by_output @ hidden

@@ -11,7 +11,7 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.autograd import WarmBound
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, squared_loss_gradient
+from lipsnn.train.descent import Descent, loss_gradient
 
 
 def train_lipschitz(
@@ -75,7 +75,7 @@ def train_lipschitz(
 
     def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
         rows = batch.numpy()
-        by_weights, by_outer = squared_loss_gradient(weights, outer, inputs[rows], targets[rows])
+        by_weights, by_outer = loss_gradient(weights, outer, inputs[rows], targets[rows])
         # divergence is the loop's to report, at the end of the epoch
         if share > 0 and np.isfinite(weights).all() and np.isfinite(outer).all():
             values, l_by_weights, l_by_outer = bound.solve(weights[None], outer[None])

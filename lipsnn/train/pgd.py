@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import torch
 
 from lipsnn import _checks
+from lipsnn._ascent import Ball
 from lipsnn._checks import Array
-from lipsnn.attack import project, random_in_ball, steepest
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, squared_loss_gradient
+from lipsnn.train.descent import Descent, loss_gradient
 
 
 def train_pgd(
@@ -77,19 +76,18 @@ def train_pgd(
     """
     descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
     decay = _checks.nonnegative(strength, "strength") / len(descent.X)
-    radius = _checks.nonnegative(radius, "radius")
-    norm = _checks.one_of(norm, "norm", (2, math.inf))
-    length = 2.5 * radius / _checks.count(attack_steps, "attack_steps")
+    ball = Ball(radius, norm)
+    length = 2.5 * ball.radius / _checks.count(attack_steps, "attack_steps")
     inputs, targets = with_bias(descent.X), descent.y
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(descent.seed)
 
     def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
         rows = batch.numpy()
         x, y = inputs[rows], targets[rows]
-        if radius > 0:
-            start = random_in_ball(rng, (len(rows), weights.shape[1] - 1), radius, norm)
-            x = _attacked(weights, outer, x, y, start, radius, norm, attack_steps, length)
-        by_weights, by_outer = squared_loss_gradient(weights, outer, x, y)
+        if ball.radius > 0:
+            start = ball.draw(rng, (len(rows), weights.shape[1] - 1))
+            x = _attacked(weights, outer, x, y, start, ball, attack_steps, length)
+        by_weights, by_outer = loss_gradient(weights, outer, x, y)
         return by_weights + decay * weights, by_outer + decay * outer
 
     return descent.run(gradient)
@@ -101,8 +99,7 @@ def _attacked(
     inputs: Array,
     targets: Array,
     delta: Array,
-    radius: float,
-    norm: float,
+    ball: Ball,
     steps: int,
     length: float,
 ) -> Array:
@@ -118,7 +115,7 @@ def _attacked(
         # the sign of the residual says whether to climb or descend f
         side = np.sign(active @ outer - targets)
         ascent = side[:, None] * ((active > 0).astype(np.float64) @ slopes)
-        delta = project(delta + length * steepest(ascent, norm), radius, norm)
+        delta = ball.project(delta + length * ball.steepest(ascent))
     attacked = inputs.copy()
     attacked[:, :-1] += delta
     return attacked

@@ -9,7 +9,7 @@ import torch
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, squared_loss_gradient
+from lipsnn.train.descent import Descent, loss_gradient
 
 
 def train_sgd(
@@ -64,7 +64,7 @@ def train_sgd(
 
     def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
         rows = batch.numpy()
-        by_weights, by_outer = squared_loss_gradient(weights, outer, inputs[rows], targets[rows])
+        by_weights, by_outer = loss_gradient(weights, outer, inputs[rows], targets[rows])
         return by_weights + decay * weights, by_outer + decay * outer
 
     return descent.run(gradient)

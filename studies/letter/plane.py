@@ -118,7 +118,9 @@ def train(setting: Setting, X: Array, y: Array, seed: int, falling: bool = True)
             before = loss
         return net
 
-    def admm(start: nn.Sequential, strength: float | None, enforce: float | None) -> engine.Outcome:
+    def admm(
+        start: nn.Sequential, strength: float | None, enforce: float | None
+    ) -> engine.AdmmResult:
         first = certify_layers(start)
         fit = Fit([part.detach().numpy() for part in start.parameters()], X, y, setting, falling)
         step = FixedStep(
@@ -138,7 +140,7 @@ def train(setting: Setting, X: Array, y: Array, seed: int, falling: bool = True)
             penalty=setting.penalty,
             iterations=setting.rounds,
             tol=1e-9,
-            retune=update,
+            update=update,
         )
 
     return letter.train(by_descent, admm, setting)

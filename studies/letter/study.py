@@ -32,8 +32,7 @@ from torch.nn import functional
 from lipsnn._checks import Array
 from lipsnn.certificate import certify_layers, margin_bounds
 from lipsnn.convert import as_network
-from lipsnn.train.admm.engine import Outcome
-from lipsnn.train.admm.entry import AdmmResult
+from lipsnn.train import AdmmResult
 from studies.common import provenance, runner
 
 NETWORKS = ("nominal", "l2", "lipschitz", "enforced")
@@ -119,7 +118,7 @@ def settled(before: float, loss: float) -> bool:
 
 def train(
     descend: Callable[[float], nn.Sequential],
-    admm: Callable[[nn.Sequential, float | None, float | None], Outcome | AdmmResult],
+    admm: Callable[[nn.Sequential, float | None, float | None], AdmmResult],
     setting: Setting,
     names: Sequence[str] = NETWORKS,
 ) -> Trained:

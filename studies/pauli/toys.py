@@ -15,7 +15,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate import LayeredCertificate, certify_layers
 from lipsnn.network import Network
-from lipsnn.train.admm.engine import Outcome, run
+from lipsnn.train.admm.engine import AdmmResult, run
 from lipsnn.train.admm.step import FixedStep
 from studies.pauli.descent import TanhNet, descend
 
@@ -117,11 +117,11 @@ def lipschitz_net(
     steps: int,
     strength: float | None = None,
     enforce: float | None = None,
-    watch: Callable[[list[Array]], None] | None = None,
-) -> Outcome:
+    callback: Callable[[list[Array]], None] | None = None,
+) -> AdmmResult:
     """ADMM from `start`, equation (9) with `strength` mu or (12) with L_des = `enforce`.
 
-    `watch` is shown Wbar after every round.
+    `callback` is shown Wbar after every round.
     """
     first = certificate(start)
     step = FixedStep(
@@ -137,7 +137,7 @@ def lipschitz_net(
         penalty=PENALTY,
         iterations=rounds,
         tol=1e-9,
-        retune=watch,
+        update=callback,
     )
 
 

@@ -13,8 +13,7 @@ from lipsnn import Network
 from lipsnn.activations import Activation
 from lipsnn.certificate import certify_layers, margin_bounds, output_bounds
 from lipsnn.certificate.chain import Chain
-from lipsnn.certificate.multilayer_lmi import layers_matrix
-from lipsnn.certificate.sector import increment_form, sector_bound, sector_matrix
+from lipsnn.certificate.lmi import increment_form, layers_matrix, sector_bound, sector_matrix
 from lipsnn.convert import as_network
 
 RELU, LEAKY, SIGMOID = (0.0, 1.0), (0.2, 1.0), (0.0, 0.25)
@@ -244,8 +243,8 @@ def test_bad_calls():
         Network(layers.weights[:1])
     with pytest.raises(ValueError, match="do not chain"):
         with_slopes((np.ones((3, 2)), np.ones((1, 4))), (RELU,))
-    with pytest.raises(ValueError, match="solver is for"):
-        certify_layers(layers, solver="SCS")
+    with pytest.raises(ValueError, match="leave out method"):
+        certify_layers(layers, method="chordal", solver="SCS")
     with pytest.raises(ValueError, match="start"):
         lipsnn.certify(layers, start=np.ones((2, 1)))
     with pytest.raises(ValueError, match="method"):
@@ -267,7 +266,7 @@ def test_a_unit_that_is_almost_switched_off_costs_no_accuracy(share):
     assert without.lower <= faint.bound
     assert faint.bound <= without.bound * (1 + 10 * share + 2e-7)
     # and the multipliers prove it for the network as it was given
-    chain = Chain(list(faint.layers.weights), faint.layers.sectors)
+    chain = Chain(list(faint.net.weights), faint.net.sectors)
     if share > 1e-100:
         rho = np.linalg.eigvalsh(chain.backward(np.concatenate(faint.multipliers)))[-1]
         assert np.sqrt(rho) == pytest.approx(faint.bound, rel=1e-6)
