@@ -177,7 +177,7 @@ class _Chain:
             return [Act(Activation("gelu_tanh" if tanh else "gelu"), where)]
         if kind in _ACTIVATIONS:
             name, names = _ACTIVATIONS[kind]
-            parameters = tuple(float(options.get(key, usual)) for key, usual in names)
+            parameters = tuple(float(options.get(key, np.float32(usual))) for key, usual in names)
             return (
                 []
                 if parameters == (1.0,) and name == "leaky_relu"
@@ -190,7 +190,7 @@ class _Chain:
             return [self._linear(node, options, at, where)]
         if kind == "BatchNormalization" and place == 0 and not options.get("training_mode"):
             gamma, beta, mean, variance = (self._each(node, i, at) for i in range(1, 5))
-            eps = float(options.get("epsilon", 1e-5))
+            eps = float(options.get("epsilon", np.float32(1e-5)))
             return [normalise(mean, variance, eps, gamma, beta, where)]
         zeros, ones = np.zeros(at), np.ones(at)
         simple: dict[str, Callable[[], Scale]] = {

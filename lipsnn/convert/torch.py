@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import nn, torch
 from lipsnn.activations import Activation
 from lipsnn.convert.chain import SUPPORTED, Step, assemble, check, draws, same
-from lipsnn.convert.tracked import numbers, record
+from lipsnn.convert.operations import numbers
+from lipsnn.convert.tracked import record
 from lipsnn.network import Network
 
 
@@ -24,6 +26,7 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
     what is done to them, so that weights which a hook or a parametrisation makes are those that
     the forward sees. The weights are taken as real numbers; nothing of the module is changed.
     """
+    X = None if X is None else _checks.inputs(X)
     while type(net).__name__ in ("OptimizedModule", "DataParallel", "DistributedDataParallel"):
         net = net._orig_mod if hasattr(net, "_orig_mod") else net.module  # type: ignore[assignment]
     names: dict[int, str] = {}
@@ -33,7 +36,7 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
         )
     like = _first_float(net)
     with _left_as_it_was(net, like.device):
-        dim = _input_size(net, like)
+        dim = _input_size(net, like, X)
         unit, largest = _arithmetic(like)
         steps: list[Step] | None = None
         seen: list[tuple[Array, Array]] = []
@@ -62,14 +65,16 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
     return result
 
 
+class _Misfit(ValueError):
+    """A forward that fails, as on inputs of another size."""
+
+
 def _forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """The outputs of the module as it is."""
     try:
         y = net(x.clone())
-    except ValueError:
-        raise
     except Exception as error:
-        raise ValueError(
+        raise _Misfit(
             f"{type(net).__name__} cannot be evaluated on inputs of shape {tuple(x.shape)}; if its "
             f"layers do not chain, mend them: {_line(error)}"
         ) from None
@@ -102,9 +107,10 @@ def _first_float(net: nn.Module) -> torch.Tensor:
     )
 
 
-def _input_size(net: nn.Module, like: torch.Tensor) -> int:
-    """The number of inputs: the first that the forward takes of those its matrices have."""
-    sizes: list[Any] = [
+def _input_size(net: nn.Module, like: torch.Tensor, X: Array | None) -> int:
+    """The number of inputs: X's, or the first that forward takes of those its matrices have."""
+    sizes = [] if X is None else [X.shape[1]]
+    sizes += [
         m.in_features
         for m in net.modules()
         if isinstance(getattr(m, "in_features", 0), int) and hasattr(m, "in_features")
@@ -115,7 +121,7 @@ def _input_size(net: nn.Module, like: torch.Tensor) -> int:
     for size in dict.fromkeys(sizes):
         try:
             _forward(net, torch.zeros(2, size).to(like))
-        except ValueError as error:
+        except _Misfit as error:
             first = first or error
         else:
             return int(size)

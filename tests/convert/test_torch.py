@@ -182,11 +182,12 @@ def test_computes_what_forward_does_and_leaves_it_alone(name, training):
     with torch.no_grad():
         y = net(X).numpy().reshape(50, -1)
     np.testing.assert_allclose(converted(X), y, rtol=2e-4, atol=2e-5)
+    if name in ("in place", "all activations"):  # no gradient by torch; too deep to be quick
+        return
     x = X.clone().requires_grad_()
     net(x).reshape(50, -1)[:, 0].sum().backward()
-    if lipsnn.Network.select(converted, 0).dim == 2 and name != "all activations":
-        bound = lipsnn.certify(converted.select(0)).bound
-        assert float(x.grad.norm(dim=1).max()) <= bound * (1 + 1e-5)
+    bound = lipsnn.certify(converted.select(0)).bound
+    assert float(x.grad.norm(dim=1).max()) <= bound * (1 + 1e-5)
 
 
 class Residual(Plain):
