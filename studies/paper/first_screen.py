@@ -13,7 +13,9 @@ from studies.paper.recover_figures import crossings
 from studies.paper.tables import in_paper_order, in_regime, rows_of
 
 
-def table1(table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
+def table1(
+    table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame, draws: pd.DataFrame
+) -> list[str]:
     """Five lines on Table 1.
 
     Parameters
@@ -24,6 +26,8 @@ def table1(table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame) -> li
         dataset, epochs, percent: reductions by C-l2 over the base's epochs.
     trials : DataFrame
         Single trials of both regimes.
+    draws : DataFrame
+        See `recover_report.by_draw`.
     """
     whole = {regime: _halves(table, regime) for regime in ("paper", "validated")}
     held, every = whole["paper"]["held out"], whole["paper"]["all"]
@@ -32,7 +36,8 @@ def table1(table: pd.DataFrame, curve: pd.DataFrame, trials: pd.DataFrame) -> li
     failing = "none fails" if wrong.empty else "the others are " + _entries(wrong)
     return [
         f"**Signs.** In the regime `paper` {_count(every)} entries have the printed sign, on the "
-        f"held-out half {_count(held)}; {failing}. In `validated` it is {_count(ours)}.",
+        f"held-out half {_count(held)}; {failing}. In `validated` it is {_count(ours)}. "
+        f"{_at_random(draws)}",
         f"**Order and size.** Rank correlation with the printed entries is {every['rank']:.2f} "
         f"over all of them and {held['rank']:.2f} on the held-out half "
         f"({_within(whole['paper'])}); the median entry is off by {every['points']:.1f} "
@@ -93,6 +98,22 @@ def figure1(margins: pd.DataFrame, ranges: pd.DataFrame) -> list[str]:
         "bases; not that it is lowest wherever the statement says so: that depends on the sizes "
         "one attacks with, on the trials drawn, and on how long the base was trained.",
     ]
+
+
+def _at_random(draws: pd.DataFrame) -> str:
+    """How much of the agreement any setting of the search has."""
+    first = draws[draws["draw"] == 0]
+    cells = first["cells"].sum()
+    return (
+        "Signs say little about the settings: of the held-out averages of the measured data sets a "
+        f"setting of the search at random has {first['signs_chance'].sum():.0f} of {cells} right, "
+        f"the chosen one {first['signs'].sum():.0f}; the sizes tell them apart (median difference "
+        + " and ".join(
+            f"{r.points:.1f} points for {r.points_chance:.1f} at random on the {side} half"
+            for r, side in zip(rows_of(first), ("left", "right"), strict=True)
+        )
+        + ")."
+    )
 
 
 def _halves(table: pd.DataFrame, regime: str) -> dict[str, dict[str, Any]]:

@@ -137,11 +137,19 @@ def test_the_first_screen_of_table_1_counts_signs_and_says_where_lines_meet(tabl
             for method, value in (("C-lip", 1.0), ("ADMM", 0.5 if dataset == "wine" else 2.0))
         ]
     )
-    signs, order, why, _, admm = first_screen.table1(table, curve, trials)
+    draws = pd.DataFrame(
+        [
+            {"problem": problem, "draw": 0, "cells": 4, "signs": 4, "signs_chance": 2.0}
+            | {"points": 1.5, "points_chance": 9.0}
+            for problem in ("l2", "lipschitz")
+        ]
+    )
+    signs, order, why, _, admm = first_screen.table1(table, curve, trials, draws)
     assert "60 of 60" in signs
     assert "30 of 30" in signs
     assert "`validated` it is 0 of 60" in signs
     assert "none fails" in signs
+    assert "at random has 4 of 8 right, the chosen one 8" in signs
     assert "is 1.00 over all" in order
     assert "(5 of 5 do)" in why
     assert "on 1 of 2 data sets in `validated` (wine)" in admm
