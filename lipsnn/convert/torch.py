@@ -179,9 +179,9 @@ def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
                 for value, content in dicts.values():
                     value.clear()
                     value.update(content)
-            for tensor, value in zip(tensors, before, strict=True):
-                if not torch.equal(tensor, value) and not torch.isnan(value).any():
-                    tensor.copy_(value)
+            for tensor, old in zip(tensors, before, strict=True):
+                if not torch.equal(tensor, old) and not torch.isnan(old).any():
+                    tensor.copy_(old)
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
 
