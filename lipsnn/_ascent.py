@@ -11,6 +11,7 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 
 # Points (k, d), which samples they are of, the number of the start -> how bad each point is (inf:
 # as bad as can be, the sample is done), and a direction that leads to worse ones, in float64.
@@ -164,6 +165,5 @@ def _namespace(values: Any) -> Any:
     """numpy, or torch: of the few functions used here both have the same."""
     if isinstance(values, np.ndarray):
         return np
-    import torch
 
     return torch

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lipsnn import _checks
+from lipsnn._optional import nn, torch
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
     from lipsnn.losses import Loss
 
 
@@ -37,7 +35,6 @@ def data(net: nn.Module, X: Any, y: Any, loss: Loss) -> tuple[torch.Tensor, torc
     ValueError
         If they do not fit `net` or `loss`, saying what to do.
     """
-    import torch
 
     floating = (p for p in net.parameters() if p.is_floating_point())
     like = next(floating, torch.zeros((), dtype=torch.get_default_dtype()))

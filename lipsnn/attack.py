@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,9 @@ from lipsnn import _checks
 from lipsnn._ascent import Ball, Evaluate, ascend, step_lengths
 from lipsnn._checks import Array
 from lipsnn._modules import data, evaluating
+from lipsnn._optional import nn, torch
 from lipsnn.convert import as_shallow
 from lipsnn.losses import SQUARED, CrossEntropy
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 # Random points of which an attack on classes takes the worst to start from: tried before any
 # gradient is, so that noise is no better than the attack where gradients say nothing.
@@ -158,7 +155,6 @@ def pgd_inputs(
     ValueError
         For bad input.
     """
-    import torch
 
     ball = Ball(radius, norm, clip)
     steps = step_lengths(iterations, step, 2 * ball.radius, 0.0)
@@ -174,7 +170,6 @@ def pgd_inputs(
 
 def accuracy(net: nn.Module, X: Any, y: Any, batch_size: int = 1000) -> float:
     """Share of the inputs X (n, ...) whose largest output is that of their class y (n,)."""
-    import torch
 
     with evaluating(net), torch.no_grad():
         right = [
@@ -186,7 +181,6 @@ def accuracy(net: nn.Module, X: Any, y: Any, batch_size: int = 1000) -> float:
 
 def _margin(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> Evaluate:
     """The margin by which samples near X are taken for another class than y."""
-    import torch
 
     judge = net
     while type(net) is torch.nn.Sequential and len(net) and _normalises(net[-1]):
@@ -222,7 +216,6 @@ def _margin(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> Evaluate:
 
 
 def _normalises(layer: nn.Module) -> bool:
-    from torch import nn
 
     return isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and layer.dim in (1, -1)
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
-from torch.autograd.function import once_differentiable
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.certificate import certify
 from lipsnn.network import Network, ShallowNet
 
-Weights = torch.Tensor | Sequence[torch.Tensor]
+Weights: TypeAlias = "torch.Tensor | Sequence[torch.Tensor]"
 
 
 def lipschitz_bound(
@@ -151,7 +150,7 @@ class _Bound(torch.autograd.Function):
         return _rounded_up(torch.as_tensor(bounds if batched else bounds[0]), tensors[0])
 
     @staticmethod
-    @once_differentiable
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad: torch.Tensor) -> tuple[Any, ...]:
         scaled = (
             grad[0].reshape(grad[0].shape + (1,) * (saved.ndim - grad[0].ndim)) * saved

@@ -13,6 +13,7 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import pooch
 
 PARTS = (
     "train-images-idx3-ubyte",
@@ -151,12 +152,11 @@ def _find(name: str, directory: Path) -> list[Path] | None:
 def _download(name: str, directory: Path) -> list[Path]:
     """The four files from the mirror; what is not the published file is not kept."""
     try:
-        import pooch
+        pooch.get_logger().setLevel("WARNING")
     except ModuleNotFoundError:
         raise FileNotFoundError(
             f"{_not_found(name, directory)}; with `pip install pooch` they are downloaded"
         ) from None
-    pooch.get_logger().setLevel("WARNING")
     paths = []
     for part, wanted in zip(PARTS, _SHA256[name], strict=True):
         url = f"{_MIRRORS[name]}/{part}.gz"

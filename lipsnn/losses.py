@@ -6,15 +6,13 @@ in `LOSSES`. Sums and means over the samples are taken where the loss is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-
-if TYPE_CHECKING:
-    import torch
+from lipsnn._optional import torch
 
 
 class Loss(Protocol):
@@ -81,7 +79,6 @@ class MeanSquared(Squared):
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the samples, differentiable."""
-        import torch
 
         return torch.nn.functional.mse_loss(outputs, targets)
 
@@ -93,7 +90,6 @@ class CrossEntropy:
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the samples, differentiable."""
-        import torch
 
         return torch.nn.functional.cross_entropy(outputs, targets)
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.activations import Activation, Sector
 from lipsnn.shallow import ShallowNet, Value, with_bias
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["Network", "ShallowNet", "with_bias"]
 

@@ -9,10 +9,9 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from lipsnn.network import Network
 
 

@@ -6,12 +6,10 @@ import functools
 import logging
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lipsnn._optional import cp
 from lipsnn.status import Status
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 logger = logging.getLogger("lipsnn")
 
@@ -90,7 +88,6 @@ def choose_solver(solver: str | None = None, semidefinite: bool = False) -> str:
     """
     if solver is None:
         return default_solver()
-    import cvxpy as cp
 
     name = str(solver).upper()
     installed = cp.installed_solvers()
@@ -113,12 +110,11 @@ def choose_solver(solver: str | None = None, semidefinite: bool = False) -> str:
 
 def _semidefinite(name: str) -> bool:
     """Whether CVXPY's solver `name` takes semidefinite constraints."""
-    from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
-
-    if name not in SOLVER_MAP_CONIC:
+    known = cp.reductions.solvers.defines.SOLVER_MAP_CONIC
+    if name not in known:
         return False
     # PSD or, as later versions of CVXPY have it, SvecPSD
-    cones = [cone.__name__ for cone in SOLVER_MAP_CONIC[name].SUPPORTED_CONSTRAINTS]
+    cones = [cone.__name__ for cone in known[name].SUPPORTED_CONSTRAINTS]
     return any(cone.endswith("PSD") for cone in cones)
 
 
@@ -131,8 +127,6 @@ def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
         For a solver that is not installed, or one that cannot solve a semidefinite program.
     """
     import time
-
-    import cvxpy as cp
 
     cones = [type(constraint).__name__ for constraint in getattr(problem, "constraints", ())]
     name = choose_solver(solver, semidefinite="PSD" in cones)
@@ -148,5 +142,5 @@ def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
     value = float("nan") if problem.value is None else float(problem.value)
     stats = problem.solver_stats
     iterations = None if stats is None else stats.num_iters
-    status = Status(problem.status)
+    status = Status(problem.status)  # type: ignore[call-arg]  # by its word
     return Solution(value, status, name, iterations, time.perf_counter() - start)

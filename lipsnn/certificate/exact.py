@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
-
-if TYPE_CHECKING:
-    import flint
+from lipsnn._optional import flint
 
 
 def integers(array: Array) -> tuple[Array, Array]:
@@ -43,7 +41,6 @@ class Dyadic:
             Exponents of the powers of two that scale rows and columns.
         weights : ndarray, (m,), optional
         """
-        import flint
 
         whole, exponents = integers(array)
         power = exponents + np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))
@@ -61,7 +58,6 @@ class Dyadic:
     @classmethod
     def diagonal(cls, entries: list[Fraction]) -> Dyadic:
         """A diagonal matrix of dyadic fractions."""
-        import flint
 
         n = len(entries)
         bits = max(x.denominator.bit_length() - 1 for x in entries)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import cp
 from lipsnn.activations import Sector
 from lipsnn.solvers import Solution, solve
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 def lmi_matrix(
@@ -27,7 +25,6 @@ def lmi_matrix(
 
     Affine in (rho, t) at fixed weights and in (rho, wbar, outer) at fixed t.
     """
-    import cvxpy as cp
 
     m, d = wbar.shape
     slope = cp.diag(t) @ wbar
@@ -57,7 +54,6 @@ def layers_matrix(weights: Any, sectors: Any, rho: Any, t: Any) -> Any:
     rho : float or CVXPY scalar
     t : ndarray or CVXPY vector, (n_1 + .. + n_l,)
     """
-    import cvxpy as cp
 
     inner = weights[:-1]
     units, order = sum(len(w) for w in inner), sum(w.shape[1] for w in weights)
@@ -100,7 +96,6 @@ def sector_matrix(
     rows = [[corner, side.T], [side, middle]]
     if all(isinstance(block, np.ndarray) for row in rows for block in row):
         return np.block(rows)
-    import cvxpy as cp
 
     matrix: cp.Expression = cp.bmat(rows)
     return (matrix + matrix.T) / 2
@@ -146,7 +141,6 @@ def solve_lmi(
     printed : callable, optional
         `sector_matrix` to have the LMI as Pauli et al. print it; one hidden layer.
     """
-    import cvxpy as cp
 
     units = sum(len(weight) for weight in weights[:-1])
     rho, t = cp.Variable(), cp.Variable(units, nonneg=True)

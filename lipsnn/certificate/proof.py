@@ -25,6 +25,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
+from lipsnn._optional import flint
 from lipsnn.certificate.chain import Banded
 from lipsnn.certificate.exact import Dyadic, integers, rounded
 from lipsnn.certificate.form import Form, reach, spectral_products
@@ -207,7 +208,6 @@ def _shares_above(outer: Array, t: Array) -> Fraction:
 
 def _bordered(W: Array, g: Dyadic, shifts: list[int], gram: Dyadic) -> Dyadic:
     """The Gram matrix with the row of g, scaled by ``2**shifts[-1]``, added at the end."""
-    import flint
 
     g = Dyadic(g.integers, g.exponent + shifts[-1])
     side = g @ Dyadic.of(W, shifts[:-1]).T
@@ -323,7 +323,6 @@ def _whole(block: Array) -> Dyadic:
 
 
 def zero(rows: int, columns: int) -> Dyadic:
-    import flint
 
     return Dyadic(flint.fmpz_mat(rows, columns), 0)
 

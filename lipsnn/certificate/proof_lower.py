@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn._optional import flint
 from lipsnn.certificate.exact import Dyadic
 from lipsnn.certificate.form import Form
 from lipsnn.certificate.proof import ProofError, chunks, zero
@@ -65,7 +66,6 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
 
 
 def _sum_rows(matrix: Dyadic) -> Dyadic:
-    import flint
 
     ones = flint.fmpz_mat(1, matrix.integers.nrows(), [1] * matrix.integers.nrows())
     return Dyadic(ones * matrix.integers, matrix.exponent)

@@ -20,6 +20,7 @@ from fractions import Fraction
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn._optional import flint
 from lipsnn.activations import Sector
 
 # digits of what is no fraction, such as the root in a batch normalisation: enough that sums of
@@ -114,7 +115,6 @@ def merge(
 
 def _product(parts: Sequence[Affine], inputs: int) -> tuple[Array, int]:
     """Integers M and an exponent e: M 2^-e is the map of (x, 1), the last row (0, .., 0, 1)."""
-    from flint import fmpz_mat
 
     total, exponent = None, 0
     for part in parts:
@@ -122,7 +122,7 @@ def _product(parts: Sequence[Affine], inputs: int) -> tuple[Array, int]:
         if total is None:
             total, exponent = matrix, own
             continue
-        product = fmpz_mat(matrix.tolist()) * fmpz_mat(total.tolist())
+        product = flint.fmpz_mat(matrix.tolist()) * flint.fmpz_mat(total.tolist())
         total = np.array([[int(v) for v in row] for row in product.tolist()], dtype=object)
         exponent += own
     assert total is not None

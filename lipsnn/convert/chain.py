@@ -148,6 +148,8 @@ def draws(dim: int, X: Any) -> list[Array]:
     found += [np.zeros((2, dim)), rng.normal(size=(1, dim)), rng.uniform(size=(5, dim))]
     found += [np.vstack([np.eye(dim)[:16], -np.eye(dim)[:16]])]
     if X is not None:
+        if hasattr(X, "__dask_graph__") or isinstance(X, np.memmap):  # larger than memory
+            X = np.asarray(X[:4096])
         given = _checks.inputs(X, dim)
         found += [given[start : start + 256] for start in range(0, min(len(given), 4096), 256)]
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn._optional import onnx, onnx_reference
 from lipsnn.activations import Activation
 from lipsnn.convert.affine import Linear, Scale, divide, normalise, scale
 from lipsnn.convert.chain import Act, Step, assemble, check, draws, width
@@ -38,14 +39,7 @@ SUPPORTED = ", ".join(
 
 def from_onnx(model: Any, X: Any = None) -> Network:
     """The network of an ONNX model, a ``ModelProto`` or the path of a file."""
-    try:
-        import onnx
-        from onnx.reference import ReferenceEvaluator
-    except ImportError:
-        raise ImportError(
-            "to read ONNX models install the extra: pip install lipsnn[onnx]"
-        ) from None
-
+    reference = onnx_reference.ReferenceEvaluator
     if isinstance(model, (str, Path)):
         try:
             model = onnx.load(str(model))
@@ -61,7 +55,7 @@ def from_onnx(model: Any, X: Any = None) -> Network:
     steps = chain.steps()
     info = np.finfo(chain.dtype)
     result = assemble(steps, chain.dim, chain.dtype.name)
-    evaluator = ReferenceEvaluator(model)
+    evaluator = reference(model)
     with np.errstate(all="ignore"):
         for batch in draws(chain.dim, X):
             x = batch.astype(chain.dtype)
@@ -90,9 +84,7 @@ class _Chain:
     """The graph, read as one chain from its input to its output."""
 
     def __init__(self, graph: Any) -> None:
-        from onnx import helper, numpy_helper
-
-        self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        self.constants = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
         inputs = [value for value in graph.input if value.name not in self.constants]
         if len(inputs) != 1 or len(graph.output) != 1:
             raise ValueError(
@@ -101,7 +93,7 @@ class _Chain:
             )
         self.input, self.output = inputs[0].name, graph.output[0].name
         kind = inputs[0].type.tensor_type
-        self.dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type))
+        self.dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
         if self.dtype not in (np.float64, np.float32, np.float16):
             raise ValueError(f"the model's input is of type {self.dtype}: it must be floating")
         self.shape = [int(size.dim_value) for size in kind.shape.dim]
@@ -110,8 +102,6 @@ class _Chain:
 
     def steps(self) -> list[Step]:
         """The steps from input to output."""
-        from onnx import helper
-
         current, steps = self.input, []
         known = 1
         for size in self.shape[1:]:
@@ -121,7 +111,7 @@ class _Chain:
             self.dim = self._rows_of_first_matrix()
         at = self.dim
         for node in self.nodes:
-            options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+            options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
             if node.domain not in ("", "ai.onnx"):
                 raise self._refuse(node, f"operator {node.op_type} of domain {node.domain}")
             if node.op_type == "Constant":
@@ -153,10 +143,8 @@ class _Chain:
         raise ValueError("the model has no Gemm or MatMul with a constant matrix")
 
     def _constant(self, node: Any, options: dict[str, Any]) -> None:
-        from onnx import numpy_helper
-
         if "value" in options:
-            self.constants[node.output[0]] = numpy_helper.to_array(options["value"])
+            self.constants[node.output[0]] = onnx.numpy_helper.to_array(options["value"])
         else:
             self.constants[node.output[0]] = np.asarray(next(iter(options.values())))
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import nn, torch
 from lipsnn.activations import Activation
 from lipsnn.convert.chain import SUPPORTED, Step, assemble, check, draws, same
 from lipsnn.convert.operations import numbers
@@ -111,7 +110,11 @@ def _first_float(net: nn.Module) -> torch.Tensor:
 def _input_size(net: nn.Module, like: torch.Tensor, X: Array | None) -> int:
     """The number of inputs: X's, or the first that forward takes of those its matrices have."""
     sizes = [] if X is None else [X.shape[1]]
-    sizes += [m.in_features for m in net.modules() if isinstance(m, nn.Linear)]
+    sizes += [
+        m.in_features
+        for m in net.modules()
+        if isinstance(getattr(m, "in_features", 0), int) and hasattr(m, "in_features")
+    ]
     sizes += [t.shape[-1] for t in (*net.parameters(), *net.buffers()) if t.ndim >= 1]
     sizes += [t.shape[0] for t in (*net.parameters(), *net.buffers()) if t.ndim == 2]
     first: Exception | None = None
@@ -176,12 +179,12 @@ def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
             for module, attributes, dicts in zip(modules, outer, inner, strict=True):
                 vars(module).clear()
                 vars(module).update(attributes)
-                for value, content in dicts.values():
-                    value.clear()
-                    value.update(content)
-            for tensor, old in zip(tensors, before, strict=True):
-                if not torch.equal(tensor, old) and not torch.isnan(old).any():
-                    tensor.copy_(old)
+                for held, content in dicts.values():
+                    held.clear()
+                    held.update(content)
+            for tensor, value in zip(tensors, before, strict=True):
+                if not torch.equal(tensor, value) and not torch.isnan(value).any():
+                    tensor.copy_(value)
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
 

@@ -7,10 +7,8 @@ import sys
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.utils._pytree import tree_flatten, tree_map
 
+from lipsnn._optional import nn, torch
 from lipsnn.convert.chain import SUPPORTED, Step, evaluate
 from lipsnn.convert.operations import numbers, steps_of
 
@@ -79,7 +77,7 @@ class Tracked(torch.Tensor):
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        flat, _ = tree_flatten((args, kwargs))
+        flat, _ = torch.utils._pytree.tree_flatten((args, kwargs))
         tracked = [a for a in flat if isinstance(a, Tracked)]
         cell = tracked[0].cell
         record = cell.record
@@ -94,7 +92,7 @@ class Tracked(torch.Tensor):
         if space != "aten" or kwargs.get("out") is not None or elsewhere:
             raise record.refuse(f"the operation {space}.{name}")
         before = tracked[0].value.detach().clone() if inplace else tracked[0].value
-        real_args, real_kwargs = tree_map(_plain, (args, kwargs))
+        real_args, real_kwargs = torch.utils._pytree.tree_map(_plain, (args, kwargs))
         out = func(*real_args, **real_kwargs)
         if base in _FRESH:
             return out

@@ -1,4 +1,4 @@
-"""The training loop that the base models share: mini-batches, Adam or momentum, cosine rate.
+"""The training loop that the base models share: mini-batches, Adam or SGD, the rate's schedule.
 
 Written out in numpy: the networks are small, and a step by torch's autograd and optimisers
 costs ten times what its arithmetic does. The steps are torch's, to rounding.
@@ -12,18 +12,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.losses import SQUARED
 from lipsnn.network import ShallowNet
 
 # (weights, outer, indices of the batch) -> gradients by weights and by outer, of the objective
 # divided by the number of samples.
-Gradient = Callable[[Array, Array, torch.Tensor], tuple[Array, Array]]
+Gradient = Callable[[Array, Array, "torch.Tensor"], tuple[Array, Array]]
 Step = Callable[[Array, Array, float], None]
+
+
+def beside_mean(strength: Any, reduction: str, samples: int) -> float:
+    """The strength beside the mean loss, on which the steps are, of one beside its `reduction`."""
+    _checks.one_of(reduction, "reduction", ("sum", "mean"))
+    return _checks.nonnegative(strength, "strength") / (samples if reduction == "sum" else 1)
 
 
 class Adam:
@@ -44,35 +50,36 @@ class Adam:
 
 
 class Momentum:
-    """The steps of ``torch.optim.SGD`` with momentum 0.9."""
+    """The steps of ``torch.optim.SGD``, by default with momentum 0.9."""
 
-    def __init__(self, size: int) -> None:
-        self.velocity = np.zeros(size)
+    def __init__(self, size: int, momentum: float = 0.9) -> None:
+        self.velocity, self.momentum = np.zeros(size), momentum
 
     def __call__(self, point: Array, gradient: Array, rate: float) -> None:
-        self.velocity *= 0.9
+        self.velocity *= self.momentum
         self.velocity += gradient
         point -= rate * self.velocity
 
 
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "sgd", "plain")
+SCHEDULES = ("cosine", "constant")
 
 
 def optimizer(name: str, size: int) -> Step:
-    """Steps of the optimiser of this name over `size` numbers."""
-    return Adam(size) if name == "adam" else Momentum(size)
+    """Steps of the optimiser of this name over `size` numbers; "plain" has no momentum."""
+    return Adam(size) if name == "adam" else Momentum(size, 0.9 if name == "sgd" else 0.0)
 
 
 def torch_optimizer(name: str, parameters: Iterable[Any], rate: float) -> torch.optim.Optimizer:
     """The same for the parameters of a torch network."""
     if name == "adam":
         return torch.optim.Adam(parameters, lr=rate)
-    return torch.optim.SGD(parameters, lr=rate, momentum=0.9)
+    return torch.optim.SGD(parameters, lr=rate, momentum=0.9 if name == "sgd" else 0.0)
 
 
-def cosine(rate: float, epoch: int, epochs: int) -> float:
-    """The learning rate of an epoch, counted from 0, that falls from `rate` to zero at the end."""
-    return rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
+def rate_at(schedule: str, rate: float, epoch: int, epochs: int) -> float:
+    """The learning rate of an epoch, counted from 0: `rate`, or by a cosine to zero at the end."""
+    return rate * (1 + math.cos(math.pi * epoch / epochs)) / 2 if schedule == "cosine" else rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +88,7 @@ class Descent:
 
     Parameters
     ----------
-    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init
+    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule
         As in `train_sgd`; `batch_size` None is the full batch.
 
     Raises
@@ -99,6 +106,7 @@ class Descent:
     learning_rate: float
     optimizer: str
     init: ShallowNet | None = None
+    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
         X, y = _checks.data_pair(self.X, self.y)
@@ -120,6 +128,7 @@ class Descent:
             "batch_size": _checks.count(batch_size, "batch_size"),
             "learning_rate": _checks.positive(self.learning_rate, "learning_rate"),
             "optimizer": _checks.one_of(self.optimizer, "optimizer", OPTIMIZERS),
+            "schedule": _checks.one_of(self.schedule, "schedule", SCHEDULES),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -175,7 +184,7 @@ class Training:
         descent = self.descent
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(epochs):
-                rate = cosine(descent.learning_rate, self.epoch, descent.epochs)
+                rate = rate_at(descent.schedule, descent.learning_rate, self.epoch, descent.epochs)
                 order = torch.randperm(len(descent.X), generator=self.generator)
                 for batch in order.split(descent.batch_size):
                     by_weights, by_outer = gradient(self.weights, self.outer, batch)

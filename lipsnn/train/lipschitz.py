@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
-from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.autograd import WarmBound
+from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, loss_gradient
+from lipsnn.train.descent import Descent, beside_mean, loss_gradient
 
 
 def train_lipschitz(
@@ -27,6 +25,7 @@ def train_lipschitz(
     optimizer: str = "adam",
     tol: float = 1e-3,
     init: ShallowNet | None = None,
+    reduction: str = "sum",
 ) -> ShallowNet:
     """Train on problem (4) with lam_reg = 0: the loss plus lam_lip rho, rho certified at each step.
 
@@ -56,6 +55,8 @@ def train_lipschitz(
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n.
 
     Returns
     -------
@@ -68,8 +69,10 @@ def train_lipschitz(
     RuntimeError
         If the weights diverge.
     """
+    from lipsnn.autograd import WarmBound  # its classes are torch's
+
     descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
-    share = _checks.nonnegative(strength, "strength") / len(descent.X)
+    share = beside_mean(strength, reduction, len(descent.X))
     bound = WarmBound(tol)
     inputs, targets = with_bias(descent.X), descent.y
 
@@ -78,7 +81,9 @@ def train_lipschitz(
         by_weights, by_outer = loss_gradient(weights, outer, inputs[rows], targets[rows])
         # divergence is the loop's to report, at the end of the epoch
         if share > 0 and np.isfinite(weights).all() and np.isfinite(outer).all():
-            values, l_by_weights, l_by_outer = bound.solve(weights[None], outer[None])
+            values, (l_by_weights, l_by_outer) = bound.solve(
+                [weights[None], outer[None]], shallow=True
+            )
             by_weights += 2 * share * values[0] * l_by_weights[0]
             by_outer += 2 * share * values[0] * l_by_outer[0]
         return by_weights, by_outer

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn import _checks
 from lipsnn._ascent import Ball
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, loss_gradient
+from lipsnn.train.descent import Descent, beside_mean, loss_gradient
 
 
 def train_pgd(
@@ -29,6 +29,8 @@ def train_pgd(
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     init: ShallowNet | None = None,
+    schedule: str = "cosine",
+    reduction: str = "sum",
 ) -> ShallowNet:
     """Train on the worst inputs that an attack finds near the data (Madry et al. 2018).
 
@@ -57,11 +59,15 @@ def train_pgd(
         Ascent steps of each attack, each of length ``2.5 radius / attack_steps``.
     epochs, batch_size : int
     learning_rate : float
-    optimizer : {"adam", "sgd"}
-        "sgd" has momentum 0.9.
+    optimizer : {"adam", "sgd", "plain"}
+        "sgd" has momentum 0.9, "plain" has none.
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
+    schedule : {"cosine", "constant"}
+        Of the learning rate, as in `train_sgd`.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n.
 
     Returns
     -------
@@ -74,8 +80,10 @@ def train_pgd(
     RuntimeError
         If the weights diverge.
     """
-    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
-    decay = _checks.nonnegative(strength, "strength") / len(descent.X)
+    descent = Descent(
+        X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule
+    )
+    decay = beside_mean(strength, reduction, len(descent.X))
     ball = Ball(radius, norm)
     length = 2.5 * ball.radius / _checks.count(attack_steps, "attack_steps")
     inputs, targets = with_bias(descent.X), descent.y

@@ -37,8 +37,10 @@ def train_admm(
     batch_size: int | None = 32,
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
+    schedule: str = "cosine",
     tol: float = 1e-4,
     callback: Callable[[Any], None] | None = None,
+    reduction: str = "sum",
 ) -> AdmmResult:
     """Train on problem (4) with lam_reg = 0 by ADMM, Pauli et al.'s equations (9) and (10).
 
@@ -50,7 +52,8 @@ def train_admm(
     alone.
 
     As in `train_sgd` the steps are on the mean over the samples, and the learning rate falls to
-    zero along a cosine over all iterations; the optimiser keeps its state between them. Residuals
+    zero along a cosine over all iterations, unless `schedule` is "constant"; the optimiser keeps
+    its state between them. Residuals
     that become small under a falling rate do not say that W is stationary.
 
     Parameters
@@ -87,13 +90,16 @@ def train_admm(
         r, beside the mean over the samples: with "squared" it counts n times in the objective.
     iterations : int
         Rounds of (10), at most.
-    epochs, batch_size, learning_rate, optimizer
+    epochs, batch_size, learning_rate, optimizer, schedule
         Of the gradient steps in each (10a), as in `train_sgd`; `batch_size` None is the full
         batch.
     tol : float
         Residuals, relative to Wbar, at which to stop.
     callback : callable, optional
         Called with the network of Wbar, the later `feasible`, after every iteration.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss "squares" by n, so that a strength means the same at every n: it is
+        "sum" at n times the strength, which the history shows.
 
     Returns
     -------
@@ -107,6 +113,8 @@ def train_admm(
         If the weights or the residuals diverge; the message says what to change.
     """
     begun = time.perf_counter()
+    if _checks.one_of(reduction, "reduction", ("sum", "mean")) == "mean" and strength is not None:
+        strength = _checks.positive(strength, "strength") * (len(X) if loss == "squares" else 1)
     options = AdmmOptions(
         strength=strength,
         enforce=enforce,
@@ -117,6 +125,7 @@ def train_admm(
         batch_size=batch_size,
         learning_rate=learning_rate,
         optimizer=optimizer,
+        schedule=schedule,
         tol=tol,
         seed=seed,
     )

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from lipsnn._checks import Array
 from lipsnn._modules import data
+from lipsnn._optional import nn, torch
 from lipsnn.certificate import certify_layers
 from lipsnn.convert import as_network
 from lipsnn.losses import Loss
 from lipsnn.train.admm.options import AdmmOptions
-from lipsnn.train.descent import cosine, torch_optimizer
+from lipsnn.train.descent import rate_at, torch_optimizer
 
 
 class ModuleFit:
@@ -81,7 +80,9 @@ class ModuleFit:
         pulls = [torch.as_tensor(matrix).to(self.inputs) for matrix in anchor]
         for _ in range(options.epochs):
             for group in self.steps.param_groups:
-                group["lr"] = cosine(options.learning_rate, self.epoch, options.total)
+                group["lr"] = rate_at(
+                    options.schedule, options.learning_rate, self.epoch, options.total
+                )
             order = torch.randperm(n, generator=self.generator)
             for batch in order.split(options.batch_size or n):
                 self.steps.zero_grad()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lipsnn import _checks
-from lipsnn.train.descent import OPTIMIZERS
+from lipsnn.train.descent import OPTIMIZERS, SCHEDULES
 
 MULTIPLIERS = ("fixed", "updated", "free")
 
@@ -30,6 +30,7 @@ class AdmmOptions:
     batch_size: int | None = 32
     learning_rate: float = 1e-2
     optimizer: str = "adam"
+    schedule: str = "cosine"
     tol: float = 1e-4
     seed: int = 0
 
@@ -52,6 +53,7 @@ class AdmmOptions:
             _checks.count(self.batch_size, "batch_size")
         _checks.positive(self.learning_rate, "learning_rate")
         _checks.one_of(self.optimizer, "optimizer", OPTIMIZERS)
+        _checks.one_of(self.schedule, "schedule", SCHEDULES)
         _checks.positive(self.tol, "tol")
         object.__setattr__(self, "seed", _checks.count(self.seed, "seed", least=0))
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.certificate import certify
 from lipsnn.losses import SQUARED
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.train.admm.options import AdmmOptions
 from lipsnn.train.descent import Descent, Training, loss_gradient
-
-if TYPE_CHECKING:
-    import torch
 
 
 class ShallowFit:
@@ -37,7 +35,16 @@ class ShallowFit:
     def __init__(self, init: ShallowNet, X: Any, y: Any, options: AdmmOptions) -> None:
         rate, optimizer = options.learning_rate, options.optimizer
         descent = Descent(
-            X, y, init.width, options.seed, options.total, options.batch_size, rate, optimizer, init
+            X,
+            y,
+            init.width,
+            options.seed,
+            options.total,
+            options.batch_size,
+            rate,
+            optimizer,
+            init,
+            options.schedule,
         )
         self.training, self.options = Training(descent), options
         self.inputs, self.targets = with_bias(descent.X), descent.y

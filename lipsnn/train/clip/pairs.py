@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-import torch
-from torch import nn
-
 from lipsnn import _checks
 from lipsnn._modules import evaluating
+from lipsnn._optional import nn, torch
 from lipsnn.train.clip.regularizers import NORMS
 
 

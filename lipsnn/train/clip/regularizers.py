@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from lipsnn import _checks
+from lipsnn._optional import torch
 
 # A generator -> the two halves of the pairs, (p, ...) each.
 Draw = Callable[[torch.Generator], tuple[torch.Tensor, torch.Tensor]]

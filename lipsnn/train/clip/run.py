@@ -8,10 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from lipsnn._modules import data
+from lipsnn._optional import nn, torch
 from lipsnn.losses import Loss
 from lipsnn.train.clip import checkpoint as checkpoints
 from lipsnn.train.clip.pairs import LipschitzSet

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import torch
-from torch import nn
-from tqdm import tqdm
-
 from lipsnn import _checks
+from lipsnn._optional import nn, pd, torch, tqdm
 from lipsnn.losses import Loss, as_loss
 from lipsnn.train.clip import checkpoint as checkpoints
 from lipsnn.train.clip.pairs import LipschitzSet
@@ -142,7 +138,7 @@ def train_clip(
         run.resume(path)
     hidden = None if progress is None else not progress
     status = "done"
-    bar = tqdm(
+    bar = tqdm.tqdm(
         total=epochs, initial=run.epoch, desc="clip", unit=" epochs", leave=False, disable=hidden
     )
     with bar:
