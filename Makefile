@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 TORCH := $(shell grep '^torch==' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help book full pdf test lint lock clean
+.PHONY: help book full pdf test hunt lint lock clean
 
 help: ## show this list
 	@grep -E '^[.a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,8 @@ pdf: $(READY) ## the built book as one file, _build/lipsnn.pdf (needs Debian's c
 	@test -f _build/html/book/intro.html || $(PY) -m book.build --profile $(PROFILE)
 	$(PY) -m book.pdf
 
-test: $(READY) ## run all tests
-	$(PY) -m pytest
+test: $(READY) ## run all tests, two at a time
+	$(PY) -m pytest -n 2 --dist loadgroup
 
 lint: $(READY) ## ruff, mypy, and the contracts of imports
 	$(PY) -m ruff check .
@@ -45,8 +45,16 @@ lint: $(READY) ## ruff, mypy, and the contracts of imports
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 
-lock: ## resolve pyproject.toml anew into requirements.lock and environment.yml
-	$(PYTHON) tools/lock.py
+hunt: $(READY) ## look for errors in random cases for LIPSNN_HUNT_SECONDS (an hour)
+	LIPSNN_HUNT_SECONDS=$${LIPSNN_HUNT_SECONDS:-3600} $(PY) -m pytest tests/hunt
+
+# Without --upgrade a version stays while it satisfies pyproject.toml. torch's own dependencies
+# differ between machines.
+lock: $(READY) ## resolve pyproject.toml into requirements.lock (UPGRADE=--upgrade: the newest)
+	echo '$(TORCH)' | $(VENV)/bin/uv pip compile --quiet --no-annotate --no-header $(UPGRADE) \
+	  --python-version 3.11 --constraints - --output-file requirements.lock pyproject.toml \
+	  --extra mosek --extra book --extra dask --extra dev
+	sed -i -E '/^(nvidia|cuda|triton|setuptools|wheel)/d' requirements.lock
 
 clean: ## remove what was built, the environment included
 	rm -rf $(VENV) _build book/executed book/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lipsnn.certificate import Layers, certify_layers
+from lipsnn import Network
+from lipsnn.certificate import certify_layers
 from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,15 +39,15 @@ METHODS = ("lipsdp-neuron", "eclipse", "eclipse-fast", "product", "plain-lmi")
 MEASURED = ("seconds", "cpu_seconds", "bound", "gap", "iterations", "status")
 
 
-def network(depth: int, width: int) -> Layers:
+def network(depth: int, width: int) -> Network:
     """The Gaussian network of a row: `depth` hidden layers of `width` units."""
     rng = np.random.default_rng(0)
     sizes = [10, *[width] * depth, 1]
     weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in itertools.pairwise(sizes)]
-    return Layers(tuple(weights), ((0.0, 1.0),) * depth)
+    return Network(weights)
 
 
-def call(method: str, net: Layers) -> Callable[[], dict[str, Any]]:
+def call(method: str, net: Network) -> Callable[[], dict[str, Any]]:
     """The measured call of a method: a function without arguments."""
     if method == "product":
         return lambda: {"bound": net.norm_product(), "status": "closed form"}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import statistics
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,21 +15,40 @@ from lipsnn import certify, load_dataset, train_sgd
 from lipsnn.convex import programs, structured
 from lipsnn.network import with_bias
 
-STRENGTH = 0.1
+STRENGTH, INPUTS = 0.1, 11
 # What pyscnn's augmented Lagrangian is asked for, of its subproblems and of its constraints: its
 # default first.
 PYSCNN = {"pyscnn": 1e-6, "pyscnn-1e-7": 1e-7, "pyscnn-1e-8": 1e-8}
 
 
-def restriction(program: str, data: str, width: int) -> tuple[Any, ...]:
-    """The arguments of a program at a briefly trained network, the same in every process."""
+def restriction(program: str, data: str, width: int) -> tuple[tuple[Any, ...], np.ndarray]:
+    """The arguments of a program at a briefly trained network, the same in every process.
+
+    With the network's weights, by which our solver finds the rows that it carries.
+    """
     split = load_dataset(data)
     X, y = split.X_train, split.y_train
     net = train_sgd(X, y, width, 0.1, epochs=1 + 20_000 // len(y))
     arguments = (with_bias(X), y, net.patterns(X), net.signs)
     if program == "(12)":
-        return (*arguments, np.abs(net.outer), certify(net).multipliers, STRENGTH)
-    return (*arguments, STRENGTH)
+        arguments = (*arguments, np.abs(net.outer), certify(net).multipliers)
+    return (*arguments, STRENGTH), net.weights
+
+
+def drawn(kind: str, width: int, samples: int) -> tuple[tuple[Any, ...], np.ndarray]:
+    """The joint program on Gaussian data, with random patterns or those of a trained network."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(samples, INPUTS))
+    weights, signs = rng.normal(size=(INPUTS + 1, width)).T, rng.choice([-1.0, 1.0], width)
+    y = np.sin(X).sum(axis=1) + 0.1 * rng.normal(size=samples)
+    if kind == "trained":
+        net = train_sgd(X, y, width, 0.1, epochs=1 + 200_000 // samples)
+        weights, signs = net.weights, net.signs
+    X1 = with_bias(X)
+    patterns = np.empty((samples, width), dtype=bool)
+    for start in range(0, samples, 10_000):  # no more memory than the input has
+        patterns[start : start + 10_000] = X1[start : start + 10_000] @ weights.T >= 0
+    return (X1, y, patterns, signs, 1.0), weights
 
 
 def both_signs(X1: np.ndarray, y: np.ndarray, gates: np.ndarray) -> tuple[Any, ...]:
@@ -94,15 +115,20 @@ def by_printed(program: str, solver: str, arguments: tuple[Any, ...]) -> dict[st
     return row if solution.weights is None else row | exact(program, arguments, solution)
 
 
-def by_structured(program: str, arguments: tuple[Any, ...]) -> tuple[Any, dict[str, float]]:
-    """The structured solver's solution, and its seconds: the median of five after a first."""
+def by_structured(
+    program: str, arguments: tuple[Any, ...], inside: np.ndarray, times: int = 6
+) -> tuple[Any, dict[str, float]]:
+    """The structured solver's solution, and its seconds: the median of all runs after a first."""
     call = {"joint": structured.solve_joint, "(12)": structured.solve_lipschitz}
     solve = call.get(program, structured.solve_l2)
-    runs = [(time.process_time(), solve(*arguments), time.process_time()) for _ in range(6)]
+    if "inside" in inspect.signature(solve).parameters:  # not at the commit that is compared with
+        solve = partial(solve, inside=inside)
+    runs = [(time.process_time(), solve(*arguments), time.process_time()) for _ in range(times)]
+    later = runs[1:] or runs
     return runs[-1][1], {
-        "seconds": statistics.median(run.seconds for _, run, _ in runs[1:]),
+        "seconds": statistics.median(run.seconds for _, run, _ in later),
         "fastest": min(run.seconds for _, run, _ in runs),
-        "cpu_seconds": statistics.median(after - before for before, _, after in runs[1:]),
+        "cpu_seconds": statistics.median(after - before for before, _, after in later),
     }
 
 
@@ -114,7 +140,7 @@ def by_pyscnn(data: str, width: int, tol: float) -> dict[str, Any]:
     from scnn.regularizers import NeuronGL1
     from scnn.solvers import AL
 
-    X1, y, *_ = restriction("(6)", data, width)
+    (X1, y, *_), _ = restriction("(6)", data, width)
     model = ConvexReLU(np.random.default_rng(0).normal(size=(X1.shape[1], width // 2)))
     start, start_cpu = time.perf_counter(), time.process_time()
     model, _ = optimize_model(
@@ -125,7 +151,8 @@ def by_pyscnn(data: str, width: int, tol: float) -> dict[str, Any]:
     seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     arguments = both_signs(X1, y, model.G)
     weights = np.vstack([part[0] for part in model.get_parameters()])
-    ours, ours_seconds = by_structured("(6)", arguments)
+    inside = np.tile(model.G.T, (2, 1))
+    ours, ours_seconds = by_structured("(6)", arguments, inside)
     found = exact("(6)", arguments, argparse.Namespace(weights=weights))
     reference = exact("(6)", arguments, ours)["value"]
     return {

@@ -1,6 +1,6 @@
 """The three convex programs by the structured solver and its peers, in one run; then its growth.
 
-    python benchmarks/refine.py [--part peers|growth|both] [--limit 300] [--widths 30 100] ...
+    python benchmarks/refine.py [--part peers|growth|before] [--limit 300] [--widths 30 100] ...
 
 `structured` is lipsnn's own method, to 1e-8. `printed` is the program in CVXPY as the paper (or
 fact C) prints it, `arrow` with the LMI decomposed into one block of order d + 1 per unit. `pyscnn`
@@ -11,7 +11,8 @@ a hundredth of them. Each measurement is a process of its own with a limit on it
 
 `seconds` is the wall time of a call, `solver_seconds` without CVXPY's compilation. `excess` is the
 value against the structured one, both at the returned weights, and `violation` by how much these
-leave their cones, relative to the largest preactivation.
+leave their cones, relative to the largest preactivation. `before` is our own method as it was when
+it carried every row, taken from git for the run.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -29,20 +31,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from peers import (
+    INPUTS,
     PYSCNN,
     STRENGTH,
     by_arrow,
     by_printed,
     by_pyscnn,
     by_structured,
+    drawn,
     exact,
     restriction,
 )
+from scipy.linalg import blas
 
-from lipsnn.convex import structured
-from lipsnn.network import with_bias
 from lipsnn.solvers import mosek_licence
-from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = {
@@ -50,16 +52,21 @@ PEERS = {
     "(12)": ("clarabel-arrow", "clarabel-printed", "scs-arrow", "mosek-printed"),
     "(6)": ("clarabel-printed", "scs-printed", "mosek-printed", *PYSCNN),
 }
-WIDTHS, SAMPLES, INPUTS = (25, 50, 100, 200, 400), (100, 1_000, 10_000, 100_000), 11
+WIDTHS, SAMPLES = (25, 50, 100, 200, 400), (100, 1_000, 10_000, 100_000)
+# The last commit at which all n m rows were carried, and what it is compared on.
+BEFORE = "9b47ff4"
+CASES = ("wine", *(f"{kind}-100-{n}" for n in (10_000, 100_000) for kind in ("random", "trained")))
+CASES += ("random-400-10000", "random-400-100000")
+PARTS = ("peers", "growth", "before")
 
 
 def measure(program: str, method: str, data: str, width: int) -> dict[str, Any]:
     """One row of the comparison, in this process."""
     if method in PYSCNN:
         return by_pyscnn(data, width, PYSCNN[method])
-    arguments = restriction(program, data, width)
+    arguments, inside = restriction(program, data, width)
     if method == "structured":
-        solution, seconds = by_structured(program, arguments)
+        solution, seconds = by_structured(program, arguments, inside)
         return {
             **exact(program, arguments, solution),
             **seconds,
@@ -78,19 +85,15 @@ def measure(program: str, method: str, data: str, width: int) -> dict[str, Any]:
     }
 
 
-def grow(width: int, samples: int) -> dict[str, Any]:
-    """One row of the growth: the joint program on Gaussian data and patterns, in this process."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(samples, INPUTS))
-    X1, gates = with_bias(X), rng.normal(size=(INPUTS + 1, width))
-    y = np.sin(X).sum(axis=1) + 0.1 * rng.normal(size=samples)
+def grow(kind: str, width: int, samples: int) -> dict[str, Any]:
+    """One row of the growth: the joint program on Gaussian data, in this process, once."""
+    arguments, inside = drawn(kind, width, samples)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
-    solution = structured.solve_joint(X1, y, X1 @ gates >= 0, rng.choice([-1.0, 1.0], width), 1.0)
+    solution, seconds = by_structured("joint", arguments, inside, times=1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "seconds": solution.seconds,
-        "cpu_seconds": time.process_time() - start,
+        **seconds,
+        "value": solution.value,
         "iterations": solution.iterations,
         "peak_mb": peak / 1024,
         "added_mb": (peak - before) / 1024,
@@ -99,13 +102,28 @@ def grow(width: int, samples: int) -> dict[str, Any]:
     }
 
 
-def apart(limit: float, *arguments: Any) -> dict[str, Any]:
+def dsyrk(width: int, samples: int) -> dict[str, Any]:
+    """CPU seconds of BLAS for the same Gram matrix, from rows that are formed beforehand."""
+    rows = np.random.default_rng(0).normal(size=(512, width * (INPUTS + 1)))
+    total, taken = np.zeros((rows.shape[1],) * 2, order="F"), 0.0
+    for _ in range(-(-samples // 512)):
+        start = time.process_time()
+        total = blas.dsyrk(1.0, rows.T, beta=1.0, c=total, lower=1, overwrite_c=1)
+        taken += time.process_time() - start
+    return {"cpu_seconds": taken, "status": "done"}
+
+
+def apart(limit: float, *arguments: Any, path: str | None = None) -> dict[str, Any]:
     """A row measured in a process of its own; its status says why there is no number."""
     command = [sys.executable, __file__, "--one", *map(str, arguments)]
-    if "structured" not in arguments and arguments[0] != "grow":
+    if "structured" not in arguments and arguments[0] not in ("grow", "dsyrk"):
         command = ["nice", *command]
+    inherited = os.environ.get("PYTHONPATH", str(ROOT))
+    environment = os.environ | {"PYTHONPATH": inherited if path is None else path}
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit, env=environment
+        )
     except subprocess.TimeoutExpired:
         return {"status": f"stopped after {limit:g} s"}
     if answer.returncode:
@@ -144,7 +162,7 @@ def growth(widths: list[int], samples: list[int], limit: float) -> tuple[pd.Data
     rows, slopes = [], {}
     for n in samples:
         for m in widths:
-            rows.append({"m": m, "n": n, **apart(limit, "grow", m, n)})
+            rows.append({"m": m, "n": n, **apart(limit, "grow", "random", m, n)})
             print(json.dumps(rows[-1]), flush=True)
     table = pd.DataFrame(rows)
     for fixed, free in (("n", "m"), ("m", "n")):
@@ -156,31 +174,73 @@ def growth(widths: list[int], samples: list[int], limit: float) -> tuple[pd.Data
     return table, slopes
 
 
+def beside_before(cases: list[str], limit: float) -> pd.DataFrame:
+    """Our solver now and at its last commit without a working set, a case after the other.
+
+    A case is "wine" (its three programs) or kind-m-n, as in "random-100-10000".
+    """
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        archive = subprocess.run(
+            ["git", "archive", BEFORE, "lipsnn"], cwd=ROOT, stdout=subprocess.PIPE, check=True
+        )
+        subprocess.run(["tar", "x"], cwd=folder, input=archive.stdout, check=True)
+        for case in cases:
+            calls: dict[str, tuple[Any, ...]] = {}
+            if case == "wine":
+                calls = {program: (program, "structured", "wine", 100) for program in PEERS}
+            else:
+                kind, width, samples = case.split("-")
+                calls = {"joint": ("grow", kind, width, samples)}
+            for program, call in calls.items():
+                found = {
+                    "now": apart(limit, *call),
+                    "before": apart(limit, *call, path=folder),
+                }
+                if case != "wine":
+                    found["dsyrk"] = apart(limit, "dsyrk", width, samples)
+                now = found["now"]
+                for method, row in found.items():
+                    row = {"case": case, "program": program, "method": method, **row}
+                    if {"cpu_seconds"} <= row.keys() & now.keys():
+                        row["times_now"] = row["cpu_seconds"] / now["cpu_seconds"]
+                    if {"value"} <= row.keys() & now.keys():
+                        row["excess"] = row["value"] / now["value"] - 1
+                    rows.append(row)
+                    print(json.dumps(row), flush=True)
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", choices=("peers", "growth", "both"), default="both")
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for one measurement")
     parser.add_argument("--datasets", nargs="+", default=["wine", "servo"])
     parser.add_argument("--widths", nargs="+", type=int, default=[100, 30])
     parser.add_argument("--growth-widths", nargs="+", type=int, default=list(WIDTHS))
     parser.add_argument("--growth-samples", nargs="+", type=int, default=list(SAMPLES))
+    parser.add_argument("--cases", nargs="+", default=list(CASES), help="of the part before")
     parser.add_argument("--output", type=Path, default=ROOT / "results", help="a folder")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         kind, *rest = options.one
         if kind == "grow":
-            print(json.dumps(grow(*map(int, rest))))
+            print(json.dumps(grow(rest[0], *map(int, rest[1:]))))
+        elif kind == "dsyrk":
+            print(json.dumps(dsyrk(*map(int, rest))))
         else:
             print(json.dumps(measure(kind, rest[0], rest[1], int(rest[2]))))
         return
+    from studies.common.provenance import commit, write_table  # needs lipsnn as it is now
+
     code = commit(ROOT)
-    for part in ("peers", "growth"):
-        if options.part not in (part, "both"):
-            continue
+    for part in options.part:
         begun, busy, slopes = time.perf_counter(), os.getloadavg()[0], {}
         if part == "peers":
             table = compare(options.datasets, options.widths, options.limit)
+        elif part == "before":
+            table = beside_before(options.cases, options.limit)
         else:
             table, slopes = growth(options.growth_widths, options.growth_samples, options.limit)
         write_table(
@@ -190,6 +250,7 @@ def main() -> None:
             seconds=time.perf_counter() - begun,
             made_by="benchmarks/refine.py",
             strength=STRENGTH if part == "peers" else 1.0,
+            **({"before": BEFORE} if part == "before" else {}),
             limit_seconds=options.limit,
             slopes=slopes,
             load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],

@@ -33,11 +33,12 @@ def solve_all(task: grid.Task) -> list[trial.Row]:
     X, y = data.X_train, data.y_train
     net = trial.train_base(task, data)
     cells = (with_bias(X), y, net.patterns(X), net.signs)
+    inside = {"inside": net.weights}
     kappa, t = np.abs(net.outer), certify(net).multipliers
     solutions = {
-        "(6)": structured.solve_l2(*cells, task["l2"]),
-        "(12)": structured.solve_lipschitz(*cells, kappa, t, task["lipschitz"]),
-        "joint": structured.solve_joint(*cells, task["lipschitz"]),
+        "(6)": structured.solve_l2(*cells, task["l2"], **inside),
+        "(12)": structured.solve_lipschitz(*cells, kappa, t, task["lipschitz"], **inside),
+        "joint": structured.solve_joint(*cells, task["lipschitz"], **inside),
     }
     return [
         {

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
-from book import claims, pages, pictures
+from book import claims, front, pages, pictures
 from book import parameters as params
 from book.execute import TIME_LIMIT_HELP, Job, Outcome, is_fresh, run, time_limit
 from book.layout import REPOSITORY, Layout
@@ -69,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     records = pages.read_records(layout)
     pages.write_all(layout, records)
     claims.write_all(layout, entries, records)
+    front.write_all(layout, entries)
     if options.profile == claims.PROFILE:
         claims.write_results(layout, entries, records)
     config = None

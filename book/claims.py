@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import html
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -138,11 +139,15 @@ def write_all(layout: Layout, entries: list[Entry], records: list[dict[str, Any]
     layout.generated.mkdir(parents=True, exist_ok=True)
     titles = {record["notebook"]: record["title"] for record in records}
     profiles = {record["profile"] for record in records}
-    text = front_page(
+    text = claims_page(
         entries, {page: titles[f"notebooks/{page}.md"] for page in _pages(entries)}, profiles
     )
     (layout.generated / "claims.md").write_text(text, encoding="utf8")
-    places = [{"id": e.claim.id, "page": e.page, "cell": e.cell} for e in entries]
+    (layout.generated / "claims-count.md").write_text(count_line(entries), encoding="utf8")
+    places = [
+        {"id": e.claim.id, "page": e.page, "cell": e.cell, "row": _checked(e.claim)}
+        for e in entries
+    ]
     text = json.dumps(places, indent=1, ensure_ascii=False)
     (layout.generated / "claims.json").write_text(text + "\n", encoding="utf8")
 
@@ -176,15 +181,25 @@ def write_results(layout: Layout, entries: list[Entry], records: list[dict[str, 
     )
 
 
-def front_page(entries: list[Entry], titles: dict[str, str], profiles: Iterable[str]) -> str:
-    """Markdown: the table of all claims, grouped by page; a comment if there are none."""
+def count_line(entries: list[Entry]) -> str:
+    """Markdown: how much is checked, for the front page; a comment if nothing is."""
     if not entries:
         return "% no page of this build records a claim\n"
-    columns = list(entries[0].claim.cells)
+    pages = len(set(_pages(entries)))
+    return (
+        f"{len(entries)} statements on {pages} page{'s' * (pages > 1)} were each "
+        "[checked by a number](generated/claims.md) when this book was built; one that fails stops "
+        "the build.\n"
+    )
+
+
+def claims_page(entries: list[Entry], titles: dict[str, str], profiles: Iterable[str]) -> str:
+    """Markdown: the table of all claims, grouped by page, with their number by source."""
+    columns = list(entries[0].claim.cells) if entries else []
     head = "".join(f'<th scope="col">{column}</th>' for column in columns)
     body = []
     for page, group in groupby(entries, key=lambda entry: entry.page):
-        link = _link(f"executed/{quote(page)}.html", titles[page])
+        link = _link(f"../executed/{quote(page)}.html", titles[page])
         rows = [_row(entry) for entry in group]
         body.append(
             f'<tbody>\n<tr><th scope="rowgroup" colspan="{len(columns)}">{link}</th></tr>\n'
@@ -192,15 +207,20 @@ def front_page(entries: list[Entry], titles: dict[str, str], profiles: Iterable[
             + "\n</tbody>"
         )
     table = "\n".join(body)
-    return f"""## What was checked
+    counts = Counter(_origin(entry.claim.source) for entry in entries)
+    listing = ", ".join(f"{source} ({number})" for source, number in counts.most_common())
+    return f"""# What was checked
 
-{len(entries)} claim{"s" * (len(entries) > 1)} of the sources and of this book, each by a number
+{len(entries)} claim{"s" * (len(entries) != 1)} of the sources and of this book, each by a number
 that was computed when the book was built (profile {" and ".join(sorted(profiles))}); a claim that
-fails stops the build. Each links to the section that checks it.
+fails stops the build. Each links to the section that checks it. By source: {listing}.
 
 ```{{raw}} html
 <div class="claims-box" role="region" aria-label="Table of claims" tabindex="0">
-<table class="claims">
+<label class="claims-search">Show the claims with
+<input type="search" placeholder="Lemma 6, certificate, CLIP ..." data-filters="all-claims">
+</label>
+<table class="claims" id="all-claims">
 <thead><tr>{head}</tr></thead>
 {table}
 </table>
@@ -209,10 +229,33 @@ fails stops the build. Each links to the section that checks it.
 """
 
 
+# How the sources of the claims are counted: by the first of these words in what a claim cites.
+ORIGINS = {
+    "Yin and Lesage-Landry": "Yin and Lesage-Landry",
+    "letter": "the letter of Pauli et al.",
+    "Pauli": "Pauli et al.",
+    "CLIP": "CLIP",
+    "authors' code": "the authors' code",
+}
+
+
+def _origin(source: str) -> str:
+    return next((name for word, name in ORIGINS.items() if word in source), "this book and others")
+
+
+def _checked(claim: Claim) -> str:
+    """The line of a claim beside the text that states it."""
+    cells = {name: html.escape(text) for name, text in claim.cells.items()}
+    return (
+        f"<li>{cells['Statement']} <span>{cells['Quantity']}: {cells['Value']} "
+        f"({cells['Threshold']})</span></li>"
+    )
+
+
 def _row(entry: Entry) -> str:
     cells = dict(entry.claim.cells)
     # book/_ext/executed_pages.py gives the section this id
-    href = f"executed/{quote(entry.page)}.html#claim-{quote(entry.claim.id)}"
+    href = f"../executed/{quote(entry.page)}.html#claim-{quote(entry.claim.id)}"
     first = _link(href, cells.pop("Statement"))
     return (
         f"<tr><td>{first}</td>"

@@ -93,7 +93,7 @@ def of_run(
     }
     if links := site.launch_links(notebook):
         opened = ", ".join(_link(url, name) for name, url in links.items())
-        install = f"%pip install git+{site.repository}@{site.executed_ref}"
+        install = f'%pip install "lipsnn[book] @ git+{site.repository}@{site.executed_ref}"'
         facts["Open"] = f"{opened} (Colab: run {_code(install)} first)"
     page = cite.page_bibtex(
         citation,

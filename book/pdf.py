@@ -149,7 +149,8 @@ def _head(soup: BeautifulSoup, page: str) -> str:
     # what only a reader at a screen needs of MathJax doubles its work
     setting = (
         'window.MathJax = {options: {processHtmlClass: "math", ignoreHtmlClass: "bd-article", '
-        "enableMenu: false, menuOptions: {settings: {assistiveMml: false}}}}"
+        "enableMenu: false, enableSpeech: false, enableBraille: false, enableExplorer: false}, "
+        'loader: {paths: {fonts: "[mathjax]/fonts"}}, output: {displayOverflow: "linebreak"}}'
     )
     title = soup.select_one("title")
     name = title.get_text().rpartition(" — ")[2] if title else ""

@@ -2,36 +2,16 @@
 
 The executable companion to "Convex training of Lipschitz-regularized shallow neural
 networks" (Yin and Lesage-Landry, 2026). Data flows one way through the package:
-data -> network -> training -> certificate -> convex refinement -> attack -> figure.
+data -> network -> training -> certificate -> convex refinement -> attack.
+Names and submodules stand in the stub ``__init__.pyi`` and are loaded when first used (SPEC 1).
 """
 
-from lipsnn.attack import pgd_attack
-from lipsnn.certificate import Certificate, LayeredCertificate, certify, certify_layers
-from lipsnn.convex import Refinement, Round, objective, refine
-from lipsnn.datasets import Dataset, ImageSet, load_dataset, load_images
-from lipsnn.network import ShallowNet
-from lipsnn.train import AdmmResult, train_admm, train_lipschitz, train_pgd, train_sgd
+import pkgutil
 
-__all__ = [
-    "AdmmResult",
-    "Certificate",
-    "Dataset",
-    "ImageSet",
-    "LayeredCertificate",
-    "Refinement",
-    "Round",
-    "ShallowNet",
-    "certify",
-    "certify_layers",
-    "load_dataset",
-    "load_images",
-    "objective",
-    "pgd_attack",
-    "refine",
-    "train_admm",
-    "train_lipschitz",
-    "train_pgd",
-    "train_sgd",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_submodules = {module.name for module in pkgutil.iter_modules(__path__)}
+__all__ = [name for name in __all__ if name not in _submodules]
 
 __version__ = "0.1.0"

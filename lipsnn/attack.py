@@ -1,15 +1,29 @@
-"""Projected gradient descent on the inputs: how wrong can a small perturbation make the network?"""
+"""Attacks: how wrong can a small perturbation of the inputs make a network?
+
+One projected gradient ascent serves both kinds of networks: of the squared error for a scalar
+output, and for classes of a margin that does not depend on the scale of the outputs, so that no
+network is safe because its cross-entropy has saturated.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
+from lipsnn._ascent import Ball, Evaluate, ascend, step_lengths
 from lipsnn._checks import Array
-from lipsnn.network import as_network
+from lipsnn._modules import data, evaluating
+from lipsnn._optional import nn, torch
+from lipsnn.convert import as_shallow
+from lipsnn.losses import SQUARED, CrossEntropy
+
+# Random points of which an attack on classes takes the worst to start from: tried before any
+# gradient is, so that noise is no better than the attack where gradients say nothing.
+_DRAWS = 10
 
 
 def pgd_attack(
@@ -23,12 +37,13 @@ def pgd_attack(
     *,
     restarts: int = 1,
     step_size: float | None = None,
+    clip: tuple[float, float] | None = None,
 ) -> Array:
     """Perturbed inputs that raise the squared error of `net`, each within `radius` of its own.
 
     Projected gradient ascent on ``(f(x) - y)^2`` (Madry et al. 2018), from the clean input
     and, with `restarts`, from random points of the ball; each sample keeps the worst point met,
-    so the error never falls below the clean one.
+    so the error never falls below the clean one. For classes see `pgd_inputs`.
 
     Parameters
     ----------
@@ -36,45 +51,40 @@ def pgd_attack(
     X : array_like, (n, d)
     y : array_like, (n,)
     radius : float
-        Attack size, in the units of X; not negative.
+        Attack size, in the units of X; not negative. No point is further away, rounding included.
     norm : {2, inf}
         The norm of the ball.
     steps : int
-        Gradient steps of each start.
+        Gradient steps of each start. Without any, the starts alone are tried: noise.
     seed : int
         Of the random starts.
     restarts : int
         Number of random starts beside the clean one.
     step_size : float, optional
         ``2.5 radius / steps`` if None, enough to cross the ball.
+    clip : (float, float), optional
+        The box that inputs come from, such as (0, 1): no point leaves it.
 
     Returns
     -------
     ndarray, (n, d)
-    """
-    net = as_network(net)
-    X, y = _checks.data_pair(X, y, net.dim)
-    radius = _checks.nonnegative(radius, "radius")
-    norm = _checks.one_of(norm, "norm", (2, math.inf))
-    steps = _checks.count(steps, "steps")
-    restarts = _checks.count(restarts, "restarts", least=0)
-    step = 2.5 * radius / steps if step_size is None else _checks.positive(step_size, "step_size")
 
-    worst, worst_error = X.copy(), (net(X) - y) ** 2
-    if radius == 0:
-        return worst
-    rng = np.random.default_rng(seed)
-    for start in range(restarts + 1):
-        delta = np.zeros_like(X) if start == 0 else random_in_ball(rng, X.shape, radius, norm)
-        for _ in range(steps):
-            # the sign of the residual says whether to climb or descend f
-            ascent = np.sign(net(X + delta) - y)[:, None] * net.gradient(X + delta)
-            delta = project(delta + step * steepest(ascent, norm), radius, norm)
-            error = (net(X + delta) - y) ** 2
-            better = error > worst_error
-            worst[better] = (X + delta)[better]
-            worst_error[better] = error[better]
-    return worst
+    Raises
+    ------
+    ValueError
+        For bad input.
+    """
+    net = as_shallow(net, X)
+    X, y = _checks.data_pair(X, y, net.dim)
+    ball = Ball(radius, norm, clip)
+
+    def evaluate(points: Array, rows: Array, start: int) -> tuple[Array, Array]:
+        slope = SQUARED.gradient(net(points), y[rows])
+        # the sign of the residual says whether to climb or descend f; without one, either will do
+        return slope**2, np.where(slope < 0, -1.0, 1.0)[:, None] * net.gradient(points)
+
+    usual = 2.5 * ball.radius / max(steps, 1)
+    return ascend(evaluate, X, ball, step_lengths(steps, step_size, usual, usual), restarts, seed)
 
 
 def adversarial_mse(net: Any, X: Any, y: Any, radii: Any, **settings: Any) -> Array:
@@ -82,34 +92,138 @@ def adversarial_mse(net: Any, X: Any, y: Any, radii: Any, **settings: Any) -> Ar
 
     `settings` go to `pgd_attack`; a radius of 0 is the clean error.
     """
-    net = as_network(net)
+    net = as_shallow(net, X)
     attacked = [net(pgd_attack(net, X, y, radius, **settings)) for radius in radii]
     _, y = _checks.data_pair(X, y, net.dim)
-    return np.array([np.mean((output - y) ** 2) for output in attacked])
+    return np.array([2 * np.mean(SQUARED.value(output, y)) for output in attacked])
 
 
-def steepest(gradient: Array, norm: float) -> Array:
-    """The unit step of steepest ascent in `norm`, row by row; zero where the gradient is."""
-    if norm == 2:
-        length = np.linalg.norm(gradient, axis=1, keepdims=True)
-        return gradient / np.where(length > 0, length, 1.0)
-    return np.sign(gradient)
+def pgd_inputs(
+    net: nn.Module,
+    X: Any,
+    y: Any,
+    radius: float,
+    *,
+    norm: float = 2,
+    step: float | None = None,
+    iterations: int = 100,
+    restarts: int = 3,
+    seed: int = 0,
+    clip: tuple[float, float] | None = None,
+    batch_size: int = 1000,
+) -> torch.Tensor:
+    """Inputs near X that `net` takes for another class, each within `radius` of its own.
+
+    Projected gradient ascent on the margin ``max_{j != y} f_j - f_y`` over the spread of the
+    outputs: as AutoAttack's ratio (Croce and Hein 2020) it does not change with the scale of the
+    outputs, and it needs no third class. The step is the steepest one in the ball's norm; the sign
+    of the gradient, which CLIP's (14) takes in both, finds far less in l2. A sample is left where
+    it is first misclassified; of one that never is, the worst point met is returned. Where the
+    gradient vanishes the step is random.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        With outputs (n, k), one for each class; evaluated, and left, as it is.
+    X : Tensor or array_like, (n, ...)
+    y : Tensor or array_like, (n,)
+        Classes, whole numbers of any type.
+    radius : float
+        Attack size, in the units of X; not negative. No point is further away, rounding included.
+    norm : {2, inf}
+        The norm of the ball.
+    step : float, optional
+        Length of a step; if None it falls from ``2 radius`` to 0 along a line.
+    iterations : int
+        Steps of each start. Without any, the starts alone are tried: noise.
+    restarts : int
+        Starts beside the clean one, each from the worst of ten random points of the ball and
+        towards one class: the likeliest wrong one, then the next (Gowal et al. 2019).
+    seed : int
+        Of the random points.
+    clip : (float, float), optional
+        The box that inputs come from, such as (0, 1): no point leaves it.
+    batch_size : int
+
+    Returns
+    -------
+    Tensor, (n, ...)
+        In the type and on the device of the network's parameters, as X is before its attack.
+
+    Raises
+    ------
+    ValueError
+        For bad input.
+    """
+
+    ball = Ball(radius, norm, clip)
+    steps = step_lengths(iterations, step, 2 * ball.radius, 0.0)
+    with evaluating(net), torch.inference_mode(False), torch.enable_grad():
+        found = []
+        for inputs, classes in _batches(net, X, y, batch_size):
+            # a copy, which gradients may pass through wherever X comes from
+            flat, evaluate = inputs.flatten(1).clone(), _margin(net, inputs, classes)
+            worst = ascend(evaluate, flat, ball, steps, restarts, seed, _DRAWS)
+            found.append(worst.reshape(inputs.shape))
+    return torch.cat(found)
 
 
-def project(delta: Array, radius: float, norm: float) -> Array:
-    """Each row of `delta` projected onto the ball."""
-    if norm == 2:
-        length = np.linalg.norm(delta, axis=1, keepdims=True)
-        return delta * np.minimum(1.0, radius / np.maximum(length, np.finfo(float).tiny))
-    return np.clip(delta, -radius, radius)
+def accuracy(net: nn.Module, X: Any, y: Any, batch_size: int = 1000) -> float:
+    """Share of the inputs X (n, ...) whose largest output is that of their class y (n,)."""
+
+    with evaluating(net), torch.no_grad():
+        right = [
+            net(inputs).argmax(dim=1) == classes
+            for inputs, classes in _batches(net, X, y, batch_size)
+        ]
+    return float(torch.cat(right).double().mean())
 
 
-def random_in_ball(
-    rng: np.random.Generator, shape: tuple[int, int], radius: float, norm: float
-) -> Array:
-    """Uniform draws from the ball, one per row."""
-    if norm == 2:
-        direction = rng.standard_normal(shape)
-        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        return radius * rng.uniform(size=(shape[0], 1)) ** (1 / shape[1]) * direction
-    return rng.uniform(-radius, radius, size=shape)
+def _margin(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> Evaluate:
+    """The margin by which samples near X are taken for another class than y."""
+
+    judge = net
+    while type(net) is torch.nn.Sequential and len(net) and _normalises(net[-1]):
+        net = net[:-1]  # it keeps the order of the outputs, and only hides their slopes
+
+    with torch.no_grad():
+        likeliest = net(X).scatter(1, y[:, None], -math.inf).argsort(1, descending=True)
+
+    def evaluate(
+        points: torch.Tensor, rows: torch.Tensor, start: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs, own = points.detach().reshape(-1, *X.shape[1:]).requires_grad_(), y[rows][:, None]
+        outputs = net(inputs)
+        spread = (outputs.amax(1) - outputs.amin(1)).detach()
+        margins = (outputs - outputs.gather(1, own)) / torch.where(spread > 0, spread, 1.0)[:, None]
+        margin = margins.scatter(1, own, -math.inf).amax(1)
+        aim = margin
+        if start:
+            target = likeliest[rows, (start - 1) % (likeliest.shape[1] - 1)]
+            aim = margins.gather(1, target[:, None])[:, 0]
+        ascent = torch.zeros_like(points, dtype=torch.float64)
+        if aim.requires_grad:
+            (found,) = torch.autograd.grad(aim.sum(), inputs, allow_unused=True)
+            if found is not None:
+                ascent = found.double().nan_to_num().flatten(1)
+        with torch.no_grad():
+            judged = outputs if net is judge else judge(inputs)
+        fooled = judged.argmax(1) != own[:, 0]
+        score = margin.detach().double().nan_to_num(-math.inf)
+        return torch.where(fooled, math.inf, score), ascent
+
+    return evaluate
+
+
+def _normalises(layer: nn.Module) -> bool:
+
+    return isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and layer.dim in (1, -1)
+
+
+def _batches(
+    net: nn.Module, X: Any, y: Any, size: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Inputs and their classes, so many at a time."""
+    size = _checks.count(size, "batch_size")
+    inputs, classes = data(net, X, y, CrossEntropy())
+    return zip(inputs.split(size), classes.split(size), strict=True)

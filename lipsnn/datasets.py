@@ -14,9 +14,6 @@ from hashlib import sha256
 from importlib.resources import files
 
 import numpy as np
-import pandas as pd
-from sklearn.model_selection import KFold
-from sklearn.preprocessing import StandardScaler
 
 from lipsnn import _checks
 from lipsnn._checks import Array
@@ -25,6 +22,8 @@ from lipsnn.images import ImageSet, load_images
 __all__ = ["DATASETS", "Dataset", "ImageSet", "load_dataset", "load_images"]
 
 SPLITS = 10
+# A data set before any split: names of the columns and values (n, d + 1), the target last.
+Table = tuple[list[str], Array]
 # One partition for all users of a data set; its seed is not a setting.
 _PARTITION_SEED = 2026
 
@@ -115,12 +114,10 @@ def load_dataset(
     if not 0 <= _checks.count(split, "split", least=0) < SPLITS:
         raise ValueError(f"split must be one of 0 to {SPLITS - 1}, got {split}")
     draw = {"rastrigin": lambda _: rastrigin(dimension, size, noise, seed)}
-    table = {**_UCI, **draw}[name](variant)
-    raw = table.to_numpy(dtype=np.float64)
-    folds = KFold(SPLITS, shuffle=True, random_state=_PARTITION_SEED)
-    train, test = list(folds.split(raw))[split]
-    scaler = StandardScaler().fit(raw[train])  # leaves the scale of a constant column at 1
-    scaled = scaler.transform(raw)
+    columns, raw = {**_UCI, **draw}[name](variant)
+    train, test = _partition(len(raw), split)
+    mean, scale = _standardisation(raw[train])
+    scaled = (raw - mean) / scale
     return Dataset(
         name=name,
         variant=variant,
@@ -129,35 +126,55 @@ def load_dataset(
         y_train=scaled[train, -1],
         X_test=scaled[test, :-1],
         y_test=scaled[test, -1],
-        features=tuple(table.columns[:-1]),
-        target=str(table.columns[-1]),
-        X_mean=scaler.mean_[:-1],
-        X_scale=scaler.scale_[:-1],
-        y_mean=float(scaler.mean_[-1]),
-        y_scale=float(scaler.scale_[-1]),
+        features=tuple(columns[:-1]),
+        target=columns[-1],
+        X_mean=mean[:-1],
+        X_scale=scale[:-1],
+        y_mean=float(mean[-1]),
+        y_scale=float(scale[-1]),
     )
 
 
-def rastrigin(dimension: int, size: int, noise: float = 0.0, seed: int = 0) -> pd.DataFrame:
+def _partition(size: int, split: int) -> tuple[Array, Array]:
+    """Indices of the training and the test part: those of scikit-learn's shuffled `KFold`."""
+    order = np.arange(size)
+    np.random.RandomState(_PARTITION_SEED).shuffle(order)
+    test = np.sort(np.array_split(order, SPLITS)[split])
+    return np.setdiff1d(order, test), test
+
+
+def _standardisation(X: Array) -> tuple[Array, Array]:
+    """Mean and scale of each column, to the last bit those of scikit-learn's `StandardScaler`."""
+    n = len(X)
+    mean = X.sum(axis=0) / n
+    apart = X - mean
+    variance = ((apart**2).sum(axis=0) - apart.sum(axis=0) ** 2 / n) / n
+    eps = np.finfo(np.float64).eps
+    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    return mean, np.where(constant, 1.0, np.sqrt(variance))
+
+
+def rastrigin(dimension: int, size: int, noise: float = 0.0, seed: int = 0) -> Table:
     """Samples of ``f(x) = 10 d + sum(x_i^2 - 10 cos 2 pi x_i)``, x uniform in [-5.12, 5.12]^d.
 
     Returns
     -------
-    DataFrame, (size, dimension + 1)
+    names : list of str
+    values : ndarray, (size, dimension + 1)
         The target, with Gaussian noise of standard deviation `noise`, is the last column.
     """
     dimension = _checks.count(dimension, "dimension")
     size = _checks.count(size, "size", least=SPLITS)
     noise = _checks.nonnegative(noise, "noise")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_checks.count(seed, "seed", least=0))
     X = rng.uniform(-5.12, 5.12, size=(size, dimension))
     y = 10 * dimension + (X**2 - 10 * np.cos(2 * np.pi * X)).sum(axis=1)
-    table = pd.DataFrame(X, columns=[f"x{i + 1}" for i in range(dimension)])
-    return table.assign(value=y + noise * rng.standard_normal(size))
+    names = [f"x{i + 1}" for i in range(dimension)]
+    return [*names, "value"], np.column_stack([X, y + noise * rng.standard_normal(size)])
 
 
-def raw_table(name: str, variant: str = "paper") -> pd.DataFrame:
-    """A UCI data set as numbers, target last, before any split or scaling, rows in file order."""
+def raw_table(name: str, variant: str = "paper") -> Table:
+    """Names and values of a UCI data set, target last, before any split or scaling."""
     _checks.one_of(name, "name", tuple(_UCI))
     return _UCI[name](_checks.one_of(variant, "variant", ("paper", "clean")))
 
@@ -181,16 +198,16 @@ def _letter(text: str) -> float:
     return float(ord(text) - ord("A") + 1)
 
 
-def _servo(variant: str) -> pd.DataFrame:
+def _servo(variant: str) -> Table:
     rows = [line.split(",") for line in _raw_lines("servo.data") if line.strip()]
     table = [
         [_letter(motor), _letter(screw), float(pgain), float(vgain), np.log(float(rise))]
         for motor, screw, pgain, vgain, rise in rows
     ]
-    return pd.DataFrame(table, columns=["motor", "screw", "pgain", "vgain", "log rise time"])
+    return ["motor", "screw", "pgain", "vgain", "log rise time"], np.array(table)
 
 
-def _machine(variant: str) -> pd.DataFrame:
+def _machine(variant: str) -> Table:
     rows = [line.split(",") for line in _raw_lines("machine.data") if line.strip()]
     names = sorted({row[0] for row in rows} - {"harris"})
     code = {vendor: float(k + 1) for k, vendor in enumerate([*names, "harris"])}
@@ -205,10 +222,10 @@ def _machine(variant: str) -> pd.DataFrame:
             row = [fused, mmin, mmax, cach, chmin, chmax, prp, np.log(erp)]
         table.append(row)
     columns = ["vendor", "MYCT", "MMIN", "MMAX", "CACH", "CHMIN", "CHMAX", "log PRP"]
-    return pd.DataFrame(table, columns=columns)
+    return columns, np.array(table)
 
 
-def _solar(variant: str) -> pd.DataFrame:
+def _solar(variant: str) -> Table:
     lines = [line for line in _raw_lines("flare.dat") if line.strip() and line[0] != "@"]
     table = []
     for line in lines:
@@ -229,19 +246,18 @@ def _solar(variant: str) -> pd.DataFrame:
         "area of largest spot",
         "C-class flares",
     ]
-    return pd.DataFrame(table, columns=columns)
+    return columns, np.array(table)
 
 
-def _wine(variant: str) -> pd.DataFrame:
+def _wine(variant: str) -> Table:
     header, *rows = _raw_lines("winequality-red.csv")
     names = [name.strip('"') for name in header.split(";")]
-    table = pd.DataFrame([list(map(float, row.split(";"))) for row in rows], columns=names)
-    if variant == "clean":
-        return table
-    return table[[*names[:10], "quality", "alcohol"]]
+    table = np.array([list(map(float, row.split(";"))) for row in rows])
+    order = [*range(10), 10, 11] if variant == "clean" else [*range(10), 11, 10]
+    return [names[k] for k in order], table[:, order]
 
 
-_UCI: dict[str, Callable[[str], pd.DataFrame]] = {
+_UCI: dict[str, Callable[[str], Table]] = {
     "servo": _servo,
     "machine": _machine,
     "solar": _solar,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-import urllib.request
+import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn._files import whole
+from lipsnn._optional import pooch
 
 PARTS = (
     "train-images-idx3-ubyte",
@@ -38,6 +38,7 @@ _SHA256 = {
     ),
 }
 IMAGE_SETS = tuple(_SHA256)
+_LARGEST = 16 + 60_000 * 28 * 28  # bytes of the largest of them
 
 # Below the data directory: our own folder, and where torchvision puts its copies.
 _FOLDERS = {
@@ -127,7 +128,7 @@ def load_images(
     if paths is None:
         raise FileNotFoundError(_not_found(name, directory))
     arrays = [
-        _decode(_published_bytes(path.read_bytes(), wanted, path), path)
+        _decode(_published_bytes(path, wanted), path)
         for path, wanted in zip(paths, _SHA256[name], strict=True)
     ]
     return ImageSet(
@@ -149,22 +150,34 @@ def _find(name: str, directory: Path) -> list[Path] | None:
 
 
 def _download(name: str, directory: Path) -> list[Path]:
-    """The four files from the mirror; each is written under its name when it is whole and right."""
-    folder = directory / name
+    """The four files from the mirror; what is not the published file is not kept."""
+    try:
+        pooch.get_logger().setLevel("WARNING")
+    except ModuleNotFoundError:
+        raise FileNotFoundError(
+            f"{_not_found(name, directory)}; with `pip install pooch` they are downloaded"
+        ) from None
     paths = []
     for part, wanted in zip(PARTS, _SHA256[name], strict=True):
-        path = folder / f"{part}.gz"
-        url = f"{_MIRRORS[name]}/{path.name}"
+        url = f"{_MIRRORS[name]}/{part}.gz"
         try:
-            with urllib.request.urlopen(url, timeout=20) as answer:
-                content = answer.read()
-        except OSError as error:
+            fetched = pooch.retrieve(
+                url,
+                known_hash=None,  # published are the hashes of what is inside
+                fname=f"{part}.gz",
+                path=directory / name,
+                downloader=pooch.HTTPDownloader(timeout=20),
+            )
+        except (OSError, ValueError) as error:
             raise FileNotFoundError(
                 f"{_not_found(name, directory)} (the download of {url} failed: {error})"
             ) from None
-        _published_bytes(content, wanted, path)
-        with whole(path) as file:
-            file.write(content)
+        path = Path(fetched)
+        try:
+            _published_bytes(path, wanted)
+        except OSError:
+            path.unlink()
+            raise
         paths.append(path)
     return paths
 
@@ -177,15 +190,20 @@ def _not_found(name: str, directory: Path) -> str:
     )
 
 
-def _published_bytes(content: bytes, wanted: str, path: Path) -> bytes:
+def _published_bytes(path: Path, wanted: str) -> bytes:
     """The decompressed content of a file, after checking that it is the published one."""
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError) as error:
-            raise OSError(f"{path} is damaged ({error}): delete it and try again") from None
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            # no further than the largest of the files, however much a damaged one makes of itself
+            content = (gzip.GzipFile(fileobj=file) if zipped else file).read(_LARGEST + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise OSError(
+            f"{path} cannot be read or is damaged ({error}): delete it and try again"
+        ) from None
     if sha256(content).hexdigest() != wanted:
-        raise OSError(f"{path} is not the published file or is damaged: delete or replace it")
+        raise OSError(f"{path} is not the published file or is damaged: delete it and try again")
     return content
 
 

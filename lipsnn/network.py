@@ -1,184 +1,251 @@
-"""The shallow ReLU network (1) and what follows from its weights alone."""
+"""The feedforward network of any depth, with any number of outputs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
+from lipsnn.activations import Activation, Sector
+from lipsnn.shallow import ShallowNet, Value, with_bias
 
-if TYPE_CHECKING:
-    import torch
-
-
-def with_bias(X: Array) -> Array:
-    """X (n, d) with the constant feature 1 appended as last column, (n, d + 1)."""
-    return np.hstack([X, np.ones((X.shape[0], 1))])
+__all__ = ["Network", "ShallowNet", "with_bias"]
 
 
-@dataclass(frozen=True, eq=False)
-class ShallowNet:
-    """A network with one hidden layer of ReLU units and a scalar output.
-
-    ``f(x) = sum_i a_i max(w_i' (x, 1), 0) + offset``: equation (1) of the paper, where the
-    bias is the last entry of each hidden weight. Networks are immutable.
+@dataclass(frozen=True, eq=False, repr=False)
+class Network(Value):
+    """``f(x) = W_l phi_l(W_{l-1} ... phi_1(W_0 x + b_0) ... + b_{l-1}) + b_l``; immutable.
 
     Parameters
     ----------
-    weights : array_like, (m, d + 1)
-        Hidden weights w_i, one row per unit, the bias last.
-    outer : array_like, (m,)
-        Outer weights a_i.
-    offset : float
-        A constant added to the output. The paper has none; it is what an output bias
-        of a torch network becomes, and no training or refinement changes it.
+    weights : sequence of array_like
+        W_0 (n_1, d), W_1 (n_2, n_1), .., W_l (k, n_l) with l >= 1; copied, as float64.
+    biases : sequence of array_like, optional
+        b_0 (n_1,), .., b_l (k,); zeros if None. No Lipschitz bound depends on them.
+    activations : str, Activation or a sequence of them
+        phi_1 .. phi_l, one per hidden layer, or one for all; names as in `ACTIVATIONS`.
+    dtype : str
+        In which `to_torch` hands it back: that of the network which it was converted from.
 
     Raises
     ------
     ValueError
-        For NaN or infinite entries, no units, no inputs, or shapes that do not fit.
+        For NaN or infinite entries, shapes that do not chain, fewer than two weight matrices, or
+        an activation that does not exist.
     """
 
-    weights: Array
-    outer: Array
-    offset: float = 0.0
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    activations: tuple[Activation, ...]
+    dtype: str = "float64"
 
-    def __post_init__(self) -> None:
-        weights = _checks.finite_array(self.weights, "weights", 2)
-        outer = _checks.finite_array(self.outer, "outer", 1)
-        if weights.shape[0] == 0:
-            raise ValueError("the network has no hidden units: weights needs at least one row")
-        if weights.shape[1] < 2:
+    def __init__(
+        self,
+        weights: Any,
+        biases: Any = None,
+        activations: Any = "relu",
+        dtype: str = "float64",
+    ) -> None:
+        weights = tuple(_checks.finite_array(W, f"weights[{i}]", 2) for i, W in enumerate(weights))
+        if len(weights) < 2:
             raise ValueError(
-                "weights must be (m, d + 1) with d >= 1 inputs and the bias in the last column, "
-                f"got shape {weights.shape}"
+                "a network needs at least two weight matrices and an activation between each two, "
+                f"got {len(weights)} matrices"
             )
-        if outer.shape[0] != weights.shape[0]:
+        for i, W in enumerate(weights):
+            if 0 in W.shape:
+                raise ValueError(f"weights[{i}] is empty: its shape is {W.shape}")
+        for i, (W, V) in enumerate(pairwise(weights)):
+            if V.shape[1] != W.shape[0]:
+                raise ValueError(
+                    f"the layers do not chain: layer {i} gives {W.shape[0]} values, "
+                    f"layer {i + 1} takes {V.shape[1]}"
+                )
+        if biases is None:
+            biases = [np.zeros(W.shape[0]) for W in weights]
+        biases = tuple(_checks.finite_array(b, f"biases[{i}]", 1) for i, b in enumerate(biases))
+        if [len(b) for b in biases] != [len(W) for W in weights]:
             raise ValueError(
-                f"weights has {weights.shape[0]} rows (units), outer has {outer.shape[0]} entries"
+                f"biases must be vectors of lengths {[len(W) for W in weights]}, one per weight "
+                f"matrix, got {[len(b) for b in biases]}"
             )
-        offset = float(_checks.finite_array(self.offset, "offset", 0))
-        weights.flags.writeable = False
-        outer.flags.writeable = False
-        object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "outer", outer)
-        object.__setattr__(self, "offset", offset)
+        object.__setattr__(self, "weights", tuple(map(_checks.frozen, weights)))
+        object.__setattr__(self, "biases", tuple(map(_checks.frozen, biases)))
+        object.__setattr__(self, "activations", _activations(activations, self.widths))
+        object.__setattr__(self, "dtype", dtype)
 
     def __repr__(self) -> str:
-        offset = f", offset {self.offset:.6g}" if self.offset else ""
-        return f"ShallowNet({self.width} units, {self.dim} inputs{offset})"
+        names = [repr(phi) for phi in self.activations]
+        names = names[:1] if len(set(names)) == 1 else names
+        return f"Network({'-'.join(map(str, (self.dim, *self.widths, self.outputs)))}, " + (
+            f"{', '.join(names)})"
+        )
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.weights, self.biases, self.activations, self.dtype
 
     @property
-    def width(self) -> int:
-        """Number m of hidden units."""
-        return self.weights.shape[0]
+    def sectors(self) -> tuple[Sector, ...]:
+        """(alpha, beta) of phi_1 .. phi_l: alpha <= (phi(u) - phi(v)) / (u - v) <= beta."""
+        return tuple(phi.sector for phi in self.activations)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units n_1 .. n_l of the hidden layers."""
+        return tuple(W.shape[0] for W in self.weights[:-1])
 
     @property
     def dim(self) -> int:
-        """Number d of inputs, the bias feature not counted."""
-        return self.weights.shape[1] - 1
+        """Number d of inputs."""
+        return self.weights[0].shape[1]
 
     @property
-    def signs(self) -> Array:
-        """Signs s_i of the outer weights (m,), with s_i = +1 for a_i >= 0."""
-        return np.where(self.outer >= 0, 1.0, -1.0)
-
-    @property
-    def slopes(self) -> Array:
-        """The products zbar_i = a_i wbar_i (m, d), what each active unit adds to the gradient."""
-        return self.outer[:, None] * self.weights[:, :-1]
+    def outputs(self) -> int:
+        """Number k of outputs."""
+        return self.weights[-1].shape[0]
 
     def __call__(self, X: Any) -> Array:
-        """Outputs f(x_k), shape (n,), for inputs X (n, d)."""
-        return np.maximum(self.preactivations(X), 0.0) @ self.outer + self.offset
+        """Outputs (n, k) for inputs X (n, d); (k,) for one input (d,)."""
+        X, one = self._inputs(X)
+        for phi, u in zip(self.activations, self._preactivations(X), strict=True):
+            X = phi(u)
+        return (X @ self.weights[-1].T + self.biases[-1])[0 if one else slice(None)]
 
-    def preactivations(self, X: Any) -> Array:
-        """Hidden values X w_i before the ReLU, shape (n, m), for inputs X (n, d)."""
-        X = _checks.inputs(X, self.dim)
-        return X @ self.weights[:, :-1].T + self.weights[:, -1]
-
-    def patterns(self, X: Any) -> Array:
-        """Activation patterns on X (n, d): a boolean (n, m), column i the diagonal of D_i.
-
-        Entry (k, i) is true when ``w_i' x_k >= 0``, the paper's D_i = diag(1[X w_i >= 0]).
-        """
-        return self.preactivations(X) >= 0.0
+    def patterns(self, X: Any) -> tuple[Array, ...]:
+        """For each hidden layer a boolean array (n, n_i): whether the unit's input is >= 0."""
+        X, one = self._inputs(X)
+        return tuple((u >= 0.0)[0 if one else slice(None)] for u in self._preactivations(X))
 
     def gradient(self, X: Any) -> Array:
-        """Gradients of f at X (n, d), shape (n, d), taking the active side on a boundary."""
-        return self.patterns(X).astype(np.float64) @ self.slopes
+        """Jacobians (n, k, d) at X (n, d), (k, d) at one input, by the active side at a kink."""
+        X, one = self._inputs(X)
+        J = np.broadcast_to(self.weights[0], (len(X), *self.weights[0].shape))
+        for i, u in enumerate(self._preactivations(X)):
+            J = self.weights[i + 1] @ (self.activations[i].slope(u)[:, :, None] * J)
+        return J[0 if one else slice(None)]
 
-    def rescale(self, gamma: Any) -> ShallowNet:
-        """The same function with (w_i, a_i) replaced by (gamma_i w_i, a_i / gamma_i).
+    def rescale(self, *factors: Any) -> Network:
+        """The same function, each unit's inputs times a factor and its output divided by it.
 
         Parameters
         ----------
-        gamma : float or array_like, (m,)
-            Positive factors, one per unit or one for all.
+        *factors : float or array_like, (n_i,)
+            Positive, for each hidden layer one per unit or one for all. The layer's activation
+            must be positively homogeneous (relu, leaky_relu, prelu, abs), unless they are 1.
         """
-        gamma = _checks.finite_array(np.broadcast_to(gamma, (self.width,)), "gamma", 1)
-        if (gamma <= 0).any():
-            raise ValueError("gamma must be positive in every entry")
-        return ShallowNet(gamma[:, None] * self.weights, self.outer / gamma, self.offset)
+        if len(factors) != len(self.widths):
+            raise ValueError(f"give factors for {len(self.widths)} layers, got {len(factors)}")
+        weights, biases = list(self.weights), list(self.biases)
+        for i, (g, n) in enumerate(zip(factors, self.widths, strict=True)):
+            gamma = _factors(g, n)
+            if not self.activations[i].homogeneous and (gamma != 1).any():
+                raise ValueError(f"{self.activations[i]} is not positively homogeneous")
+            weights[i], biases[i] = gamma[:, None] * weights[i], gamma * biases[i]
+            weights[i + 1] = weights[i + 1] / gamma
+        return Network(weights, biases, self.activations, self.dtype)
 
-    @classmethod
-    def from_torch(cls, module: torch.nn.Module) -> ShallowNet:
-        """From ``nn.Sequential(Linear(d, m), ReLU(), Linear(m, 1))``, biases optional.
+    def select(self, outputs: Any) -> Network:
+        """The same network followed by a matrix: one output, a margin, or any combination.
 
-        The output bias, if there is one, becomes `offset`.
+        Parameters
+        ----------
+        outputs : int, (int, int) or array_like (p, k)
+            i for output i, (i, j) for the margin ``f_i - f_j``, a matrix C for ``C f``.
         """
-        from torch import nn
+        C = _combination(outputs, self.outputs)
+        weights = (*self.weights[:-1], C @ self.weights[-1])
+        biases = (*self.biases[:-1], C @ self.biases[-1])
+        return Network(weights, biases, self.activations, self.dtype)
 
-        match list(module.children()):
-            case [nn.Linear() as hidden, nn.ReLU(), nn.Linear() as output]:
-                pass
-            case layers:
-                found = ", ".join(type(layer).__name__ for layer in layers)
-                raise ValueError(
-                    "expected nn.Sequential(Linear, ReLU, Linear), got "
-                    f"({found or type(module).__name__}): only shallow ReLU networks can be "
-                    "converted"
-                )
-        if output.out_features != 1 or output.in_features != hidden.out_features:
+    def norm_product(self) -> float:
+        """The product of the spectral norms and of the largest slopes, rounded up."""
+        product = 1.0
+        for alpha, beta in self.sectors:
+            product *= max(-alpha, beta)
+        for W in self.weights:
+            norm = float(np.linalg.norm(W, 2)) * (1 + 1e-15 * sum(W.shape))
+            product *= norm
+            if norm > 0 and product == 0:
+                product = np.nextafter(0.0, 1.0)
+        return float(product)
+
+    def to_shallow(self) -> ShallowNet:
+        """As `ShallowNet`; a ValueError unless it has one hidden layer of ReLU and one output."""
+        if not self.is_shallow:
             raise ValueError(
-                f"the last layer must be Linear({hidden.out_features}, 1), "
-                f"got Linear({output.in_features}, {output.out_features})"
+                f"{self!r} is not of the form (1): that has one hidden layer of ReLU units and "
+                "one output; certify, certify_layers and pgd_attack take any network"
             )
+        (W, V), (b, c) = self.weights, self.biases
+        return ShallowNet(np.column_stack([W, b]), V[0], float(c[0]))
 
-        def numbers(tensor: torch.Tensor) -> Array:
-            return tensor.detach().double().cpu().numpy()
-
-        weight = numbers(hidden.weight)
-        bias = np.zeros(weight.shape[0]) if hidden.bias is None else numbers(hidden.bias)
-        offset = 0.0 if output.bias is None else float(numbers(output.bias)[0])
-        return cls(np.column_stack([weight, bias]), numbers(output.weight)[0], offset)
+    @property
+    def is_shallow(self) -> bool:
+        """Whether there is one hidden layer of ReLU units and one output."""
+        return self.activations == (Activation("relu"),) and self.outputs == 1
 
     def to_torch(self, dtype: torch.dtype | None = None) -> torch.nn.Sequential:
-        """As ``nn.Sequential(Linear, ReLU, Linear)``, in float64 unless `dtype` says otherwise."""
-        import torch
-        from torch import nn
+        """As ``nn.Sequential`` of Linear layers and activations, in `self.dtype` if None."""
+        from lipsnn.convert.torch import to_torch
 
-        dtype = torch.float64 if dtype is None else dtype
-        hidden = nn.Linear(self.dim, self.width, dtype=dtype)
-        output = nn.Linear(self.width, 1, dtype=dtype)
-        with torch.no_grad():
-            hidden.weight.copy_(torch.tensor(self.weights[:, :-1]))
-            hidden.bias.copy_(torch.tensor(self.weights[:, -1]))
-            output.weight.copy_(torch.tensor(self.outer)[None, :])
-            output.bias.fill_(self.offset)
-        return nn.Sequential(hidden, nn.ReLU(), output)
+        return to_torch(self, dtype)
+
+    def _inputs(self, X: Any) -> tuple[Array, bool]:
+        one = np.ndim(X) == 1
+        return _checks.inputs([X] if one else X, self.dim), one
+
+    def _preactivations(self, X: Array) -> list[Array]:
+        found = []
+        for W, b, phi in zip(self.weights, self.biases, self.activations, strict=False):
+            found.append(X @ W.T + b)
+            X = phi(found[-1])
+        return found
 
 
-def as_network(net: Any) -> ShallowNet:
-    """`net` itself if it is a `ShallowNet`, or a torch network converted by `from_torch`."""
-    if isinstance(net, ShallowNet):
-        return net
-    if hasattr(net, "state_dict"):
-        return ShallowNet.from_torch(net)
-    raise TypeError(
-        f"expected a ShallowNet or torch's nn.Sequential(Linear, ReLU, Linear), "
-        f"got {type(net).__name__}"
-    )
+def _activations(given: Any, widths: tuple[int, ...]) -> tuple[Activation, ...]:
+    """One `Activation` for each hidden layer."""
+    if isinstance(given, (str, Activation)):
+        given = [given] * len(widths)
+    found = tuple(phi if isinstance(phi, Activation) else Activation(phi) for phi in given)
+    if len(found) != len(widths):
+        raise ValueError(
+            f"activations must be one for all or one for each of the {len(widths)} hidden layers, "
+            f"got {len(found)}"
+        )
+    for i, (phi, n) in enumerate(zip(found, widths, strict=True)):
+        if phi.name == "prelu" and len(phi.parameters) not in (1, n):
+            raise ValueError(
+                f"activations[{i}] has {len(phi.parameters)} slopes for {n} units: give 1 or {n}"
+            )
+    return found
+
+
+def _combination(outputs: Any, k: int) -> Array:
+    """The matrix C of `Network.select`."""
+    if np.ndim(outputs) == 2:
+        C = _checks.finite_array(outputs, "outputs", 2)
+        if C.shape[1] != k:
+            raise ValueError(f"outputs must be a matrix with {k} columns, got shape {C.shape}")
+        return C
+    chosen = np.atleast_1d(np.asarray(outputs, dtype=object))
+    known = all(isinstance(i, (int, np.integer)) and 0 <= i < k for i in chosen)
+    if not known or len(chosen) > 2 or len(set(chosen)) < len(chosen):
+        raise ValueError(
+            f"outputs must be an index below {k}, a pair of two of them or a matrix with "
+            f"{k} columns, got {outputs!r}"
+        )
+    C = np.zeros((1, k))
+    C[0, list(chosen)] = (1.0, -1.0)[: len(chosen)]
+    return C
+
+
+def _factors(gamma: Any, units: int) -> Array:
+    gamma = _checks.finite_array(np.broadcast_to(gamma, (units,)), "gamma", 1)
+    if (gamma <= 0).any():
+        raise ValueError("gamma must be positive in every entry")
+    return gamma

@@ -6,15 +6,16 @@ import functools
 import logging
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import cvxpy as cp
+from lipsnn._optional import cp
+from lipsnn.status import Status
 
 logger = logging.getLogger("lipsnn")
 
 # Interior-point solvers answer to about 1e-8; SCS is first-order and must be asked.
 _SETTINGS: dict[str, dict[str, Any]] = {"SCS": {"eps": 1e-7, "max_iters": 100_000}}
+_WITH_POINT = (Status.OPTIMAL, Status.OPTIMAL_INACCURATE, Status.USER_LIMIT)
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Solution:
     value : float
         The objective it reports, NaN if it gave no point.
     status : str
-        "optimal", or the solver's own word for anything else ("optimal_inaccurate",
-        "infeasible", "solver_error: ..."), never softened.
+        A word of `Status`, CVXPY's for what the solver said, never softened; after
+        "solver_error: " comes the solver's message.
     solver : str
         Which solver ran.
     iterations : int or None
@@ -44,7 +45,7 @@ class Solution:
     @property
     def has_point(self) -> bool:
         """Whether there is a point to evaluate, optimal or not."""
-        return self.status in ("optimal", "optimal_inaccurate", "user_limit")
+        return self.status in _WITH_POINT
 
 
 @functools.cache
@@ -75,24 +76,29 @@ def default_solver() -> str:
     return "CLARABEL"
 
 
-def choose_solver(solver: str | None = None) -> str:
-    """The name of an installed CVXPY solver.
+def choose_solver(solver: str | None = None, semidefinite: bool = False) -> str:
+    """The name of an installed CVXPY solver, one for semidefinite programs if `semidefinite`.
 
     Raises
     ------
     ValueError
-        If `solver` is not installed, with the list of those that are.
+        If `solver` is not installed or cannot solve the program, with the list of those that can.
     RuntimeError
         If MOSEK is asked for by name and its licence is missing or expired.
     """
     if solver is None:
         return default_solver()
-    import cvxpy as cp
 
     name = str(solver).upper()
-    if name not in cp.installed_solvers():
+    installed = cp.installed_solvers()
+    if name not in installed:
         raise ValueError(
-            f"solver {solver!r} is not installed; installed are {', '.join(cp.installed_solvers())}"
+            f"solver {solver!r} is not installed; installed are {', '.join(installed)}"
+        )
+    if semidefinite and not _semidefinite(name):
+        able = ", ".join(filter(_semidefinite, installed))
+        raise ValueError(
+            f"solver {solver!r} cannot solve semidefinite programs; installed are {able}"
         )
     if name == "MOSEK" and (reason := mosek_licence()) is not None:
         raise RuntimeError(
@@ -102,13 +108,28 @@ def choose_solver(solver: str | None = None) -> str:
     return name
 
 
+def _semidefinite(name: str) -> bool:
+    """Whether CVXPY's solver `name` takes semidefinite constraints."""
+    known = cp.reductions.solvers.defines.SOLVER_MAP_CONIC
+    if name not in known:
+        return False
+    # PSD or, as later versions of CVXPY have it, SvecPSD
+    cones = [cone.__name__ for cone in known[name].SUPPORTED_CONSTRAINTS]
+    return any(cone.endswith("PSD") for cone in cones)
+
+
 def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
-    """Solve a CVXPY problem; the solver's failure is a status, not an exception."""
+    """Solve a CVXPY problem; the solver's failure is a status, not an exception.
+
+    Raises
+    ------
+    ValueError
+        For a solver that is not installed, or one that cannot solve a semidefinite program.
+    """
     import time
 
-    import cvxpy as cp
-
-    name = choose_solver(solver)
+    cones = [type(constraint).__name__ for constraint in getattr(problem, "constraints", ())]
+    name = choose_solver(solver, semidefinite="PSD" in cones)
     start = time.perf_counter()
     try:
         with warnings.catch_warnings():
@@ -116,9 +137,10 @@ def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             problem.solve(solver=name, **_SETTINGS.get(name, {}))
     except (cp.error.SolverError, ArithmeticError) as error:
-        status = "solver_error: " + " ".join(str(error).split())
+        status = f"{Status.SOLVER_ERROR}: " + " ".join(str(error).split())
         return Solution(float("nan"), status, name, None, time.perf_counter() - start)
     value = float("nan") if problem.value is None else float(problem.value)
     stats = problem.solver_stats
     iterations = None if stats is None else stats.num_iters
-    return Solution(value, str(problem.status), name, iterations, time.perf_counter() - start)
+    status = Status(problem.status)  # type: ignore[call-arg]  # by its word
+    return Solution(value, status, name, iterations, time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Re-check a certificate without any solver: ``python -m lipsnn.verify certificate.json``.
+"""Re-check a certificate without any solver: ``lipsnn verify certificate.json``.
 
 Exits with 0 and the proved bound, or with 1 and the reason why there is none.
 """
@@ -6,35 +6,44 @@ Exits with 0 and the proved bound, or with 1 and the reason why there is none.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from lipsnn.certificate.document import from_json, read_network
+from lipsnn.certificate.document import checked
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Read, check the hashes, prove."""
-    parser = argparse.ArgumentParser(prog="python -m lipsnn.verify", description=__doc__)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `run`."""
     parser.add_argument("certificate", type=Path, help="a file written by Certificate.to_json")
     parser.add_argument(
         "--network",
         type=Path,
-        help=".npz or .json with weights (m, d + 1), outer (m,) and offset, "
+        help=".npz or .json with weights (m, d + 1), outer (m,) and offset, or the weights, biases "
+        "and activations of a deeper network, "
         "for a certificate without its network or to check that it is the one inside",
     )
-    options = parser.parse_args(arguments)
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, check the hashes, prove; the exit code."""
     try:
-        net = None if options.network is None else read_network(options.network)
-        certificate = from_json(options.certificate.read_text(), net)
-        proved = certificate.verify()
+        says, why = checked(options.certificate, options.network), None
     except (ValueError, TypeError, OSError) as error:
-        print(f"rejected: {error}", file=sys.stderr)
-        return 1
-    print(
-        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| for a network of "
-        f"{certificate.net.width} units and {certificate.net.dim} inputs"
-    )
-    return 0
+        says, why = None, f"rejected: {error}"
+    if options.json:
+        print(json.dumps({"proved": why is None, "says": says or why}))
+    else:
+        print(says or why, file=sys.stdout if says else sys.stderr)
+    return 0 if says else 1
+
+
+def main(given: list[str] | None = None) -> int:
+    """Run the command line of this module alone."""
+    parser = argparse.ArgumentParser(prog="python -m lipsnn.verify", description=__doc__)
+    arguments(parser)
+    return run(parser.parse_args(given))
 
 
 if __name__ == "__main__":

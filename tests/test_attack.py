@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from drawing import draw_network
 
-from lipsnn import certify, pgd_attack
+from lipsnn import ShallowNet, certify, pgd_attack
 from lipsnn.attack import adversarial_mse
 
 
@@ -69,13 +69,38 @@ def test_takes_a_torch_network(case):
         ({"radius": -1}, "radius"),
         ({"radius": math.inf}, "radius must be finite"),
         ({"norm": 1}, "norm must be one of"),
-        ({"steps": 0}, "steps"),
+        ({"steps": -1}, "steps"),
         ({"restarts": -1}, "restarts"),
-        ({"step_size": 0}, "step_size"),
+        ({"step_size": 0}, "step must be positive"),
         ({"y": np.zeros(3)}, "25 rows"),
+        ({"clip": (1, 0)}, "clip must be two numbers, the smaller first"),
+        ({"clip": (0, 1)}, "outside of clip"),
+        ({"seed": 0.5}, "seed"),
     ],
 )
 def test_bad_arguments(case, change, word):
     net, X, y = case
     with pytest.raises(ValueError, match=word):
         pgd_attack(**{"net": net, "X": X, "y": y, "radius": 0.1, **change})
+
+
+def test_one_that_fits_exactly_is_attacked_too():
+    """Where the residual is zero neither sign is uphill, and both are."""
+    net = ShallowNet([[1.0, 0.0], [-1.0, 0.0]], [1.0, -1.0])  # f(x) = x
+    X = np.array([[0.5], [-2.0]])
+    attacked = pgd_attack(net, X, X[:, 0], 0.25, restarts=0)
+    np.testing.assert_allclose(np.abs(attacked - X), 0.25, rtol=1e-12)
+
+
+def test_a_flat_region_is_left_if_the_ball_allows_it():
+    net = ShallowNet([[1.0, 0.0, -0.05]], [1.0])  # max(x_1 - 0.05, 0): flat around 0
+    X = np.zeros((20, 2))
+    attacked = pgd_attack(net, X, np.zeros(20), 1.0, restarts=0, steps=50)
+    assert (net(attacked) > 0.9).mean() > 0.9
+
+
+def test_numpys_seeds_and_float32_data_are_taken(case):
+    net, X, y = case
+    one = pgd_attack(net, X.astype(np.float32), y, 0.3, seed=np.int32(3))
+    two = pgd_attack(net, X.astype(np.float32), y, 0.3, seed=3)
+    np.testing.assert_array_equal(one, two)

@@ -1,5 +1,9 @@
+import functools
 import gzip
+import http.server
 import struct
+import sys
+import threading
 from hashlib import sha256
 
 import numpy as np
@@ -29,10 +33,23 @@ def drawn(monkeypatch, tmp_path):
     contents = [idx(array) for array in arrays]
     digests = tuple(sha256(content).hexdigest() for content in contents)
     monkeypatch.setitem(images._SHA256, "mnist", digests)
-    monkeypatch.setitem(images._MIRRORS, "mnist", (tmp_path / "mirror").as_uri())
+    monkeypatch.setitem(images._MIRRORS, "mnist", "http://127.0.0.1:9")  # nobody listens
     monkeypatch.delenv("LIPSNN_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     return arrays, dict(zip(PARTS, contents, strict=True))
+
+
+@pytest.fixture
+def mirror(drawn, tmp_path, monkeypatch):
+    """A folder that is served where MNIST is downloaded from."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setitem(images._MIRRORS, "mnist", f"http://127.0.0.1:{server.server_port}")
+        yield folder
+        server.shutdown()
 
 
 def put(folder, contents, *, zipped=False):
@@ -69,13 +86,21 @@ def test_found_by_environment_and_beside_npm(drawn, tmp_path, monkeypatch):
     assert_same(load_images("mnist", download=False), arrays)
 
 
-def test_downloaded_once_into_the_data_directory(drawn, tmp_path):
+def test_downloaded_once_into_the_data_directory(drawn, mirror, tmp_path):
     arrays, contents = drawn
-    put(tmp_path / "mirror", contents, zipped=True)
+    put(mirror, contents, zipped=True)
     assert_same(load_images("mnist", tmp_path / "data"), arrays)
-    for path in (tmp_path / "mirror").iterdir():
+    for path in mirror.iterdir():
         path.unlink()
     assert_same(load_images("mnist", tmp_path / "data"), arrays)
+
+
+def test_without_pooch_it_is_named(drawn, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(FileNotFoundError, match=r"npm install .*pip install pooch"):
+        load_images("mnist", tmp_path / "data")
+    put(tmp_path / "data", drawn[1])
+    assert_same(load_images("mnist", tmp_path / "data"), drawn[0])
 
 
 def test_one_error_says_what_to_do(drawn, tmp_path):
@@ -101,10 +126,48 @@ def test_other_bytes_are_refused(drawn, tmp_path):
         load_images("mnist", tmp_path / "data", download=False)
 
 
-def test_a_download_that_is_wrong_leaves_nothing_to_be_found(drawn, tmp_path):
-    _, contents = drawn
-    put(tmp_path / "mirror", dict.fromkeys(contents, b"something else"), zipped=True)
+@pytest.mark.parametrize("sent", [b"<html>503</html>", gzip.compress(b"something else")])
+def test_a_download_that_is_wrong_leaves_nothing_to_be_found(drawn, mirror, tmp_path, sent):
+    for part in PARTS:
+        (mirror / f"{part}.gz").write_bytes(sent)
     with pytest.raises(OSError, match="not the published file"):
         load_images("mnist", tmp_path / "data")
-    with pytest.raises(FileNotFoundError):
-        load_images("mnist", tmp_path / "data", download=False)
+    assert not any((tmp_path / "data" / "mnist").iterdir())
+
+
+def damages(good):
+    """What has been seen to arrive in place of a gzipped file, and every byte of it flipped."""
+    yield from {
+        "empty": b"",
+        "two bytes": good[:2],
+        "header": good[:10],
+        "half": good[: len(good) // 2],
+        "no end": good[:-8],
+        "a page": b"<html>503</html>",
+        "block type": good[:10] + b"\xff" * 40,
+        "checksum": good[:-8] + bytes(8),
+        "junk after": good + b"junk",
+        "twice": good + good,
+        "zeros": bytes(len(good)),
+        "other content": gzip.compress(bytes(2000)),
+        "a bomb": gzip.compress(bytes(60_000_000), 9),
+    }.items()
+    for k in range(len(good)):
+        yield f"byte {k}", good[:k] + bytes([good[k] ^ 0x55]) + good[k + 1 :]
+
+
+def test_every_kind_of_damage_is_one_error_that_names_the_file(drawn, tmp_path):
+    arrays, contents = drawn
+    put(tmp_path / "data", contents, zipped=True)
+    path = tmp_path / "data" / f"{PARTS[1]}.gz"
+    errors = {}
+    for kind, content in damages(path.read_bytes()):
+        path.write_bytes(content)
+        try:
+            assert_same(load_images("mnist", tmp_path / "data", download=False), arrays)
+        except OSError as error:
+            errors[kind] = str(error)
+    assert len(errors) > 12
+    for kind, message in errors.items():
+        assert str(path) in message, kind
+        assert "delete it" in message, kind

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lipsnn import ShallowNet, certify
-from lipsnn.network import as_network
+from lipsnn import Network, ShallowNet, certify
+from lipsnn.activations import Activation
+from lipsnn.convert import as_network, as_shallow
 
 
 def test_is_equation_1():
@@ -63,19 +67,6 @@ def test_torch_round_trip(dtype, bias):
 
 
 @pytest.mark.parametrize(
-    ("module", "word"),
-    [
-        (nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)), "Tanh"),
-        (nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)), r"Linear\(3, 1\)"),
-        (nn.Linear(2, 1), "Linear"),
-    ],
-)
-def test_other_torch_networks_are_named_in_the_error(module, word):
-    with pytest.raises(ValueError, match=word):
-        ShallowNet.from_torch(module)
-
-
-@pytest.mark.parametrize(
     ("weights", "outer", "word"),
     [
         ([[1.0, np.nan]], [1.0], "NaN"),
@@ -104,7 +95,109 @@ def test_bad_inputs_and_factors():
         as_network([1, 2])
 
 
-def test_is_immutable():
+def deep(seed=0, activations=("relu", "tanh")):
+    rng = np.random.default_rng(seed)
+    sizes = ((4, 3), (5, 4), (2, 5))
+    biases = [rng.normal(size=n) for n, _ in sizes]
+    return Network([rng.normal(size=size) for size in sizes], biases, activations)
+
+
+@pytest.mark.parametrize("net", [draw_network(0, 3, 2), deep()], ids=repr)
+@pytest.mark.parametrize(
+    "copied", [lambda n: n, copy.copy, copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))]
+)
+def test_is_immutable_and_equal_to_its_copies(net, copied):
+    again = copied(net)
+    assert again == net
+    assert hash(again) == hash(net)
+    weights = again.weights if isinstance(again.weights, tuple) else (again.weights,)
+    for array in weights:
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 1.0
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+    with pytest.raises(AttributeError):
+        again.weights = ()
+    assert len(repr(net)) < 60
+
+
+def test_copies_what_it_is_given():
+    W = np.ones((2, 2))
+    net = Network([W, W])
+    W[0, 0] = 5.0
+    assert (net.weights[0] == 1).all()
+    assert (net.weights[1] == 1).all()
+
+
+def test_equality_is_by_value():
+    net = deep()
+    other = Network(net.weights, net.biases, ("relu", "sigmoid"))
+    assert net != other
+    assert net != Network(net.weights, None, net.activations)
+    assert net == Network([W.tolist() for W in net.weights], net.biases, ["relu", "tanh"])
+    zero, minus = Network([[[0.0]], [[1.0]]]), Network([[[-0.0]], [[1.0]]])
+    assert zero == minus
+    assert hash(zero) == hash(minus)
+    assert draw_network(0, 3, 2) != draw_network(1, 3, 2)
+
+
+def test_network_is_its_formula_at_one_input_and_at_many():
+    net = deep()
+    X = np.random.default_rng(1).normal(size=(7, 3))
+    (A, B, C), (a, b, c) = net.weights, net.biases
+    by_hand = np.tanh(np.maximum(X @ A.T + a, 0) @ B.T + b) @ C.T + c
+    np.testing.assert_allclose(net(X), by_hand, rtol=1e-13)
+    np.testing.assert_allclose(net(X[0]), by_hand[0], rtol=1e-13)
+    assert net.gradient(X[0]).shape == (2, 3)
+    assert [p.shape for p in net.patterns(X)] == [(7, 4), (7, 5)]
+    assert [p.shape for p in net.patterns(X[0])] == [(4,), (5,)]
+    step = 1e-6 * np.eye(3)
+    slopes = np.stack([(net(X + h) - net(X - h)) / 2e-6 for h in step], axis=2)
+    np.testing.assert_allclose(net.gradient(X), slopes, atol=1e-7)
+
+
+def test_rescaling_of_homogeneous_layers():
+    net = deep(activations=("relu", Activation("leaky_relu", -0.5)))
+    X = np.random.default_rng(1).normal(size=(7, 3))
+    other = net.rescale(np.array([1.0, 2.0, 3.0, 0.1]), 10.0)
+    np.testing.assert_allclose(other(X), net(X), rtol=1e-12)
+    with pytest.raises(ValueError, match="homogeneous"):
+        deep().rescale(1.0, 2.0)
+    deep().rescale(3.0, 1.0)
+    with pytest.raises(ValueError, match="2 layers"):
+        net.rescale(1.0)
+
+
+def test_between_the_two_forms():
     net = draw_network(0, 3, 2)
-    with pytest.raises(ValueError, match="read-only"):
-        net.weights[0, 0] = 1.0
+    assert net.to_network().to_shallow() == net
+    assert as_shallow(net.to_network()) == net
+    X = np.ones((2, 2))
+    np.testing.assert_allclose(net.to_network()(X)[:, 0], net(X), rtol=1e-14)
+    for wrong in (deep(), Network([np.eye(2), np.eye(2)]), Network([[[1]], [[1]]], None, "tanh")):
+        with pytest.raises(ValueError, match="one hidden layer of ReLU"):
+            as_shallow(wrong)
+
+
+def test_norm_product_is_rounded_up():
+    assert Network([[[1e-200]], [[1e-200]]]).norm_product() > 0
+    assert Network([[[3.0]], [[5.0]]], None, "silu").norm_product() >= 15 * 1.0998393201288669
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([np.eye(2)],), "two weight matrices"),
+        (([np.eye(2), np.ones((1, 3))],), "do not chain"),
+        (([np.ones((0, 2)), np.ones((1, 0))],), "empty"),
+        (([np.eye(2), [[1, np.nan]]],), "NaN"),
+        (([np.eye(2), np.eye(2)], [np.ones(2)]), "lengths"),
+        (([np.eye(2), np.eye(2)], [np.ones(2), np.ones(3)]), "lengths"),
+        (([np.eye(2), np.eye(2)], None, "swish"), "activation must be one of"),
+        (([np.eye(2), np.eye(2)], None, ["relu", "relu"]), "1 hidden layers"),
+        (([np.eye(2), np.eye(2)], None, Activation("prelu", (0.1, 0.2, 0.3))), "3 slopes"),
+    ],
+)
+def test_networks_that_do_not_exist(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Network(*arguments)

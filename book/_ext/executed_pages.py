@@ -20,7 +20,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from book import citation, foot
+from book import citation, folding, foot
 from studies.common import provenance
 
 EXECUTED = "book/executed/"
@@ -46,14 +46,29 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def on_source(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Drop the claims' data, a media type that myst_nb would warn of, from what is rendered."""
-    if not docname.startswith(EXECUTED) or CLAIMS_MEDIA_TYPE not in source[0]:
+    """Fold what a reader would not copy, and leave out what is not for reading.
+
+    That is the claims' data, a media type that myst_nb would warn of, and the solvers' notices,
+    whose fact stands in the foot of the page.
+    """
+    if not docname.startswith(EXECUTED):
         return
     notebook = json.loads(source[0])
     for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
+        if cell["cell_type"] != "code":
+            continue
+        given = cell["metadata"].get("tags", [])
+        cell["metadata"]["tags"] = folding.tags("".join(cell["source"]), given)
+        cell["outputs"] = [o for o in cell["outputs"] if not is_notice(o)]
+        for output in cell["outputs"]:
             output.get("data", {}).pop(CLAIMS_MEDIA_TYPE, None)
     source[0] = json.dumps(notebook)
+
+
+def is_notice(output: dict[str, Any]) -> bool:
+    """Whether a cell's output is nothing but lines that say which solver is used."""
+    lines = "".join(output.get("text", [])).splitlines()
+    return output["output_type"] == "stream" and all("solving with " in line for line in lines)
 
 
 def on_doctree(app: Sphinx, doctree: nodes.document) -> None:
@@ -63,10 +78,14 @@ def on_doctree(app: Sphinx, doctree: nodes.document) -> None:
     if page == app.env.docname or not path.exists():
         return
     places = [p for p in json.loads(path.read_text(encoding="utf8")) if p["page"] == page]
-    for cell in doctree.findall(nodes.container):
-        for place in places:
-            if cell.get("cell_index") == place["cell"]:
-                section(cell)["ids"].append(f"claim-{place['id']}")
+    for cell in list(doctree.findall(nodes.container)):
+        here = [p for p in places if p["cell"] == cell.get("cell_index")]
+        for place in here:
+            section(cell)["ids"].append(f"claim-{place['id']}")
+        if here and "cell" in cell["classes"]:
+            rows = "".join(place["row"] for place in here)
+            text = f'<ul class="claims-here" aria-label="Checked here">{rows}</ul>'
+            cell.parent.insert(cell.parent.index(cell) + 1, nodes.raw("", text, format="html"))
 
 
 def section(node: nodes.Element) -> nodes.Element:

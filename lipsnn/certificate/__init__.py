@@ -1,24 +1,15 @@
 """Upper bounds on the Lipschitz constant of a network, and what lies below them."""
 
 from lipsnn.certificate.cells import exact_constant
-from lipsnn.certificate.entry import certify
+from lipsnn.certificate.entry import certify, certify_layers, margin_bounds, output_bounds
+from lipsnn.certificate.form import norm_product
 from lipsnn.certificate.ladder import Ladder
-from lipsnn.certificate.layers import Layers
-from lipsnn.certificate.multilayer import (
-    LayeredCertificate,
-    certify_layers,
-    margin_bounds,
-    output_bounds,
-)
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.result import Certificate
-from lipsnn.certificate.slopes import norm_product
 
 __all__ = [
     "Certificate",
     "Ladder",
-    "LayeredCertificate",
-    "Layers",
     "ProofError",
     "certify",
     "certify_layers",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn._optional import flint
 from lipsnn.network import ShallowNet
 
 MOST_UNITS, MOST_INPUTS = 20, 3
@@ -41,7 +42,6 @@ def cell_patterns(net: ShallowNet) -> Array:
     ValueError
         For more than 20 units with a slope or more than 3 inputs.
     """
-    import flint
 
     sloped = int(net.weights[:, :-1].any(axis=1).sum())
     if net.dim > MOST_INPUTS or sloped > MOST_UNITS:
@@ -75,7 +75,6 @@ def _hyperplanes(rows: list[Row]) -> list[Row]:
 
 def _interior_points(rows: list[Row], dim: int) -> list[Point]:
     """One point inside each cell of full dimension of the arrangement of `rows` in R^dim."""
-    import flint
 
     planes = _hyperplanes(rows)
     if dim == 1:
@@ -122,7 +121,6 @@ def _points_on(plane: Row, others: list[Row], dim: int) -> list[Point]:
 
 def _step_off(plane: Row, others: list[Row], point: Point) -> Any:
     """A step along the normal of `plane` that crosses none of `others` from `point`."""
-    import flint
 
     step = flint.fmpq(1)
     for other in others:

@@ -25,7 +25,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from lipsnn._checks import Array
-from lipsnn.certificate.layers import Sector
+from lipsnn.activations import Sector
 
 
 @dataclass(eq=False)
@@ -95,8 +95,8 @@ class Chain:
         self.middle, self.radius = np.empty(self.units), np.empty(self.units)
         for place, (alpha, beta) in zip(self.of, sectors, strict=True):
             self.middle[place], self.radius[place] = (alpha + beta) / 2, (beta - alpha) / 2
-        # t >= 0 follows from N >= 0 where alpha = 0
-        self.signed = any(alpha > 0 for alpha, _ in sectors)
+        # t >= 0 follows from N >= 0 where 0 is a slope
+        self.signed = any(alpha * beta > 0 for alpha, beta in sectors)
         self.gram = weights[-1].T @ weights[-1]
 
     def matrix(self, t: Array, rho: float, constant: bool = True) -> Banded:
@@ -106,7 +106,7 @@ class Chain:
         for i, (alpha, beta) in enumerate(self.sectors):
             weighted = t[self.of[i]][:, None] * self.weights[i]
             below.append(-(alpha + beta) * weighted)
-            if alpha > 0:
+            if alpha * beta != 0:
                 diagonal[i] += 2 * alpha * beta * (self.weights[i].T @ weighted)
         if constant:
             diagonal[-1] = diagonal[-1] - self.gram
@@ -224,7 +224,7 @@ class Chain:
             root = np.linalg.cholesky(np.diag(2 * own) - Q)
             half = solve_triangular(root, weighted, lower=True, check_finite=False)
             Q = (alpha + beta) ** 2 * (half.T @ half)
-            if alpha > 0:
+            if alpha * beta != 0:
                 Q -= 2 * alpha * beta * (self.weights[i].T @ weighted)
         return Q
 

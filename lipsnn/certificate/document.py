@@ -11,18 +11,30 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.proof import ProofError
+from lipsnn.certificate.reader import Document
 from lipsnn.certificate.result import Certificate
 from lipsnn.network import ShallowNet
+from lipsnn.status import Status
 
-SCHEMA = "lipsnn-certificate/1"
-_FIELDS = ("bound", "lower", "status", "seconds", "iterations", "method", "solver")
+SCHEMA = "lipsnn-certificate/2"
+_NUMBERS = ("bound", "lower", "seconds", "tol")
+_WORDS = ("status", "method", "solver")
+# What numpy, zipfile and json say of a file that is damaged or hostile.
+_DAMAGED = (ValueError, TypeError, KeyError, OverflowError, RecursionError, EOFError)
 
 
-def network_hash(net: ShallowNet) -> str:
-    """sha256 of the shape and of the little-endian float64 bytes of weights, outer, offset."""
-    digest = hashlib.sha256(np.array(net.weights.shape, dtype="<i8").tobytes())
-    for array in (net.weights, net.outer, np.array(net.offset)):
-        digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+def network_hash(net: Any) -> str:
+    """sha256 of the shapes and of the little-endian float64 bytes of all that `net` consists of."""
+    if isinstance(net, ShallowNet):
+        digest = hashlib.sha256(np.array(net.weights.shape, dtype="<i8").tobytes())
+        arrays = [net.weights, net.outer, np.array(net.offset)]
+    else:
+        digest = hashlib.sha256(json.dumps(_activations(net)).encode())
+        for weight in net.weights:
+            digest.update(np.array(weight.shape, dtype="<i8").tobytes())
+        arrays = [*net.weights, *net.biases]
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, dtype="<f8").data)
     return digest.hexdigest()
 
 
@@ -30,20 +42,33 @@ def to_json(certificate: Certificate, network: bool = True) -> str:
     """The certificate as JSON text; without the weights, only with their hash, if not `network`."""
     net = certificate.net
     content: dict[str, Any] = {"schema": SCHEMA, "network_sha256": network_hash(net)}
-    if network:
+    if network and isinstance(net, ShallowNet):
         content["network"] = {
             "weights": net.weights.tolist(),
             "outer": net.outer.tolist(),
             "offset": net.offset,
         }
-    content |= {name: getattr(certificate, name) for name in _FIELDS}
-    content["multipliers"] = certificate.multipliers.tolist()
-    content["factor"] = certificate.factor.tolist()
-    content["sha256"] = _digest(content)
-    return json.dumps(content) + "\n"
+    elif network:
+        content["network"] = {
+            "weights": [weight.tolist() for weight in net.weights],
+            "biases": [bias.tolist() for bias in net.biases],
+            "activations": _activations(net),
+        }
+    for name in (*_NUMBERS, *_WORDS, "iterations"):
+        value = getattr(certificate, name)
+        # JSON has no infinite number
+        content[name] = None if isinstance(value, float) and not np.isfinite(value) else value
+    # a unit whose multiplier is not finite, because it does not act, has null
+    content["multipliers"] = [
+        [None if not np.isfinite(t) else t for t in own.tolist()] for own in certificate.layers
+    ]
+    content["factors"] = [factor.tolist() for factor in certificate.factors]
+    text = json.dumps(content, allow_nan=False)
+    digest = Document(text.encode()).digest()
+    return f'{text[:-1]}, "sha256": "{digest}"}}\n'
 
 
-def from_json(text: str, net: ShallowNet | None = None) -> Certificate:
+def from_json(text: str | bytes | Path, net: Any = None) -> Certificate:
     """The certificate in `text`, its hashes checked; `net` where the weights are not inside.
 
     Raises
@@ -52,56 +77,180 @@ def from_json(text: str, net: ShallowNet | None = None) -> Certificate:
         If the text is no certificate, was changed, or belongs to another network.
     """
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ProofError(f"not JSON: {error}") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise ProofError(f"not a certificate of schema {SCHEMA!r}")
-    stated = content.pop("sha256", None)
-    if stated != _digest(content):
-        raise ProofError("the content was changed: its sha256 is not the one stated")
+        if isinstance(text, Path):
+            text = text.read_bytes()
+        document = Document(text.encode() if isinstance(text, str) else text)
+    except (ValueError, RecursionError) as error:
+        raise ProofError(_reason(error)) from None
     try:
-        if "network" in content:
-            inside = ShallowNet(**content["network"])
-            if net is not None and network_hash(net) != network_hash(inside):
-                raise ProofError("the network given is not the one inside the certificate")
-            net = inside
-        if net is None:
-            raise ProofError("the weights are not inside: give the network beside the certificate")
-        if network_hash(net) != content["network_sha256"]:
-            raise ProofError("the weights are not those of the certificate: their sha256 differs")
-        numbers = {name: float(content[name]) for name in ("bound", "lower", "seconds")}
-        return Certificate(
-            net=net,
-            multipliers=_array(content["multipliers"], 1),
-            factor=_array(content["factor"], 2),
-            **{name: content[name] for name in _FIELDS} | numbers,
-        )
-    except (KeyError, TypeError) as error:
-        raise ProofError(f"a field is missing or malformed: {error}") from None
+        return _certificate(document, net)
+    except ProofError:
+        raise
+    except _DAMAGED as error:
+        raise ProofError(f"a field is missing or malformed: {_reason(error)}") from None
 
 
-def read_network(path: str | Path) -> ShallowNet:
-    """A network from .npz or .json with the entries weights, outer and, optionally, offset."""
+def _certificate(document: Document, net: Any) -> Certificate:
+    fields = document.fields
+    if "schema" not in fields or document.get(fields["schema"]) != SCHEMA:
+        raise ProofError(f"not a certificate of schema {SCHEMA!r}")
+    if "sha256" not in fields or document.get(fields["sha256"]) != document.digest():
+        raise ProofError("the content was changed: its sha256 is not the one stated")
+    net = _network_of(document, net)
+    words = {name: document.get(fields[name]) for name in _WORDS}
+    beyond = words["status"] == Status.PRODUCT
+    numbers = {name: _number(document.get(fields[name]), name, beyond) for name in _NUMBERS}
+    iterations = document.get(fields["iterations"])
+    if not all(isinstance(word, str) for word in words.values()):
+        raise TypeError("status, method and solver must be strings")
+    if words["status"] in set(Status):
+        words["status"] = Status(words["status"])
+    elif not words["status"].startswith(f"{Status.SOLVER_ERROR}: "):
+        raise ProofError(f"unknown status {words['status'][:80]!r}")
+    if not (iterations is None or (type(iterations) is int and iterations >= 0)):
+        raise TypeError("iterations must be a whole number")
+    layers = document.get(fields["multipliers"])
+    widths = [net.width] if isinstance(net, ShallowNet) else net.widths
+    if len(layers) != len(widths):
+        raise TypeError(f"{len(layers)} layers of multipliers for a network of {len(widths)}")
+    t = tuple(_vector(own, np.nan if beyond else np.inf) for own in layers)
+    return Certificate(
+        net=net,
+        multipliers=t[0] if isinstance(net, ShallowNet) else t,
+        factors=tuple(_array(F, 2) for F in document.get(fields["factors"])),
+        iterations=iterations,
+        **numbers,
+        **words,
+    )
+
+
+def _network_of(document: Document, net: Any) -> Any:
+    """The network inside, or `net`; its hash checked."""
+    fields = document.fields
+    if "network" in fields:
+        inside = network_from(document.get(fields["network"]))
+        if net is not None and network_hash(net) != network_hash(inside):
+            raise ProofError("the network given is not the one inside the certificate")
+        net = inside
+    if net is None:
+        raise ProofError("the weights are not inside: give the network beside the certificate")
+    if network_hash(net) != document.get(fields["network_sha256"]):
+        raise ProofError("the weights are not those of the certificate: their sha256 differs")
+    return net
+
+
+def network_from(content: Any) -> Any:
+    """A `ShallowNet` from weights, outer, offset; a `Network` from weights, biases, activations."""
+    shallow, layered = {"weights", "outer"}, {"weights", "biases", "activations"}
+    if not isinstance(content, dict) or not (shallow <= set(content) or layered <= set(content)):
+        missing = shallow - set(content) if isinstance(content, dict) else shallow
+        raise ValueError(f"the network has no {' and no '.join(sorted(missing))}")
+    unknown = set(content) - (shallow | {"offset"} if "outer" in content else layered)
+    if unknown:
+        raise ValueError(f"the network has an unknown entry {min(unknown)!r}")
+    if "outer" in content:
+        offset = _array(content.get("offset", 0.0), 0)
+        return ShallowNet(_array(content["weights"], 2), _array(content["outer"], 1), offset)
+    from lipsnn.activations import Activation
+    from lipsnn.network import Network
+
+    return Network(
+        [_array(weight, 2) for weight in content["weights"]],
+        [_array(bias, 1) for bias in content["biases"]],
+        [Activation(name, tuple(parameters)) for name, *parameters in content["activations"]],
+    )
+
+
+def read_network(path: str | Path) -> Any:
+    """A network from .npz or .json with the entries that `network_from` takes.
+
+    Raises
+    ------
+    ProofError
+        If the file is damaged, or is no network.
+    OSError
+        If it cannot be read.
+    """
+    import zipfile
+    import zlib
+
     path = Path(path)
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {name: arrays[name] for name in arrays.files}
-    else:
-        content = json.loads(path.read_text())
-    missing = {"weights", "outer"} - set(content)
-    if missing:
-        raise ValueError(f"{path.name} has no {' and no '.join(sorted(missing))}")
-    return ShallowNet(content["weights"], content["outer"], content.get("offset", 0.0))
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                content = {name: arrays[name] for name in arrays.files}
+        else:
+            document = Document(path.read_bytes())
+            content = document.get(document.fields)
+        return network_from(content)
+    except (
+        *_DAMAGED,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
+        raise ProofError(f"{path.name} is not a network: {_reason(error)}") from None
+
+
+def checked(path: str | Path, network: str | Path | None = None) -> str:
+    """One sentence with what the certificate in a file is proved to say: see `Certificate.verify`.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file written by `Certificate.to_json`.
+    network : str or Path, optional
+        A network for `read_network`, for a certificate without one or to check the one inside.
+
+    Raises
+    ------
+    ProofError
+        With the reason why there is no proof, whatever is in the files.
+    OSError
+        If a file cannot be read.
+    """
+    certificate = from_json(Path(path), None if network is None else read_network(network))
+    try:
+        proved = certificate.verify()
+    except ProofError:
+        raise
+    except (*_DAMAGED, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
+        raise ProofError(f"the proof failed: {_reason(error)}") from None
+    net = certificate.net
+    units = net.width if isinstance(net, ShallowNet) else " + ".join(map(str, net.widths))
+    return (
+        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| for a network of {units} units and "
+        f"{net.dim} inputs; no diagonal multipliers prove less than {certificate.lower!r} "
+        f"({certificate.status})"
+    )
+
+
+def _activations(net: Any) -> list[list[Any]]:
+    return [[phi.name, *phi.parameters] for phi in net.activations]
+
+
+def _number(value: Any, name: str, beyond: bool) -> float:
+    if value is None and name == "bound" and beyond:
+        return float("inf")
+    if type(value) not in (int, float):
+        raise TypeError(f"{name} must be a number")
+    return float(value)
+
+
+def _vector(values: Any, nothing: float) -> Array:
+    """Multipliers; null is that of a unit that does not act."""
+    if isinstance(values, list):
+        values = [nothing if value is None else value for value in values]
+    return _array(values, 1)
 
 
 def _array(values: Any, ndim: int) -> Array:
-    array = np.array(values, dtype=np.float64)
-    if array.ndim != ndim:
-        raise TypeError(f"expected {ndim} dimensions, got shape {array.shape}")
-    return array
+    array = np.array(values)
+    if array.ndim != ndim or array.dtype.kind not in "fiu":
+        raise TypeError(f"expected numbers in {ndim} dimensions, got shape {array.shape}")
+    return array.astype(np.float64)
 
 
-def _digest(content: dict[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,48 +1,40 @@
-"""The one entry to all certificates."""
+"""The one entry to all certificates: LipSDP-Neuron for any depth, sectors and outputs.
+
+One multiplier t_j >= 0 per unit (T diagonal), as Fazlyab et al. (2019) call LipSDP-Neuron. Their
+LipSDP-Network, with a T that couples units of a layer, is not offered: it is wrong, as Pauli et al.
+(2022, II-C) show by a network that it certifies to be a constant; see `lmi.increment_form`.
+
+One hidden layer. Let f = W_1 phi(W_0 x + b), the sector [alpha, beta], m = (alpha + beta)/2 and
+r = (beta - alpha)/2, the columns of W_1 be |a_i| c_i with |c_i| = 1, zbar_i = |a_i| w_i. Writing
+phi = m u + r eta with |eta_i| <= |u_i|, the LMI at t says, after the elimination of eta, with
+q_i = |a_i|^2 / (2 t_i) and G = W_1 W_0,
+
+    rho = min_q lambda_max(m^2 G'(I - sum q_i c_i c_i')^-1 G + r^2 sum zbar_i zbar_i' / q_i),
+    L   = max_{P, S} m |S^1/2 G P^1/2|_* + r sum_i sqrt(zbar_i'P zbar_i c_i'S c_i),
+
+P >= 0 (d, d) and S >= 0 (k, k) of trace 1, ``|.|_*`` the nuclear norm: the small form of fact A for
+any sector and any number k of outputs. For k = 1 it is S = 1, and fact A with other weights of
+its terms (`slopes`): the fast forms serve every sector with a scalar output; several outputs and
+more layers go to the chordal method.
+"""
 
 from __future__ import annotations
 
-import time
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.certificate import slopes as sl
-from lipsnn.certificate.interior import interior_point, work_of
-from lipsnn.certificate.layers import Layers, as_layers
-from lipsnn.certificate.lmi import solve_lmi
-from lipsnn.certificate.lowrank import low_rank
-from lipsnn.certificate.multilayer import LayeredCertificate, certify_layers
-from lipsnn.certificate.result import BEYOND_FLOAT64, Certificate
-from lipsnn.certificate.slopes import Slopes
-from lipsnn.certificate.threads import one_blas_thread
-from lipsnn.network import ShallowNet, as_network
+from lipsnn.certificate.form import Form
+from lipsnn.certificate.result import Certificate
+from lipsnn.certificate.solve import solved
+from lipsnn.convert import as_network
+from lipsnn.network import Network, ShallowNet
+from lipsnn.solvers import choose_solver
 
-METHODS = ("auto", "P", "q", "lowrank", "lmi")
-OPTIMAL = "optimal"
-INACCURATE = "inaccurate"
-
-
-@overload
-def certify(
-    net: ShallowNet,
-    method: str = "auto",
-    solver: str | None = None,
-    tol: float = 1e-7,
-    start: Array | None = None,
-) -> Certificate: ...
-
-
-@overload
-def certify(
-    net: Any,
-    method: str = "auto",
-    solver: str | None = None,
-    tol: float = 1e-7,
-    start: Array | None = None,
-) -> Certificate | LayeredCertificate: ...
+SMALL_METHODS = ("P", "q", "lowrank")
+METHODS = ("auto", "chordal", "lmi")
 
 
 def certify(
@@ -51,161 +43,110 @@ def certify(
     solver: str | None = None,
     tol: float = 1e-7,
     start: Array | None = None,
-) -> Certificate | LayeredCertificate:
+    outputs: Any = None,
+) -> Certificate:
     """Upper bound on the Lipschitz constant of `net` in the l2 norm: program (2), LipSDP.
 
     Parameters
     ----------
-    net : ShallowNet or torch.nn.Sequential
-        With more layers, other activations or several outputs it goes to `certify_layers`,
-        which has its own methods and no `start`.
-    method : {"auto", "P", "q", "lowrank", "lmi"}
-        "P", "q" and "lowrank" solve the d x d problem that (2) is (fact A), and "auto" takes the
-        cheapest of them. "lmi" is program (2) as printed, in CVXPY.
+    net : ShallowNet, Network, torch.nn.Module or anything that `as_network` takes
+    method : {"auto", "P", "q", "lowrank", "chordal", "lmi"}
+        "P", "q" and "lowrank", for one hidden layer and one output, solve the d x d problem that
+        (2) is (fact A); "chordal" any network, in memory that grows with the square of the number
+        of hidden units. "auto" takes the cheapest. "lmi" is another word for
+        ``solver="reference"``.
     solver : str, optional
-        For "lmi" any CVXPY solver that is installed; MOSEK with a licence, else Clarabel, if None.
+        "reference" for the program as printed, in CVXPY (MOSEK with a licence, else Clarabel), or
+        the name of a CVXPY solver that solves semidefinite programs; None for `method`.
     tol : float
-        Relative gap between `bound` and `lower` at which to stop; a CVXPY solver has its own.
+        Relative gap between `bound` and `lower` at which to stop; a CVXPY solver has its own, and
+        is called "optimal" up to 1e-6.
     start : ndarray, (d, k), optional
-        The `factor` of the certificate of a similar network, to start from.
+        The `factor` of the certificate of a similar network, to start from; one hidden layer and
+        one output.
+    outputs : int, (int, int) or array_like (p, k), optional
+        Certify output i only, the margin ``f_i - f_j``, or ``C f`` for a matrix C.
 
     Returns
     -------
-    Certificate, or LayeredCertificate
-        Its bound comes from feasible multipliers, so it holds whatever its status says.
+    Certificate
+        Its bound comes from feasible multipliers, or is the product of norms, so it holds
+        whatever its status says. It is never above the product of norms.
 
     Raises
     ------
     ValueError
-        For a method that does not exist, a tolerance that is not positive, or a `solver` without
-        ``method="lmi"``.
+        For a network that is not supported, a method or solver that does not exist or does not
+        fit, or a tolerance that is not positive.
     """
-    if not _is_shallow(net):
-        if start is not None:
-            raise ValueError("start is for one hidden layer of ReLU units and one output")
-        return certify_layers(net, method=method, solver=solver, tol=tol)
-    net = as_network(net)
-    _checks.one_of(method, "method", METHODS)
-    tol = _checks.positive(tol, "tol")
-    if solver is not None and method != "lmi":
-        raise ValueError(f'solver is for method="lmi" only, got solver={solver!r} with {method!r}')
-    if start is not None:
-        start = _checks.finite_array(start, "start", 2)
-        if start.shape[0] != net.dim:
-            raise ValueError(f"start must have {net.dim} rows, got shape {start.shape}")
-    return _certify(net, method, solver, tol, start)
+    return _certify(_network(net, outputs), method, solver, tol, start)
 
 
-def _is_shallow(net: Any) -> bool:
-    """Whether `net` is a network (1) as it stands, or nothing that `certify_layers` knows."""
-    if isinstance(net, Layers):
-        return False
-    if not hasattr(net, "state_dict"):
-        return True
-    names = [type(child).__name__ for child in net.children()]
-    return names == ["Linear", "ReLU", "Linear"] and as_layers(net).outputs == 1
-
-
-@one_blas_thread
-def _certify(
-    net: ShallowNet, method: str, solver: str | None, tol: float, start: Array | None
+def certify_layers(
+    net: Any,
+    outputs: Any = None,
+    method: str = "auto",
+    solver: str | None = None,
+    tol: float = 1e-7,
 ) -> Certificate:
-    begun = time.perf_counter()
-    problem = sl.slopes(net)
-    if method == "lmi":
-        t, factor, found = _by_lmi(problem, solver)
-    elif problem.constant:
-        t, factor = sl.multipliers(problem, np.empty(0)), np.zeros((net.dim, 1))
-        factor[0] = 1.0
-        found = {"status": OPTIMAL, "iterations": 0, "method": "P", "solver": "lipsnn"}
+    """`certify` with the multipliers always as a tuple, layer by layer."""
+    return _certify(_layered(net, outputs), method, solver, tol, None)
+
+
+def output_bounds(net: Any, tol: float = 1e-7) -> Array:
+    """The bound of each output by itself, (k,)."""
+    net = _layered(net)
+    return np.array([certify(net, tol=tol, outputs=i).bound for i in range(net.outputs)])
+
+
+def margin_bounds(net: Any, tol: float = 1e-7) -> Array:
+    """The bounds of all margins ``f_i - f_j``, (k, k), zero on the diagonal.
+
+    A sample with f_i - f_j > 0 for its class i and all j keeps it within the smallest
+    ``(f_i - f_j) / bounds[i, j]``.
+    """
+    net = _layered(net)
+    k = net.outputs
+    bounds = np.zeros((k, k))
+    for i in range(k):
+        for j in range(i):
+            bounds[i, j] = bounds[j, i] = certify(net, tol=tol, outputs=(i, j)).bound
+    return bounds
+
+
+def _network(net: Any, outputs: Any = None) -> Any:
+    """A `ShallowNet` where it is one, else a `Network`."""
+    if isinstance(net, ShallowNet) and outputs is None:
+        return net
+    read = _layered(net, outputs)
+    return read.to_shallow() if read.is_shallow else read
+
+
+def _layered(net: Any, outputs: Any = None) -> Network:
+    read = as_network(net)
+    return read if outputs is None else read.select(outputs)
+
+
+def _certify(
+    net: Any, method: str, solver: str | None, tol: float, start: Array | None
+) -> Certificate:
+    form = Form.of(net)
+    _checks.one_of(method, "method", METHODS + (SMALL_METHODS if form.small else ()))
+    tol = _checks.positive(tol, "tol")
+    if solver in ("structured", None):
+        name = choose_solver(None) if method == "lmi" else None
     else:
-        t, factor, found = _by_fact_a(problem, method, tol, start)
-    bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
-    if method != "lmi" and found["status"] == OPTIMAL and bound - lower > tol * bound:
-        found["status"] = INACCURATE
-    if not np.isfinite(bound) and (method != "lmi" or np.isfinite(t).all()):
-        bound, t = sl.norm_product(net), _product_multipliers(net)
-        found["status"] = BEYOND_FLOAT64
-    return Certificate(
-        net=net,
-        bound=bound if np.isfinite(t).all() or found["status"] == BEYOND_FLOAT64 else np.nan,
-        lower=lower,
-        multipliers=t,
-        factor=factor,
-        seconds=time.perf_counter() - begun,
-        **found,
-    )
-
-
-def _by_fact_a(
-    problem: Slopes, method: str, tol: float, start: Array | None
-) -> tuple[Array, Array, dict[str, Any]]:
-    """Multipliers t, factor R and the facts of the solve, by one of the fast forms."""
-    n, d = problem.units.shape
-    basis, units = None, problem.units
-    if n < d:  # the span of the slopes
-        basis, triangle = np.linalg.qr(units.T)
-        units = triangle.T
-    if method == "auto":
-        method = _cheapest(*units.shape)
-    if start is not None and basis is not None:
-        start = basis.T @ start
-    # the last tenth is for SHARE and ROUNDING
-    if method == "lowrank":
-        ascent = low_rank(problem.norms, units, 0.9 * tol, start)
-        q, factor, iterations = ascent.q, ascent.R, ascent.iterations
-    else:
-        P0 = None if start is None else _inside(start)
-        result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
-        values, vectors = np.linalg.eigh(result.P)
-        factor = vectors * np.sqrt(np.maximum(values, 0.0))
-        q, iterations = result.q, result.iterations
-    found = {
-        "status": OPTIMAL,
-        "iterations": iterations,
-        "method": method,
-        "solver": "lipsnn",
-    }
-    return sl.multipliers(problem, q), factor if basis is None else basis @ factor, found
-
-
-def _cheapest(n: int, r: int) -> str:
-    """The fast form for n terms in r dimensions."""
-    form = min(("P", "q"), key=lambda form: work_of(form, n, r))
-    return "lowrank" if r > 40 and work_of(form, n, r) > 5e8 else form
-
-
-def _inside(factor: Array) -> Array:
-    """RR' moved away from the boundary, where an interior-point method cannot start."""
-    P = factor @ factor.T
-    r = len(P)
-    return P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
-
-
-def _by_lmi(problem: Slopes, solver: str | None) -> tuple[Array, Array, dict[str, Any]]:
-    """The same from program (2) in CVXPY, its multipliers made feasible to the last digit."""
-    net = problem.net
-    answer = solve_lmi(net, solver)
-    found = {
-        "status": answer.solution.status,
-        "iterations": answer.solution.iterations,
-        "method": "lmi",
-        "solver": answer.solution.solver,
-    }
-    if not answer.solution.has_point:
-        return answer.t, np.full((net.dim, 1), np.nan), found
-    values, vectors = np.linalg.eigh(answer.P)
-    factor = vectors * np.sqrt(np.maximum(values, 0.0))
-    shares = sl.shares(net, answer.t)
-    q = np.concatenate([[max(1.0 - shares.sum(), sl.SHARE)], shares])[problem.terms]
-    # a unit at t_i = 0 or without end: the smallest share that keeps its term finite
-    q = np.where(np.isfinite(q), np.maximum(q, sl.SHARE / len(q)), 1.0)
-    return sl.multipliers(problem, q), factor, found
-
-
-def _product_multipliers(net: ShallowNet) -> Array:
-    """t = |a|^2 for every unit, which certifies the product of norms; NaN if that overflows."""
-    with np.errstate(over="ignore", under="ignore"):
-        square = float(net.outer @ net.outer)
-    usable = np.isfinite(square) and square > np.finfo(float).tiny
-    return np.full(net.width, square if usable else np.nan)
+        if method not in ("auto", "lmi"):
+            raise ValueError(
+                f"solver={solver!r} solves the program as printed: leave out method={method!r}"
+            )
+        name = choose_solver(None if solver == "reference" else solver, semidefinite=True)
+    if start is not None:
+        if not form.small:
+            raise ValueError("start is for one hidden layer and one output")
+        start = _checks.finite_array(start, "start", 2)
+        if start.shape[0] != form.dim or not start.any():
+            raise ValueError(
+                f"start must have {form.dim} rows and not be zero, got shape {start.shape}"
+            )
+    return solved(net, form, method, name, tol, start)

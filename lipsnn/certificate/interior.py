@@ -65,6 +65,13 @@ def weighted_gram(rows: Array, weights: Array) -> Array:
     return total
 
 
+def svec(n: int) -> tuple[tuple[Array, Array], Array]:
+    """Where the entries of a symmetric (n, n) matrix stand that a vector holds, and the factors
+    (1 on the diagonal, sqrt 2 off it) that make its inner product that of the matrices."""
+    upper = np.triu_indices(n)
+    return upper, np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
+
+
 def order_of(form: str, n: int, r: int) -> int:
     """Order of the Newton system of a form."""
     return r * (r + 1) // 2 if form == "P" else n
@@ -80,8 +87,7 @@ def work_of(form: str, n: int, r: int) -> float:
 def _system_p(rows: Array, w: Array) -> Solve:
     """Solver of the Newton system over the r (r + 1) / 2 entries of D."""
     n, r = rows.shape
-    upper = np.triu_indices(r)
-    scale = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
+    upper, scale = svec(r)
     K = np.eye(len(scale))
     root = np.sqrt(np.sqrt(w))
     chunk = max(_CHUNK // len(scale), 1)
@@ -120,7 +126,7 @@ def _system_q(rows: Array, w: Array) -> Solve:
 _SYSTEMS = {"P": _system_p, "q": _system_q}
 
 
-def _longest_step(D: Array, sigma: Array) -> float:
+def longest_step(D: Array, sigma: Array) -> float:
     """The step to the boundary from diag(sigma) along D."""
     root = np.sqrt(sigma)
     least = float(np.linalg.eigvalsh(D / np.outer(root, root))[0])
@@ -218,15 +224,15 @@ def _newton_step(
         return dP, centre - dP, d_lam
 
     dP, dX, _ = direction(-np.diag(sigma))
-    step_p, step_x = min(1.0, _longest_step(dP, sigma)), min(1.0, _longest_step(dX, sigma))
+    step_p, step_x = min(1.0, longest_step(dP, sigma)), min(1.0, longest_step(dX, sigma))
     D = np.diag(sigma)
     after = float(np.sum((D + step_p * dP) * (D + step_x * dX))) / r
     centring = min(1.0, max(after / mu, 0.0)) ** 3
     second = (dP @ dX + dX @ dP) / (sigma[:, None] + sigma[None, :])
     dP, dX, d_lam = direction(np.diag(centring * mu / sigma - sigma) - second)
     dv = v / 2 * (e - quadratic(rows, dP) / s)
-    step_p = min(1.0, _DAMPING * _longest_step(dP, sigma))
-    step_x = min(1.0, _DAMPING * _longest_step(dX, sigma))
+    step_p = min(1.0, _DAMPING * longest_step(dP, sigma))
+    step_x = min(1.0, _DAMPING * longest_step(dX, sigma))
     steepest = float((dv / v).min())
     if steepest < 0:
         step_x = min(step_x, -_DAMPING / steepest)

@@ -9,12 +9,14 @@ nothing about which patterns sigma the inputs can reach.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.cells import MOST_INPUTS, MOST_UNITS, cell_patterns
-from lipsnn.certificate.slopes import Slopes, norm_product, slopes
+from lipsnn.certificate.form import Form, norm_product
+from lipsnn.certificate.slopes import Slopes, slopes
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import ShallowNet
 
@@ -36,13 +38,13 @@ class Ladder:
     sampled : float
         The largest gradient found: attained, so a lower bound on the Lipschitz constant.
     exact : float or None
-        The Lipschitz constant, None for more than 20 units or 3 inputs.
+        The Lipschitz constant, None for more than 20 units or 3 inputs, or another network.
     rounded : float
         A lower value of the formal global constant, at least ``sqrt(2/pi)`` of the certificate's
         `lower`. Not a lower bound on the network's own constant.
     certificate : float
     product : float
-        ``|Wbar|_2 |a|_2``.
+        ``|Wbar|_2 |a|_2``, for any network that of all layers and largest slopes.
     """
 
     sampled: float
@@ -64,10 +66,11 @@ class Ladder:
 
 
 @one_blas_thread
-def ladder(
-    net: ShallowNet, factor: Array, bound: float, X: Array | None = None, seed: int = 0
-) -> Ladder:
+def ladder(net: Any, factor: Array, bound: float, X: Array | None = None, seed: int = 0) -> Ladder:
     """The ladder of `net` below and above a certificate with this `factor` and `bound`."""
+    if not isinstance(net, ShallowNet):
+        sampled, formal = steepest_slopes(net, factor, X, seed)
+        return Ladder(sampled, None, formal, bound, norm_product(net))
     problem = slopes(net)
     sampled = largest_gradient(net, X, seed)
     directions, exact = [sampled], None
@@ -147,11 +150,11 @@ def largest_gradient(net: ShallowNet, X: Array | None = None, seed: int = 0) -> 
     points = np.vstack(drawn)
     # inside which of the cells that meet at a point the gradient is taken
     inward = rng.normal(size=net.dim)
-    gradients = _gradients(problem, points, inward)
+    gradients = _gradients(net, problem, points, inward)
     lengths = np.linalg.norm(gradients, axis=1)
     best = gradients[np.argmax(lengths)]
     for index in np.argsort(lengths)[::-1][:_STARTS]:
-        found = _climb(problem, points[index], norms, most, inward)
+        found = _climb(net, problem, points[index], norms, most, inward)
         if np.linalg.norm(found) > np.linalg.norm(best):
             best = found
     return best
@@ -164,10 +167,11 @@ def _vertices(net: ShallowNet, sloped: Array, count: int, rng: np.random.Generat
     return -np.einsum("kij,kj->ki", inverses, net.weights[chosen, -1])
 
 
-def _climb(problem: Slopes, x: Array, norms: Array, most: int, inward: Array) -> Array:
+def _climb(
+    net: ShallowNet, problem: Slopes, x: Array, norms: Array, most: int, inward: Array
+) -> Array:
     """Local search over cells from x: the gradient where it ends."""
-    net = problem.net
-    gradient = _gradients(problem, x[None, :], inward)[0]
+    gradient = _gradients(net, problem, x[None, :], inward)[0]
     for _ in range(_ROUNDS):
         values = net.weights[:, :-1] @ x + net.weights[:, -1]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -179,7 +183,7 @@ def _climb(problem: Slopes, x: Array, norms: Array, most: int, inward: Array) ->
         lengths = np.linalg.norm(gradient) or 1.0
         along = x + np.outer(distances[near], gradient / lengths)
         candidates = np.vstack([across, along])
-        gradients = _gradients(problem, candidates, inward)
+        gradients = _gradients(net, problem, candidates, inward)
         best = int(np.argmax(np.linalg.norm(gradients, axis=1)))
         if np.linalg.norm(gradients[best]) <= np.linalg.norm(gradient) * (1 + 1e-12):
             break
@@ -187,10 +191,95 @@ def _climb(problem: Slopes, x: Array, norms: Array, most: int, inward: Array) ->
     return gradient
 
 
-def _gradients(problem: Slopes, points: Array, inward: Array) -> Array:
+def _gradients(net: ShallowNet, problem: Slopes, points: Array, inward: Array) -> Array:
     """Gradients (k, d) in cells of full dimension at points (k, d), scaled."""
-    wbar, bias = problem.net.weights[:, :-1], problem.net.weights[:, -1]
+    wbar, bias = net.weights[:, :-1], net.weights[:, -1]
     values = points @ wbar.T + bias
     size = np.abs(points) @ np.abs(wbar).T + np.abs(bias)
     active = np.where(np.abs(values) <= _ON_PLANE * size, wbar @ inward > 0, values > 0)
     return active.astype(np.float64) @ problem.scaled
+
+
+def steepest_slopes(
+    net: Any, factor: Array, X: Array | None = None, seed: int = 0
+) -> tuple[float, float]:
+    """The longest Jacobian found over inputs, and one over slopes in the sectors, of a `Network`.
+
+    The first is attained: at data, at random points, and by a local search from the best. The
+    second asks only that each unit's slope lie in its sector: from the directions R g, g normal,
+    and those of the first, each layer in turn takes the slopes that raise z'Jx most, and x, z
+    are the leading singular vectors of J.
+    """
+    rng = np.random.default_rng(seed)
+    most = int(np.clip(_BUDGET / (net.dim * max(*net.widths, net.outputs)) / 8, 8, 1000))
+    norms = np.linalg.norm(net.weights[0], axis=1)
+    sloped = norms > 0
+    if not sloped.any():
+        return 0.0, 0.0
+    scale = float(np.median(np.abs(net.biases[0][sloped]) / norms[sloped])) or 1.0
+    points = rng.normal(size=(most, net.dim)) * scale * rng.choice([0.3, 1.0, 3.0, 1e3], (most, 1))
+    if X is not None:
+        points = np.vstack([X[rng.permutation(len(X))[:most]], points])
+    # off the kinks: there a Jacobian of active sides may be none of the network
+    points = points + 1e-9 * scale * rng.normal(size=points.shape)
+    lengths = _jacobian_norms(net, points)
+    best, length = points[np.argmax(lengths)], float(lengths.max())
+    reach = scale
+    for _ in range(_ROUNDS):
+        near = best + reach * rng.normal(size=(min(most, _CROSSINGS), net.dim))
+        lengths = _jacobian_norms(net, near)
+        if lengths.max() > length:
+            best, length = near[np.argmax(lengths)], float(lengths.max())
+        else:
+            reach *= 0.7
+    form = Form.of(net)
+    with np.errstate(all="ignore"):
+        steepest = np.nan_to_num(net.gradient(best), posinf=0.0, neginf=0.0)
+        starts = [np.linalg.svd(steepest)[2][0]]
+        starts += [factor @ rng.normal(size=factor.shape[1]) for _ in range(16)]
+        formal = max(_formal_ascent(form, x) for x in starts)
+    return length, max(formal, length)
+
+
+def _jacobian_norms(net: Any, points: Array) -> Array:
+    """Spectral norms of the Jacobians; 0 where float64 has none."""
+    with np.errstate(all="ignore"):
+        jacobians = net.gradient(points)
+        finite = np.isfinite(jacobians).all(axis=(1, 2))
+        lengths = np.zeros(len(points))
+        lengths[finite] = np.linalg.norm(jacobians[finite], 2, axis=(1, 2))
+    return lengths
+
+
+def _formal_ascent(form: Form, x: Array) -> float:
+    """A local maximum of |W_l D_l .. D_1 W_0| over slopes D_i in the sectors, from a direction."""
+    D = [np.full(n, sum(sector) / 2) for n, sector in zip(form.widths, form.sectors, strict=True)]
+    value = 0.0
+    for _ in range(_ROUNDS):
+        J = form.weights[0]
+        for weight, slope in zip(form.weights[1:], D, strict=True):
+            J = weight @ (slope[:, None] * J)
+        if value == 0.0:
+            z = J @ x
+        else:
+            z = np.linalg.svd(J)[0][:, 0]
+            x = J.T @ z
+        behind = [form.weights[-1].T @ z]
+        for weight, slope in zip(form.weights[-2:0:-1], D[:0:-1], strict=True):
+            behind.append(weight.T @ (slope * behind[-1]))
+        u = x
+        for i, back in enumerate(reversed(behind)):
+            u = form.weights[i] @ u
+            low, high = form.sectors[i]
+            D[i] = np.where(back * u > 0, high, low)
+            u = D[i] * u
+        J = form.weights[0]
+        for weight, slope in zip(form.weights[1:], D, strict=True):
+            J = weight @ (slope[:, None] * J)
+        if not np.isfinite(J).all():
+            return value
+        reached = float(np.linalg.norm(J, 2))
+        if reached <= value * (1 + 1e-12):
+            break
+        value = reached
+    return value

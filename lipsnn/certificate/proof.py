@@ -1,35 +1,44 @@
-"""Proof of a bound from its multipliers in ball arithmetic: no solver, no trust in rounding.
+"""Proof of a bound from its multipliers in exact arithmetic: no solver, no rounding to trust.
 
-Weights and multipliers are taken as the exact numbers that their float64 are. With
-``sigma = 1/2 sum a_i^2 / t_i < 1`` and ``g = Wbar'a``, the LMI (2b) is equivalent to
+Weights and multipliers are taken as the exact numbers that their float64 are (`Dyadic`). What has
+to be positive semidefinite is a block-tridiagonal matrix N: with a float64 Cholesky factor F of
+N - delta I, and ``|N - delta I - F F'|_F <= delta`` without rounding, ``N >= F F' >= 0`` whatever
+the rounding in F.
 
-    rho I - 1/2 Wbar'T Wbar - g g' / (4 (1 - sigma)) >= 0                           (d x d)
+One hidden layer, one output a, sector [alpha, beta]. With ``sigma = 1/2 sum a_i^2 / t_i < 1`` and
+``g = W'a`` the LMI is equivalent to
 
-and, with the rows V = (wbar_i; g') and D = diag(2 / t_i, 4 (1 - sigma)), to rho D - V V' >= 0
-(m + 1 rows). The smaller is K. With a float64 Cholesky factor F of K - delta I and the enclosure
-``|K - delta I - F F'|_F <= delta`` in balls, ``K >= F F' + delta I - delta I >= 0`` whatever the
-rounding in F.
+    rho I - (beta - alpha)^2/2 W'TW - c g g' >= 0,   c = (alpha + beta)^2 / (4 (1 - sigma))
+
+(d x d), and, with the rows V = (w_i; g') and D = diag(2 / ((beta - alpha)^2 t_i), 1/c), to
+rho D - V V' >= 0 (m + 1 rows); the smaller is N. Quotients are rounded to the side that makes
+it harder. Other networks: the matrix N of `chain`, scaled by powers of two.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
+from lipsnn._optional import flint
+from lipsnn.certificate.chain import Banded
+from lipsnn.certificate.exact import Dyadic, integers, rounded
+from lipsnn.certificate.form import Form, reach, spectral_products
 from lipsnn.certificate.threads import one_blas_thread
-from lipsnn.network import ShallowNet
 
-if TYPE_CHECKING:
-    import flint
-
-# Bits of the balls. The weights have 53, their products 106.
-_PRECISION = 160
+# Bits of a quotient. The weights have 53, their products 106.
+_BITS = 160
 # A bound is raised by at most the last of these, relative, when its last digits do not suffice.
 _REPAIRS = (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 9e-10)
 # A bound further than this above what its multipliers certify is not the bound they belong to.
 _CONSISTENT = 1e-9
+# Entries of a matrix that are held as integers at a time: memory stays that of the float64.
+_CHUNK = 2**18
 
 
 class ProofError(ValueError):
@@ -37,14 +46,18 @@ class ProofError(ValueError):
 
 
 @one_blas_thread
-def proved_bound(net: ShallowNet, t: Array, bound: float, consistent: bool = True) -> float:
-    """The smallest of `bound` and its repairs that multipliers t (m,) are proved to certify.
+def proved_bound(
+    form: Form, multipliers: tuple[Array, ...], bound: float, consistent: bool = True
+) -> float:
+    """The smallest of `bound` and its repairs that the multipliers are proved to certify.
 
     Parameters
     ----------
-    net : ShallowNet
-    t : ndarray, (m,)
-        Multipliers of the LMI (2b).
+    form : Form
+        The network.
+    multipliers : tuple of ndarray
+        The diagonals of T_1 .. T_l. Those of units that see no input or that no output sees do
+        not matter.
     bound : float
         The bound L = sqrt(rho) that is claimed.
     consistent : bool
@@ -61,98 +74,269 @@ def proved_bound(net: ShallowNet, t: Array, bound: float, consistent: bool = Tru
     ProofError
         If there is no proof, with the reason.
     """
-    import flint
+    live, _ = reach(form)
+    _check(form, multipliers, bound, live)
+    if not all(units.any() for units in live):
+        return bound
+    if bound == 0.0:
+        raise ProofError("bound 0, but an output depends on an input")
+    form = form.part(live)
+    t = [own[units] for own, units in zip(multipliers, live, strict=True)]
+    if len(t) == 1 and form.outputs == 1:
+        matrix = _shallow(form, t[0], bound)
+    else:
+        matrix = _chain(form, t, bound)
+    return _prove(matrix, bound, consistent)
 
-    live = net.outer != 0
-    if t.shape != (net.width,):
-        raise ProofError(f"{len(t)} multipliers for a network of {net.width} units")
-    if not (np.isfinite(t).all() and np.isfinite(bound)):
+
+def proved_product(form: Form, bound: float) -> float:
+    """The same for the product of the norms, layer by layer; no multipliers.
+
+    Raises
+    ------
+    ProofError
+        If the product is not proved to be at most `bound`.
+    """
+    if not 0 <= bound < np.inf:
+        raise ProofError(f"the bound is {bound!r}: it says nothing")
+    live, _ = reach(form)
+    if not all(units.any() for units in live):
+        return bound
+    for product, norms, exponents in spectral_products(form):
+        if product > Fraction(bound):
+            continue
+        for weight, norm, rows, columns in zip(
+            form.weights, norms, exponents[1:], exponents[:-1], strict=True
+        ):
+            shift = norm.numerator.bit_length() - norm.denominator.bit_length()
+            W = Dyadic.of(weight, rows, -columns)
+            gram = W.T @ W if weight.shape[0] >= weight.shape[1] else W @ W.T
+            gram = gram.times(Fraction(-1))
+            gram.exponent -= 2 * shift
+            ones = [Fraction(1)] * gram.integers.nrows()
+            root = norm / Fraction(2) ** shift
+            if not _positive(_Matrix(ones, [gram], [], lambda _, r=root: r * r), bound):
+                raise ProofError("a spectral norm is not proved")
+        return bound
+    raise ProofError(f"the product of norms is not below the bound {bound!r}")
+
+
+def _check(form: Form, t: tuple[Array, ...], bound: float, live: list[Array]) -> None:
+    counts = [len(own) for own in t]
+    if counts != list(form.widths):
+        said = " + ".join(map(str, counts))
+        units = " + ".join(map(str, form.widths))
+        raise ProofError(f"{said} multipliers for a network of {units} units")
+    if not np.isfinite(bound) or any(np.isnan(own).any() for own in t):
         raise ProofError("a multiplier or the bound is NaN or infinite")
-    if (t < 0).any() or bound < 0:
+    if bound < 0 or any((own < 0).any() for own in t):
         raise ProofError("a multiplier or the bound is negative")
-    if (t[live] == 0).any():
-        unit = int(np.flatnonzero(live & (t == 0))[0])
-        raise ProofError(f"multiplier {unit} is zero, its outer weight is not: the LMI fails")
-    with flint.ctx.workprec(_PRECISION):
-        sigma = flint.arb(0)
-        for a, s in zip(net.outer[live].tolist(), t[live].tolist(), strict=True):
-            sigma += flint.arb(a) ** 2 / flint.arb(s) / 2
-        room = 1 - sigma
-        if not room > 0:
-            raise ProofError("the multipliers leave no room: 1/2 sum a_i^2 / t_i is not below 1")
-        used = (t > 0) & net.weights[:, :-1].any(axis=1)
-        if bound == 0.0:
-            if used.any():
-                raise ProofError("bound 0, but a unit with a nonzero multiplier has a slope")
-            return 0.0
-        diagonal, gram = _pencil(net, t, used, room, bound)
-        return _prove(diagonal, gram, bound, consistent)
+    for own, units in zip(t, live, strict=True):
+        if not np.isfinite(own[units]).all():
+            raise ProofError("a multiplier or the bound is NaN or infinite")
+        if (own[units] == 0).any():
+            unit = int(np.flatnonzero(units & (own == 0))[0])
+            raise ProofError(
+                f"multiplier {unit} is zero, its unit acts on an output: the LMI fails"
+            )
 
 
-def _pencil(
-    net: ShallowNet, t: Array, used: Array, room: flint.arb, bound: float
-) -> tuple[list[flint.arb], flint.arb_mat]:
-    """Diagonal E and Gram matrix N such that M(f^2 bound^2, T) <= 0 iff f^2 E - N >= 0."""
-    import flint
+@dataclass(frozen=True)
+class _Matrix:
+    """``rho(bound) diag(corner)`` added to the first block of a block-tridiagonal matrix."""
 
-    d, k = net.dim, int(used.sum())
-    wbar = flint.arb_mat(k, d, net.weights[used, :-1].ravel().tolist())
-    outer = flint.arb_mat(1, k, net.outer[used].tolist())
-    g = outer * wbar
-    rho = flint.arb(bound) ** 2
-    if d <= k + 1:
-        weighted = [flint.arb(s) / (2 * rho) for s in t[used].tolist()]
-        rows = wbar.tolist()
-        scaled = flint.arb_mat(
-            [[w * x for x in row] for w, row in zip(weighted, rows, strict=True)]
-        )
-        return [flint.arb(1)] * d, wbar.transpose() * scaled + g.transpose() * g / (4 * room * rho)
-    # the congruence by `scale`, any positive numbers, brings the diagonal near 1
-    ends = [flint.arb(2) / flint.arb(s) for s in t[used].tolist()] + [4 * room]
-    scale = [(1 / x).sqrt().mid() for x in ends]
-    rows = wbar.tolist() + g.tolist()
-    V = flint.arb_mat([[s * x for x in row] for s, row in zip(scale, rows, strict=True)])
-    return [s * s * x for s, x in zip(scale, ends, strict=True)], V * V.transpose() / rho
+    corner: list[Fraction]
+    diagonal: list[Dyadic]
+    below: list[Dyadic]
+    rho: Callable[[float], Fraction]
+
+    def at(self, bound: float) -> list[Dyadic]:
+        """The diagonal blocks for a bound."""
+        rho = self.rho(bound)
+        first = Dyadic.diagonal([rho * entry for entry in self.corner])
+        return [first + self.diagonal[0], *self.diagonal[1:]]
 
 
-def _prove(diagonal: list[flint.arb], gram: flint.arb_mat, bound: float, consistent: bool) -> float:
-    """The first repair f of `bound` for which f^2 E - N is proved positive semidefinite."""
-    import flint
+def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
+    (W, outer), (alpha, beta) = form.weights, form.sectors[0]
+    low, high = Fraction(alpha), Fraction(beta)
+    room = 1 - _shares_above(outer[0], t)
+    if room <= 0:
+        raise ProofError("the multipliers leave no room: 1/2 sum a_i^2 / t_i is not below 1")
+    square, hub = (high - low) ** 2, (high + low) ** 2 / (4 * room)
+    g = sum((Dyadic.of(outer[:, k]) @ Dyadic.of(W[k]) for k in chunks(W)), start=zero(1, form.dim))
+    level = int(np.frexp(bound)[1])
 
-    n = len(diagonal)
-    middle = _middle(gram)
-    ends = np.array([float(x) for x in diagonal])
-    root = np.sqrt(ends)
-    certified = float(np.linalg.eigvalsh(middle / np.outer(root, root))[-1]) ** 0.5
-    if consistent and certified < 1 - _CONSISTENT:
+    def rho(claim: float) -> Fraction:
+        return (Fraction(claim) / Fraction(2) ** level) ** 2
+
+    if form.dim <= len(W) + 1:
+        gram = sum(
+            (Dyadic.of(W[k]).T @ Dyadic.of(W[k], weights=t[k]) for k in chunks(W)),
+            start=zero(form.dim, form.dim),
+        ).times(square / 2)
+        if hub:
+            gram += (g.T @ g).times(rounded(hub, _BITS, up=True))
+        gram = gram.times(Fraction(-1))
+        gram.exponent -= 2 * level
+        return _Matrix([Fraction(1)] * form.dim, [gram], [], rho)
+    ends = [rounded(2 / (square * Fraction(s)), _BITS, up=False) for s in t.tolist()]
+    shifts = [-_half_log(x) - level for x in ends]
+    gram = sum(
+        (_outer(Dyadic.of(W[:, k], shifts)) for k in chunks(W.T)), start=zero(len(W), len(W))
+    )
+    below: list[Dyadic] = []
+    if hub:
+        # rho D - V V' with the row g' beside the others, all scaled to a diagonal near 1
+        last = rounded(1 / hub, _BITS, up=False)
+        ends.append(last)
+        shifts.append(-_half_log(last) - level)
+        gram = _bordered(W, g, shifts, gram)
+    corner = [x * Fraction(2) ** (2 * (s + level)) for x, s in zip(ends, shifts, strict=True)]
+    return _Matrix(corner, [gram.times(Fraction(-1))], below, rho)
+
+
+def _shares_above(outer: Array, t: Array) -> Fraction:
+    """``1/2 sum a_i^2 / t_i``, rounded up."""
+    (a, a_power), (s, s_power) = integers(outer), integers(t)
+    shifts = _BITS - 1 + 2 * a_power - s_power
+    total = 0
+    for x, y, shift in zip(a.tolist(), s.tolist(), shifts.tolist(), strict=True):
+        total -= -(x * x << shift) // y if shift >= 0 else -x * x // (y << -shift)
+    return Fraction(total, 2**_BITS)
+
+
+def _bordered(W: Array, g: Dyadic, shifts: list[int], gram: Dyadic) -> Dyadic:
+    """The Gram matrix with the row of g, scaled by ``2**shifts[-1]``, added at the end."""
+
+    g = Dyadic(g.integers, g.exponent + shifts[-1])
+    side = g @ Dyadic.of(W, shifts[:-1]).T
+    corner = g @ g.T
+    least = min(gram.exponent, side.exponent, corner.exponent)
+    n = len(shifts)
+    whole = flint.fmpz_mat(n, n)
+    rows = gram._at(least).tolist()
+    row, end = side._at(least).tolist()[0], corner._at(least)[0, 0]
+    entries = [x for own, last in zip(rows, row, strict=True) for x in (*own, last)]
+    whole = flint.fmpz_mat(n, n, [*entries, *row, end])
+    return Dyadic(whole, least)
+
+
+def _chain(form: Form, t: list[Array], bound: float) -> _Matrix:
+    level = int(np.frexp(bound)[1])
+    # v_i = 2^shift v'_i brings the diagonal 2 T near 1, and the inputs' rho too
+    shifts = [np.full(form.dim, -level)]
+    shifts += [np.array([-_half_log(2 * Fraction(s)) for s in own.tolist()]) for own in t]
+
+    def rho(claim: float) -> Fraction:
+        return (Fraction(claim) / Fraction(2) ** level) ** 2
+
+    diagonal = [zero(form.dim, form.dim)]
+    below = []
+    for i, (own, (alpha, beta)) in enumerate(zip(t, form.sectors, strict=True)):
+        W, low, high = form.weights[i], Fraction(alpha), Fraction(beta)
+        right = Dyadic.of(W, 0, shifts[i])
+        both = Dyadic.of(W, 0, shifts[i], weights=own)
+        if low * high:
+            diagonal[i] += (right.T @ both).times(2 * low * high)
+        below.append(Dyadic.of(W, shifts[i + 1], shifts[i], weights=own).times(-(low + high)))
+        ends = [
+            2 * Fraction(s) * Fraction(2) ** (2 * int(k))
+            for s, k in zip(own.tolist(), shifts[i + 1], strict=True)
+        ]
+        diagonal.append(Dyadic.diagonal(ends))
+    last = Dyadic.of(form.weights[-1], 0, shifts[-1])
+    diagonal[-1] -= last.T @ last
+    return _Matrix([Fraction(1)] * form.dim, diagonal, below, rho)
+
+
+def _prove(matrix: _Matrix, bound: float, consistent: bool) -> float:
+    """The first repair of `bound` for which the matrix is proved positive semidefinite."""
+    root = np.sqrt([float(matrix.rho(bound) * entry) for entry in matrix.corner])
+    try:
+        inner = -_schur(matrix) / np.outer(root, root)
+        certified = bound * max(float(np.linalg.eigvalsh(inner)[-1]), 0.0) ** 0.5
+    except np.linalg.LinAlgError:
         raise ProofError(
-            f"the bound {bound!r} is not that of the multipliers: "
-            f"they certify {bound * certified!r}"
+            "the multipliers leave no room: a layer's 2T - Q is not positive"
+        ) from None
+    if consistent and certified < bound * (1 - _CONSISTENT):
+        raise ProofError(
+            f"the bound {bound!r} is not that of the multipliers: they certify {certified!r}"
         )
     for repair in _REPAIRS:
-        candidate = bound * (1 + repair)
-        square = (flint.arb(candidate) / flint.arb(bound)) ** 2
-        K = float(square) * np.diag(ends) - middle
-        delta = 0.5 * float(np.linalg.eigvalsh(K)[0])
-        if delta <= 0:
-            continue
-        try:
-            factor = np.linalg.cholesky(K - delta * np.eye(n))
-        except np.linalg.LinAlgError:
-            continue
-        F = flint.arb_mat(n, n, factor.ravel().tolist())
-        error = F * F.transpose() + gram
-        for i in range(n):
-            error[i, i] += flint.arb(delta) - square * diagonal[i]
-        if (error * error.transpose()).trace() <= flint.arb(delta) ** 2:
+        candidate = float(np.nextafter(bound * (1 + repair), np.inf)) if repair else bound
+        if candidate >= certified * (1 - 1e-11) and _positive(matrix, candidate):
             return candidate
     raise ProofError(
-        f"the multipliers do not prove the bound {bound!r}: they certify {bound * certified!r}"
+        f"the multipliers do not prove the bound {bound!r}: they certify {certified!r}"
     )
 
 
-def _middle(matrix: Any) -> Array:
-    """Midpoints of a ball matrix, symmetric, in float64."""
-    n = matrix.nrows()
-    values = np.array([float(x) for x in matrix.entries()]).reshape(n, n)
-    return (values + values.T) / 2
+def _schur(matrix: _Matrix) -> Array:
+    """What the later blocks leave of the first one, without rho, in float64."""
+    corner = matrix.diagonal[-1].floats()
+    for diagonal, below in zip(matrix.diagonal[-2::-1], matrix.below[::-1], strict=True):
+        side = below.floats()
+        factor = cho_factor(corner, check_finite=False)
+        corner = diagonal.floats() - side.T @ cho_solve(factor, side, check_finite=False)
+    return (corner + corner.T) / 2
+
+
+def _positive(matrix: _Matrix, bound: float) -> bool:
+    """Whether the matrix at `bound` is proved positive semidefinite."""
+    exact = matrix.at(bound)
+    middle = Banded([x.floats() for x in exact], [x.floats() for x in matrix.below])
+
+    def factor(delta: float) -> tuple[list[Array], list[Array]] | None:
+        moved = [x - delta * np.eye(len(x)) for x in middle.diagonal]
+        try:
+            return Banded(moved, middle.below).cholesky()
+        except np.linalg.LinAlgError:
+            return None
+
+    low, high = 3, 54  # the largest 2^-low that leaves the matrix positive, by bisection
+    if factor(2.0**-high) is None:
+        return False
+    while high - low > 1:
+        half = (low + high) // 2
+        low, high = (low, half) if factor(2.0**-half) is not None else (half, high)
+    delta = 2.0 ** -(high + 1)
+    found = factor(delta)
+    if found is None:
+        return False
+    L, K = ([_whole(x) for x in blocks] for blocks in found)
+    left = Fraction(0)
+    for i, block in enumerate(exact):
+        product = L[i] @ L[i].T
+        if i:
+            product += K[i - 1] @ K[i - 1].T
+            left += 2 * (K[i - 1] @ L[i - 1].T - matrix.below[i - 1]).square()
+        eye = Dyadic.diagonal([Fraction(delta)] * len(middle.diagonal[i]))
+        left += (product + eye - block).square()
+    return left <= Fraction(delta) ** 2
+
+
+def _whole(block: Array) -> Dyadic:
+    """Any matrix will do as factor: a multiple of 2^-60 is a small integer."""
+    return Dyadic.of(np.ldexp(np.rint(np.ldexp(block, 60)), -60))
+
+
+def zero(rows: int, columns: int) -> Dyadic:
+
+    return Dyadic(flint.fmpz_mat(rows, columns), 0)
+
+
+def _outer(V: Dyadic) -> Dyadic:
+    return V @ V.T
+
+
+def _half_log(value: Fraction) -> int:
+    """About half the binary logarithm."""
+    return (value.numerator.bit_length() - value.denominator.bit_length()) // 2
+
+
+def chunks(W: Array) -> Iterator[slice]:
+    """Slices of rows of at most `_CHUNK` entries."""
+    step = max(_CHUNK // W.shape[1], 1)
+    return (slice(start, start + step) for start in range(0, len(W), step))

@@ -10,13 +10,13 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn.certificate.form import Form, reach
 from lipsnn.certificate.ladder import Ladder, ladder
-from lipsnn.certificate.proof import proved_bound
+from lipsnn.certificate.proof import ProofError, proved_bound, proved_product
+from lipsnn.certificate.proof_lower import proved_lower
 from lipsnn.certificate.slopes import slopes
 from lipsnn.network import ShallowNet
-
-# The one status in which bound is not that of the multipliers.
-BEYOND_FLOAT64 = "scaled beyond float64: bound is the product of norms"
+from lipsnn.status import Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,38 +25,44 @@ class Certificate:
 
     Attributes
     ----------
-    net : ShallowNet
+    net : ShallowNet or Network
         The network that is certified.
     bound : float
         L = sqrt(rho): ``|f(x) - f(x')| <= L |x - x'|`` for all x, x' in the l2 norm.
     lower : float
         A lower value of the same program (2): no multipliers give less. Not a lower bound on
         the network's Lipschitz constant, which `summary` has.
-    multipliers : ndarray, (m,)
-        t, the diagonal of T in the LMI (2b). NaN where float64 has none.
-    factor : ndarray, (d, k)
-        R with P = RR' of trace 1, the matrix of fact A that gives `lower`.
-    status : str
+    multipliers : ndarray, (m,), or tuple of ndarray
+        t, the diagonal of T in the LMI (2b), for a `ShallowNet`; else the diagonals of
+        T_1 .. T_l: infinite for a unit that sees no input, 0 for one that no output sees. NaN
+        where float64 has none.
+    factors : tuple of ndarray
+        F_0 (d, K) .. F_l (n_l, K): increments ``v_i = F_i xi``, xi standard normal, that satisfy
+        all sectors and give `lower`. Of one hidden layer with one output F_0 is enough.
+    status : Status
         "optimal" when the gap is within the tolerance, else what happened.
     seconds : float
         Wall time.
     iterations : int or None
     method : str
-        The form of program (2) that was solved: "P", "q", "lowrank" or "lmi".
+        The form of the program that was solved: "P", "q", "lowrank", "chordal" or "lmi".
     solver : str
         The solver that ran: "lipsnn" or a CVXPY solver.
+    tol : float
+        The tolerance that `status` speaks of.
     """
 
-    net: ShallowNet
+    net: Any
     bound: float
     lower: float
-    multipliers: Array
-    factor: Array
+    multipliers: Any
+    factors: tuple[Array, ...]
     status: str
     seconds: float
     iterations: int | None
     method: str
     solver: str
+    tol: float
 
     def __repr__(self) -> str:
         return (
@@ -66,25 +72,63 @@ class Certificate:
 
     @property
     def gap(self) -> float:
-        """``(bound - lower) / bound``, 0 for a constant network."""
+        """``(bound - lower) / bound``; 0 for a constant network, 1 for an infinite bound."""
+        if not np.isfinite(self.bound):
+            return 1.0
         return 0.0 if self.bound == 0.0 else 1.0 - self.lower / self.bound
 
-    def gradient(self) -> tuple[Array, Array]:
-        """Gradients of the bound by the weights (m, d + 1) and by the outer weights (m,).
+    @property
+    def factor(self) -> Array:
+        """R (d, k) with P = RR', the matrix of fact A that gives `lower` and starts a solve."""
+        return self.factors[0]
 
-        Danskin's: with P held, the derivative by zbar_i is
-        ``P zbar_i / (2 |R'zbar_i|) + P zbar_0 / (2 |R'zbar_0|)``, exact to the extent that `gap`
-        is zero. The bias column is zero. A term of length zero, where L has a kink, counts as
-        zero: that is a subgradient.
+    @property
+    def layers(self) -> tuple[Array, ...]:
+        """The diagonals of T_1 .. T_l, whatever the depth."""
+        return (self.multipliers,) if isinstance(self.net, ShallowNet) else self.multipliers
+
+    def gradient(self) -> Any:
+        """Gradients of the bound by the weights, exact to the extent that `gap` is zero.
+
+        Danskin's, with the increments held (fact H): ``dL/dW_i = (alpha + beta) T X_{i+1,i} / L
+        - 2 alpha beta T W_i X_ii / L`` and ``dL/dW_l = W_l X_ll / L``, X_ij = F_i F_j'. With one
+        hidden layer and one output, P held, the derivative by zbar_i is
+        ``P zbar_i / (2 |R'zbar_i|) + P zbar_0 / (2 |R'zbar_0|)``. A term of length zero, where L
+        has a kink, counts as zero: that is a subgradient.
+
+        Returns
+        -------
+        tuple of ndarray
+            Of a `ShallowNet` by its weights (m, d + 1), zero for the bias, and by its outer
+            weights (m,); else by W_0 .. W_l.
         """
-        problem = slopes(self.net)
+        form = Form.of(self.net)
+        if not form.small:
+            return self._layered_gradient(form)
+        problem = slopes(form)
+        (W, outer), (alpha, beta) = form.weights, form.sectors[0]
         stacked = np.vstack([problem.sum, problem.scaled]) @ self.factor
         lengths = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
         stacked /= 2 * np.where(lengths > 0, lengths, np.inf)[:, None]
-        by_slope = (stacked[1:] + stacked[0]) @ self.factor.T / np.sum(self.factor**2) ** 0.5
-        by_weights = np.zeros_like(self.net.weights)
-        by_weights[:, :-1] = self.net.outer[:, None] * by_slope
-        return by_weights, np.einsum("ij,ij->i", self.net.weights[:, :-1], by_slope)
+        size = np.sum(self.factor**2) ** 0.5
+        by_slope = ((beta - alpha) * stacked[1:] + (alpha + beta) * stacked[0]) @ self.factor.T
+        by_slope /= size
+        by_weights, by_outer = outer[0][:, None] * by_slope, np.einsum("ij,ij->i", W, by_slope)
+        if not isinstance(self.net, ShallowNet):
+            return by_weights, by_outer[None]
+        return np.column_stack([by_weights, np.zeros(len(W))]), by_outer
+
+    def _layered_gradient(self, form: Form) -> tuple[Array, ...]:
+        if len(self.factors) < len(form.weights):  # a constant network, or no dual was found
+            return tuple(np.zeros_like(weight) for weight in form.weights)
+        found, F = [], self.factors
+        size = self.bound * float(np.sum(F[0] ** 2))
+        for i, (alpha, beta) in enumerate(form.sectors):
+            t = np.where(np.isfinite(self.layers[i]), self.layers[i], 0.0)[:, None]
+            inner = (alpha + beta) * F[i + 1] - 2 * alpha * beta * (form.weights[i] @ F[i])
+            found.append(t * inner @ F[i].T / size)
+        found.append(form.weights[-1] @ F[-1] @ F[-1].T / size)
+        return tuple(found)
 
     def ladder(self, X: Any = None, seed: int = 0) -> Ladder:
         """What lies below and above the bound; X (k, d) are data to take gradients at."""
@@ -95,12 +139,14 @@ class Certificate:
         """Print the ladder: sampled <= exact <= rounded <= certificate <= product of norms."""
         print(self.ladder(X, seed))
 
-    def verify(self, net: ShallowNet | None = None) -> float:
-        """Prove the bound in ball arithmetic, from the weights of `net` and the multipliers.
+    def verify(self, net: Any = None) -> float:
+        """Prove the bound in exact arithmetic, from the weights of `net` and the multipliers.
+
+        `lower` is proved from the factors, and `status` has to be what the two make it.
 
         Parameters
         ----------
-        net : ShallowNet, optional
+        net : ShallowNet, Network or torch.nn.Module, optional
             The network to prove it for, `self.net` if None.
 
         Returns
@@ -113,14 +159,36 @@ class Certificate:
         ProofError
             A ValueError with the reason why there is no proof.
         """
-        net = self.net if net is None else net
-        own = self.status != BEYOND_FLOAT64
-        return proved_bound(net, self.multipliers, self.bound, consistent=own)
+        form = Form.of(self.net if net is None else _read(net))
+        if self.status == Status.PRODUCT:
+            proved = proved_product(form, self.bound)
+        else:
+            proved = proved_bound(form, self.layers, self.bound)
+        if net is None:
+            self._check(form)
+        return proved
+
+    def _check(self, form: Form) -> None:
+        """That what is said beside the bound is so."""
+        if not 0 <= self.lower <= self.bound:
+            raise ProofError(f"lower is {self.lower!r}, not between 0 and the bound")
+        live, _ = reach(form)
+        factors = self.factors
+        if not form.small:
+            rows = [np.ones(form.dim, dtype=bool), *live]
+            if any(len(F) != len(r) for F, r in zip(factors, rows, strict=False)):
+                raise ProofError("lower is not a value that its factors give: their shapes differ")
+            factors = tuple(F[r] for F, r in zip(factors, rows, strict=False))
+            form = form.part(live) if all(r.any() for r in live) else form
+        proved_lower(form, factors, self.lower)
+        closed = self.bound - self.lower <= self.tol * self.bound
+        if not 0 < self.tol < 1 or (self.status == Status.OPTIMAL and not closed):
+            raise ProofError(f"status {str(self.status)!r} with a gap of {self.gap:.1e}")
 
     def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
         """As JSON text, also written to `path`; with the hash of the weights only if not `network`.
 
-        ``python -m lipsnn.verify certificate.json`` re-checks it without any solver.
+        ``lipsnn verify certificate.json`` re-checks it without any solver.
         """
         from lipsnn.certificate.document import to_json
 
@@ -130,7 +198,7 @@ class Certificate:
         return text
 
     @staticmethod
-    def from_json(text: str | Path, net: ShallowNet | None = None) -> Certificate:
+    def from_json(text: str | Path, net: Any = None) -> Certificate:
         """From JSON text, or from a file given as a Path; `net` if the weights are not inside.
 
         Raises
@@ -140,4 +208,10 @@ class Certificate:
         """
         from lipsnn.certificate.document import from_json
 
-        return from_json(text.read_text() if isinstance(text, Path) else text, net)
+        return from_json(text, None if net is None else _read(net))
+
+
+def _read(net: Any) -> Any:
+    from lipsnn.certificate.entry import _network
+
+    return _network(net)

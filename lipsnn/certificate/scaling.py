@@ -7,61 +7,65 @@ from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Banded, Chain
-from lipsnn.certificate.layers import Layers
+from lipsnn.certificate.form import Form, balance, scaled
 
 # Rounding of the recursions behind a bound, relative and per layer.
 ROUNDING = 1e-12
 # Below this, what enters a unit and what leaves it, once balanced, moves no digit of the bound.
 _FAINT = 1e-20
+# Room that a unit's response keeps to its sector's ends, relative: rounding must not leave it.
+_INSIDE = 1e-13
 
 
 class ScaledChain:
-    """The live part of a network, scaled so that t = 1 and rho = 1 is strictly feasible.
+    """A network of live units, scaled so that t = 1 and rho = 1 is strictly feasible.
 
     The chain takes T = lambda_max(Q) I in each layer from the last to the first, Q what the
-    layers after it ask for: the multipliers behind the product of the norms, roughly.
+    layers after it ask for: the multipliers behind the product of the norms, roughly. Its
+    increments are ``s_i v_i`` with ``s_i = size_i 2^exponents_i``.
 
-    Units that are all but switched off (alpha = 0) are left out of the chain that is solved: the
-    dual may hold their response at zero. They count in every bound, with t = 1.
+    Units that are all but switched off (where 0 is a slope) are left out of the chain that is
+    solved: the dual may hold their response at zero. They count in every bound, with t = 1.
     """
 
-    def __init__(self, layers: Layers, live: list[Array]) -> None:
-        every = [np.ones(layers.dim, dtype=bool), *live, np.ones(layers.outputs, dtype=bool)]
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.exponents = balance(form.weights)
         weights = [
-            weight[np.ix_(after, before)]
-            for weight, before, after in zip(layers.weights, every[:-1], every[1:], strict=True)
+            scaled(weight, after, -before)
+            for weight, before, after in zip(
+                form.weights, self.exponents, self.exponents[1:], strict=False
+            )
         ]
+        self.basis: Array | None = None
         if weights[0].shape[1] > weights[0].shape[0]:  # the span of the first layer's rows
-            weights[0] = np.linalg.qr(weights[0].T)[1].T
-        # by powers of two, so that nothing overflows and nothing is lost
-        self.exponents = [int(np.frexp(np.abs(weight).max())[1]) for weight in weights]
-        weights = [np.ldexp(w, -e) for w, e in zip(weights, self.exponents, strict=True)]
-        self.balances = _balance(weights)
+            self.basis, triangle = np.linalg.qr(weights[0].T)
+            weights[0] = triangle.T
         Q = weights[-1].T @ weights[-1]
-        self.levels = np.ones(len(live))
-        for i in range(len(live) - 1, -1, -1):
-            alpha, beta = layers.sectors[i]
+        self.sizes = np.ones(len(form.weights))
+        for i in range(len(form.sectors) - 1, -1, -1):
+            alpha, beta = form.sectors[i]
             level = float(np.linalg.eigvalsh(Q)[-1])
-            self.levels[i] = level
-            weights[i + 1] = weights[i + 1] / np.sqrt(level)
-            weights[i] = weights[i] * np.sqrt(level)
+            self.sizes[i + 1] = np.sqrt(level)
+            weights[i + 1] = weights[i + 1] / self.sizes[i + 1]
+            weights[i] = weights[i] * self.sizes[i + 1]
             eye = np.eye(len(Q))
             core = (alpha + beta) ** 2 * np.linalg.inv(2 * eye - Q / level) - 2 * alpha * beta * eye
             Q = weights[i].T @ core @ weights[i]
-        self.rho = 1.5 * float(np.linalg.eigvalsh(Q)[-1])
-        weights[0] = weights[0] / np.sqrt(self.rho)
-        self.whole = Chain(weights, layers.sectors)
+        self.sizes[0] = np.sqrt(1.5 * float(np.linalg.eigvalsh(Q)[-1]))
+        weights[0] = weights[0] / self.sizes[0]
+        self.whole = Chain(weights, form.sectors)
         strong = [
-            (np.abs(weights[i]).max(axis=1) > _FAINT) | (layers.sectors[i][0] > 0)
-            for i in range(len(live))
+            (np.abs(weights[i]).max(axis=1) > _FAINT) | (alpha * beta > 0)
+            for i, (alpha, beta) in enumerate(form.sectors)
         ]
         for i, units in enumerate(strong):
             units[np.abs(weights[i]).max(axis=1).argmax()] = True
         self.solved = np.concatenate(strong)
-        inner = [np.ones(weights[0].shape[1], dtype=bool), *strong, every[-1]]
+        inner = [np.ones(weights[0].shape[1], bool), *strong, np.ones(form.outputs, bool)]
         self.chain = Chain(
             [w[np.ix_(b, a)] for w, a, b in zip(weights, inner[:-1], inner[1:], strict=True)],
-            layers.sectors,
+            form.sectors,
         )
 
     def _with_faint(self, t: Array) -> Array:
@@ -71,17 +75,21 @@ class ScaledChain:
         return every
 
     def unscale(self, rho: float) -> float:
-        """L of the network for a rho of the chain."""
-        return float(np.ldexp(np.sqrt(max(rho, 0.0) * self.rho), sum(self.exponents)))
+        """L of the network for a rho of the chain; may overflow to infinity."""
+        size = np.sqrt(max(rho, 0.0)) * self.sizes[0]
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.ldexp(size, -int(self.exponents[-1][0])))
 
     def multipliers(self, t: Array) -> list[Array]:
-        """Multipliers of the network, layer by layer."""
-        behind = np.cumsum(self.exponents[::-1])[::-1]
-        t = self._with_faint(t)
-        return [
-            np.ldexp(t[place] * self.levels[i], 2 * (int(behind[i + 1]) + self.balances[i]))
-            for i, place in enumerate(self.whole.of)
-        ]
+        """Multipliers of the network, layer by layer; 0 or infinite where float64 has none."""
+        t, out = self._with_faint(t), self.exponents[-1][0]
+        with np.errstate(over="ignore", under="ignore"):
+            return [
+                np.ldexp(t[place] * size**2, 2 * (k - out))
+                for place, size, k in zip(
+                    self.whole.of, self.sizes[1:], self.exponents[1:], strict=False
+                )
+            ]
 
     def bound(self, t: Array) -> float:
         """The smallest L that multipliers of the chain certify, rounded up."""
@@ -91,40 +99,76 @@ class ScaledChain:
             return np.inf
         return self.unscale(rho) * (1 + ROUNDING * (self.chain.depth + 1))
 
+    def dual(self, X: Banded, t: Array, room: float) -> tuple[list[Array], float]:
+        """Increments of the network that satisfy all sectors, and the L below which none proves.
 
-def _balance(weights: list[Array]) -> list[Array]:
-    """Exponents of powers of two, one per unit: into what enters it, and out of what leaves it.
+        The blocks of X, layer by layer: given v_{i-1}, X says v_i = m u + r eta with eta linear
+        in v_{i-1} plus noise, which is scaled down unit by unit where E eta^2 > E u^2.
 
-    A unit that training all but switched off has tiny weights on one side: its multiplier would be
-    many orders of magnitude from the others'.
-    """
-    balances = []
-    for i in range(len(weights) - 1):
-        enters = np.frexp(np.abs(weights[i]).max(axis=1))[1]
-        leaves = np.frexp(np.abs(weights[i + 1]).max(axis=0))[1]
-        balance = (leaves - enters) // 2
-        weights[i] = np.ldexp(weights[i], balance[:, None])
-        weights[i + 1] = np.ldexp(weights[i + 1], -balance)
-        balances.append(balance)
-    return balances
+        Parameters
+        ----------
+        X : Banded
+            Covariances of the chain's increments.
+        t : ndarray, (units,)
+            Multipliers of the chain, the weights of its units.
+        room : float
+            The share of a layer's variance that may be dropped, to have fewer columns.
+
+        Returns
+        -------
+        list of ndarray, float
+            F_0 (d, K), F_1 (n_1, K), .., F_l (n_l, K) with v_i = F_i xi, xi standard normal, and
+            |F_0| = 1; and the value, rounded down.
+        """
+        chain = self.chain
+        total = float(np.trace(X.diagonal[0]))
+        start = _root(X.diagonal[0], room * total)
+        factors = [start / np.linalg.norm(start)]
+        for i, (alpha, beta) in enumerate(chain.sectors):
+            W, below = chain.weights[i], X.below[i]
+            gain = cho_solve(cho_factor(X.diagonal[i]), below.T).T
+            weight = np.sqrt(np.maximum(t[chain.of[i]], np.finfo(float).tiny))
+            after = X.diagonal[i + 1] * np.outer(weight, weight)
+            rest = (X.diagonal[i + 1] - gain @ below.T) * np.outer(weight, weight)
+            noise = _root(rest, room * float(np.trace(after))) / (np.sqrt(total) * weight[:, None])
+            before = factors[-1]
+            u = W @ before
+            middle = (alpha + beta) / 2
+            eta = np.hstack([gain @ before - middle * u, noise])
+            has = np.sqrt(np.einsum("ij,ij->i", eta, eta))
+            size = np.sqrt(np.einsum("ij,ij->i", u, u))
+            # rounding of u, in the chain and once more in the network
+            lengths = np.sqrt(np.einsum("ij,ij->i", before, before))
+            error = 1e-15 * np.sqrt(W.shape[1]) * (np.abs(W) @ lengths)
+            allowed = (beta - alpha) / 2 * (size * (1 - _INSIDE) - error)
+            with np.errstate(divide="ignore"):
+                shrink = np.clip(np.where(has > 0, allowed / has, 0.0), 0.0, 1.0)
+            wide = np.hstack([u, np.zeros_like(noise)])
+            answer = middle * wide + shrink[:, None] * eta
+            answer[size <= 4 * error] = 0.0
+            factors = [np.hstack([F, np.zeros((len(F), noise.shape[1]))]) for F in factors]
+            factors.append(answer)
+        value = float(np.sum((chain.weights[-1] @ factors[-1]) ** 2))
+        lower = self.unscale(value * (1 - 2 * ROUNDING * (chain.depth + 1)))
+        return self._of_network(factors), lower if lower > 1e-300 else 0.0
+
+    def _of_network(self, factors: list[Array]) -> list[Array]:
+        """The same increments before scaling, with the units that were left out."""
+        first = factors[0] if self.basis is None else self.basis @ factors[0]
+        found = [first]
+        for i, F in enumerate(factors[1:]):
+            place = self.whole.of[i]
+            whole = np.zeros((place.stop - place.start, F.shape[1]))
+            whole[self.solved[place]] = F
+            size = self.sizes[0] / self.sizes[i + 1]
+            with np.errstate(over="ignore", under="ignore"):
+                found.append(np.ldexp(size * whole, -self.exponents[i + 1][:, None]))
+        return found
 
 
-def lower_value(chain: Chain, X: Banded) -> float:
-    """A lower value of rho: the blocks of X made feasible for the dual, layer by layer.
-
-    Given the covariance C of v_{i-1}, v_i = m u + r eta with eta linear in v_{i-1} plus noise as
-    X says, scaled down unit by unit where E eta^2 > E u^2.
-    """
-    C = X.diagonal[0] / np.trace(X.diagonal[0])
-    for i, (alpha, beta) in enumerate(chain.sectors):
-        W, below = chain.weights[i], X.below[i]
-        gain = cho_solve(cho_factor(X.diagonal[i]), below.T).T
-        noise = X.diagonal[i + 1] - gain @ below.T
-        linear = (alpha + beta) / 2 * W
-        excess = gain - linear
-        has = np.einsum("ij,ij->i", excess @ C, excess) + np.diag(noise)
-        allowed = ((beta - alpha) / 2) ** 2 * np.einsum("ij,ij->i", W @ C, W)
-        shrink = np.sqrt(np.minimum(allowed / np.maximum(has, np.finfo(float).tiny), 1.0))
-        gain = linear + shrink[:, None] * excess
-        C = gain @ C @ gain.T + shrink[:, None] * noise * shrink
-    return float(np.vdot(chain.gram, C))
+def _root(C: Array, room: float) -> Array:
+    """F (n, K) with FF' about C, of as few columns as leave out at most `room` of its trace."""
+    values, vectors = np.linalg.eigh((C + C.T) / 2)
+    values = np.maximum(values, 0.0)
+    kept = np.cumsum(values) > room
+    return vectors[:, kept] * np.sqrt(values[kept])

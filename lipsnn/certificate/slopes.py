@@ -1,14 +1,19 @@
-"""What the certificate needs of a network: its slopes zbar_i = a_i wbar_i, safely scaled."""
+"""What the certificate needs of a network with one hidden layer: its slopes, safely scaled.
+
+zbar_i = a_i wbar_i for ReLU. For a sector [alpha, beta] the same program (2) holds with
+(beta - alpha) a_i wbar_i for zbar_i, and (alpha + beta) sum a_i wbar_i for their sum zbar_0.
+"""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.network import ShallowNet
+from lipsnn.certificate.form import Form
 
 # Relative room kept below 1 in sum(q): it pays for the units whose slope is zero but whose
 # multiplier must be finite, and for q_0, so that rounding never makes q_0 negative. A bound
@@ -26,7 +31,7 @@ class Slopes:
 
     Attributes
     ----------
-    net : ShallowNet
+    outer : ndarray, (m,)
     scaled : ndarray, (m, d)
         ``zbar_i / 2^exponent``; what underflows here is below 1e-300 of the largest.
     exponent : int
@@ -38,15 +43,18 @@ class Slopes:
         Their directions.
     total : float
         Sum of the norms of all terms of `scaled`, zero when every slope is zero.
+    hub : float
+        ``(alpha + beta) / (beta - alpha)``, by which zbar_0 is not the sum of the others.
     """
 
-    net: ShallowNet
+    outer: Array
     scaled: Array
     exponent: int
     terms: Array
     norms: Array
     units: Array
     total: float
+    hub: float
 
     @property
     def constant(self) -> bool:
@@ -56,7 +64,7 @@ class Slopes:
     @functools.cached_property
     def sum(self) -> Array:
         """zbar_0 (d,), scaled."""
-        return self.scaled.sum(axis=0)
+        return self.hub * self.scaled.sum(axis=0)
 
     def unscale(self, value: float) -> float:
         """`value` of the scaled slopes in the units of the network; may overflow to infinity."""
@@ -64,16 +72,24 @@ class Slopes:
             return float(np.ldexp(value, self.exponent))
 
 
-def slopes(net: ShallowNet) -> Slopes:
-    """Slopes of `net`, computed without overflow whatever the scale of its weights."""
-    wbar, outer = net.weights[:, :-1], net.outer
+def slopes(net: Any) -> Slopes:
+    """Slopes of a network with one hidden layer and one output, whatever the scale of its weights.
+
+    Parameters
+    ----------
+    net : ShallowNet, Network or Form
+    """
+    form = net if isinstance(net, Form) else Form.of(net)
+    wbar, outer = form.weights[0], form.weights[1][0]
+    alpha, beta = form.sectors[0]
     largest = np.abs(wbar).max(axis=1)
     row, row_exponent = np.frexp(largest)
     unit, unit_exponent = np.frexp(outer)
     exponents = row_exponent.astype(np.int64) + unit_exponent
     alive = (row != 0) & (unit != 0)
     exponent = int(exponents[alive].max()) if alive.any() else 0
-    if alive.all() and np.ptp(exponents) < 900 and abs(exponent) < 900:
+    plain = alive.all() and np.ptp(exponents) < 900 and abs(exponent) < 900
+    if plain and np.abs(unit_exponent - exponent).max() < 900:
         scaled = np.ldexp(outer, -exponent)[:, None] * wbar
     else:  # the careful way, row by row
         shift = np.where(alive, np.maximum(exponents - exponent, -1100), -1100)
@@ -81,7 +97,10 @@ def slopes(net: ShallowNet) -> Slopes:
         mantissas = np.ldexp(wbar, -row_exponent[:, None]) * unit[:, None]
         scaled = np.ldexp(np.ldexp(mantissas, half[:, None]), (shift - half)[:, None])
         scaled[~alive] = 0.0
-    total = scaled.sum(axis=0)
+    if beta - alpha != 1.0:
+        scaled *= beta - alpha
+    hub = (alpha + beta) / (beta - alpha)
+    total = hub * scaled.sum(axis=0)
     stacked = np.vstack([total, scaled])
     norms = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
     size = float(norms.sum())
@@ -90,7 +109,7 @@ def slopes(net: ShallowNet) -> Slopes:
     norms = norms[terms]
     units = stacked[terms] if len(terms) < len(stacked) else stacked
     units /= norms[:, None]
-    return Slopes(net, scaled, exponent, terms, norms / (size or 1.0), units, size)
+    return Slopes(outer, scaled, exponent, terms, norms / (size or 1.0), units, size, hub)
 
 
 def multipliers(slopes: Slopes, q: Array) -> Array:
@@ -98,8 +117,8 @@ def multipliers(slopes: Slopes, q: Array) -> Array:
 
     A unit with a_i = 0 gets t_i = 0, a unit without slope a share of q as small as `SHARE`.
     """
-    m = slopes.net.width
-    outer = slopes.net.outer
+    outer = slopes.outer
+    m = len(outer)
     full = np.zeros(m + 1)
     full[slopes.terms] = q / q.sum() if len(q) else q
     silent = (full[1:] == 0) & (outer != 0)
@@ -115,12 +134,12 @@ def multipliers(slopes: Slopes, q: Array) -> Array:
     return t
 
 
-def shares(net: ShallowNet, t: Array) -> Array:
+def shares(outer: Array, t: Array) -> Array:
     """q_i = a_i^2 / (2 t_i) (m,) of multipliers t, infinite where t_i = 0 but a_i is not."""
-    q = np.zeros(net.width)
-    live = net.outer != 0
+    q = np.zeros(len(outer))
+    live = outer != 0
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        q[live] = net.outer[live] / t[live] * (net.outer[live] / 2)
+        q[live] = outer[live] / t[live] * (outer[live] / 2)
     return q
 
 
@@ -130,8 +149,8 @@ def bound(slopes: Slopes, t: Array) -> float:
     ``L^2 = 1/4 lambda_max(sum_{i=0..m} zbar_i zbar_i' / q_i)``, ``q_0 = 1 - sum q_i``, which is
     the LMI (2b) after the elimination of its lower blocks. Infinite when t certifies nothing.
     """
-    q = shares(slopes.net, t)
-    live = slopes.net.outer != 0
+    q = shares(slopes.outer, t)
+    live = slopes.outer != 0
     used = t[live]
     if not (np.isfinite(t).all() and (t >= 0).all() and np.isfinite(q).all()):
         return np.inf
@@ -156,23 +175,11 @@ def bound(slopes: Slopes, t: Array) -> float:
 
 
 def lower_value(slopes: Slopes, factor: Array) -> float:
-    """``1/2 sum_{i=0..m} |R'zbar_i| / |R|_F`` for a factor R (d, k) of P = RR': a lower value."""
+    """``1/2 sum_{i=0..m} |R'zbar_i| / |R|_F`` for a factor R (d, k) of P = RR': a lower value,
+    rounded down."""
     projected = slopes.scaled @ factor
     top = slopes.sum @ factor
     value = np.sqrt(np.einsum("ij,ij->i", projected, projected)).sum() + np.sqrt(top @ top)
-    return slopes.unscale(0.5 * float(value) / float(np.linalg.norm(factor)))
-
-
-def norm_product(net: ShallowNet) -> float:
-    """The product bound ``|Wbar|_2 |a|_2``, rounded up; infinite if it overflows."""
-    wbar, outer = net.weights[:, :-1], net.outer
-    first = float(np.frexp(np.abs(wbar).max())[1])
-    second = float(np.frexp(np.abs(outer).max())[1])
-    wbar, outer = np.ldexp(wbar, -int(first)), np.ldexp(outer, -int(second))
-    gram = wbar.T @ wbar if wbar.shape[0] >= wbar.shape[1] else wbar @ wbar.T
-    value = float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)) * np.linalg.norm(outer))
-    if value == 0.0:
-        return 0.0
-    with np.errstate(over="ignore", under="ignore"):
-        result = float(np.ldexp(value * (1 + ROUNDING), int(first + second)))
-    return max(result, float(np.nextafter(0.0, 1.0)))
+    value *= (1 - ROUNDING) / float(np.linalg.norm(factor))
+    result = slopes.unscale(0.5 * float(value))
+    return result if result > 1e-300 else 0.0

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from lipsnn.convex import programs
+from lipsnn.convex.samples import Patterns, as_samples
 from lipsnn.convex.solution import ProgramSolution
 from lipsnn.solvers import choose_solver
 
@@ -35,26 +36,35 @@ def backend(solver: str | Backend | None) -> Backend:
 
         return Backend(
             "structured",
-            structured.solve_l2,
+            _following(structured.solve_l2),
             _following(structured.solve_lipschitz),
             _following(structured.solve_joint),
         )
     name = choose_solver(None if solver == "reference" else solver)
     return Backend(
         name,
-        partial(programs.solve_l2, solver=name),
-        partial(programs.solve_lipschitz, solver=name),
-        partial(programs.solve_joint, solver=name),
+        _whole(partial(programs.solve_l2, solver=name)),
+        _whole(partial(programs.solve_lipschitz, solver=name)),
+        _whole(partial(programs.solve_joint, solver=name)),
     )
+
+
+def _whole(solve: Callable[..., ProgramSolution]) -> Callable[..., ProgramSolution]:
+    """`solve` on whole arrays, and without what only the structured solver uses."""
+
+    def solve_arrays(X1: Any, y: Any, patterns: Any, *rest: Any, inside: Any = None) -> Any:
+        return solve(as_samples(X1).array(), y, Patterns.pack(patterns).unpack(), *rest)
+
+    return solve_arrays
 
 
 def _following(solve: Callable[..., ProgramSolution]) -> Callable[..., ProgramSolution]:
     """`solve`, each time started from its last solution."""
     last: ProgramSolution | None = None
 
-    def solve_from_last(*arguments: Any) -> ProgramSolution:
+    def solve_from_last(*arguments: Any, inside: Any = None) -> ProgramSolution:
         nonlocal last
-        last = solve(*arguments, start=last)
+        last = solve(*arguments, inside=inside, start=last)
         return last
 
     return solve_from_last

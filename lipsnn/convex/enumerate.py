@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import tqdm
 from lipsnn.certificate.cells import cell_patterns
 from lipsnn.convex.backend import Backend, backend
 from lipsnn.convex.mapping import from_products
@@ -118,7 +118,7 @@ def global_optimum(
             f"there are {combinations} combinations of cells: take fewer samples, inputs or units"
         )
     hidden = None if progress is None else not progress
-    with tqdm(desc="branch and bound", unit=" programs", leave=False, disable=hidden) as bar:
+    with tqdm.tqdm(desc="branch and bound", unit=" programs", leave=False, disable=hidden) as bar:
         tree = _Tree(X, y, patterns, width, strength, regularizer, backend(solver), bar)
         tree.search()
     best = tree.best
@@ -143,7 +143,7 @@ class _Tree:
         strength: float,
         regularizer: str,
         programs: Backend,
-        bar: tqdm,
+        bar: tqdm.tqdm,
     ) -> None:
         self.X1, self.y, self.width, self.strength = with_bias(X), y, width, strength
         self.patterns = np.repeat(patterns, 2, axis=1)

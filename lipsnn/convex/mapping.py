@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.convex.samples import Patterns, Samples, unpacked
 from lipsnn.network import ShallowNet
 
 
@@ -33,7 +36,7 @@ def sample_half(net: ShallowNet, seed: int) -> ShallowNet:
     return ShallowNet(np.vstack([weights, weights]), np.concatenate([outer, -outer]), net.offset)
 
 
-def cone_violation(net: ShallowNet, X1: Array, target: Array, patterns: Array) -> float:
+def cone_violation(net: ShallowNet, samples: Samples, target: Array, patterns: Patterns) -> float:
     """How far `net` has left the cones (5), as an error of its output, relative.
 
     The largest ``-|a_i| (2 D_i - I) X w_i``, divided by the largest target or, if that is more,
@@ -41,7 +44,13 @@ def cone_violation(net: ShallowNet, X1: Array, target: Array, patterns: Array) -
     boundary.
     """
     products = np.abs(net.outer)[:, None] * net.weights
-    signed = np.where(patterns, 1.0, -1.0) * (X1 @ products.T)
-    reach = np.linalg.norm(X1, axis=1).max() * np.linalg.norm(products, axis=1).max()
-    scale = max(float(np.abs(target).max()), float(reach))
-    return float(np.maximum(-signed.min(), 0.0) / scale) if scale > 0 else 0.0
+    found = [one for _, one in samples.map(partial(_outside, products), patterns.bits)]
+    outside, reach = np.max(found, axis=0)
+    scale = max(float(np.abs(target).max()), reach * np.linalg.norm(products, axis=1).max())
+    return float(max(outside, 0.0) / scale) if scale > 0 else 0.0
+
+
+def _outside(products: Array, X1: Array, bits: Array) -> tuple[float, float]:
+    """The least signed preactivation of a chunk, negated, and its longest row."""
+    signed = np.where(unpacked(bits, len(products)), 1.0, -1.0) * (X1 @ products.T)
+    return -float(signed.min()), float(np.linalg.norm(X1, axis=1).max())

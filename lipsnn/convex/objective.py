@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,28 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
-from lipsnn.network import ShallowNet, as_network
+from lipsnn.convert import as_shallow
+from lipsnn.convex.samples import Samples, checked
+from lipsnn.network import ShallowNet
 
 REGULARIZERS = ("l2", "lipschitz")
+REDUCTIONS = ("sum", "mean")
 
 
-def loss(net: ShallowNet, X: Array, y: Array) -> float:
-    """Half the SUM of squared errors, the first term of (4a)."""
-    return 0.5 * float(np.sum((net(X) - y) ** 2))
+def outputs(net: ShallowNet, X: Array | Samples) -> Array:
+    """f(x_k) of all samples, (n,)."""
+    samples = X if isinstance(X, Samples) else Samples(X)
+    return np.concatenate([one for _, one in samples.map(partial(_outputs, net))])
+
+
+def loss(net: ShallowNet, X: Array | Samples, y: Array, reduction: str = "sum") -> float:
+    """Half the sum of squared errors, the first term of (4a), or half their mean."""
+    half = 0.5 * float(np.sum((outputs(net, X) - y) ** 2))
+    return half / len(y) if reduction == "mean" else half
+
+
+def _outputs(net: ShallowNet, X1: Array) -> Array:
+    return net(X1[:, :-1])
 
 
 def objective(
@@ -26,34 +41,40 @@ def objective(
     strength: float,
     regularizer: str,
     certificate: Certificate | None = None,
+    reduction: str = "sum",
 ) -> float:
     """The value of problem (4) at `net`.
 
-    Half the sum of squared errors, plus ``strength * L^2`` (lam_lip, regularizer
-    "lipschitz") or ``strength/2 * sum(|w_i|^2 + a_i^2)`` (lam_reg, regularizer "l2", bias
-    entries included; the offset is not regularised).
+    Half the sum of squared errors (their mean with ``reduction="mean"``), plus ``strength * L^2``
+    (lam_lip, regularizer "lipschitz") or ``strength/2 * sum(|w_i|^2 + a_i^2)`` (lam_reg,
+    regularizer "l2", bias entries included; the offset is not regularised).
 
     Parameters
     ----------
     net : ShallowNet or torch.nn.Sequential
     X : array_like, (n, d)
+        A memory-mapped file or Dask array is read chunk by chunk.
     y : array_like, (n,)
     strength : float
         Positive.
     regularizer : {"l2", "lipschitz"}
     certificate : Certificate, optional
         Of this very network, to save computing L again.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n: it is "sum" at
+        n times the strength, divided by n.
 
     Returns
     -------
     float
     """
-    net = as_network(net)
-    X, y = _checks.data_pair(X, y, net.dim)
+    net = as_shallow(net, X)
+    samples, y = checked(X, y, net.dim)
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
+    _checks.one_of(reduction, "reduction", REDUCTIONS)
     if regularizer == "l2":
         penalty = 0.5 * float(np.sum(net.weights**2) + np.sum(net.outer**2))
     else:
         penalty = (certificate or certify(net)).bound ** 2
-    return loss(net, X, y) + strength * penalty
+    return loss(net, samples, y, reduction) + strength * penalty

@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-from tqdm import tqdm
-
 from lipsnn import _checks
+from lipsnn._optional import pd, tqdm
+from lipsnn.convert import as_shallow
 from lipsnn.convex.backend import backend
 from lipsnn.convex.objective import objective
 from lipsnn.convex.refine import refine
 from lipsnn.convex.result import Refinement
-from lipsnn.network import as_network
+from lipsnn.convex.samples import checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +51,11 @@ def refine_path(
     progress: bool | None = None,
     **settings: Any,
 ) -> RefinementPath:
-    """Refine `net` at each of several strengths.
+    """Refine `net` at each of several strengths, as one does to choose one.
 
-    With ``method="joint"`` this is the exact trade-off curve of one restriction: as the strength
-    grows the loss does not fall and the bound does not grow. Ctrl-C returns the strengths that
+    With the default ``method="joint"`` this is the exact trade-off curve of one restriction: as the
+    strength grows the loss does not fall and the bound does not grow. The Gram matrix and the rows
+    that are carried are found once for all strengths. Ctrl-C returns the strengths that
     are done.
 
     Parameters
@@ -75,20 +75,24 @@ def refine_path(
     -------
     RefinementPath
     """
-    net = as_network(net)
-    X, y = _checks.data_pair(X, y, net.dim)
+    net = as_shallow(net, X)
+    samples, y = checked(X, y, net.dim)
     values = [_checks.positive(strength, "strengths") for strength in strengths]
     if not values:
         raise ValueError("strengths is empty: give at least one")
     regularizer = settings.get("regularizer", "lipschitz")
+    reduction = settings.get("reduction", "sum")
     # one backend for all, so that its programs start from one another
     settings["solver"] = backend(settings.get("solver"))
     starts, done = [net], []
     hidden = None if progress is None else not progress
-    for strength in tqdm(values, desc="path", leave=False, disable=hidden):
-        values_here = [objective(start, X, y, strength, regularizer) for start in starts]
+    for strength in tqdm.tqdm(values, desc="path", leave=False, disable=hidden):
+        values_here = [
+            objective(start, samples, y, strength, regularizer, reduction=reduction)
+            for start in starts
+        ]
         start = starts[values_here.index(min(values_here))]
-        result = refine(start, X, y, strength, progress=progress, **settings)
+        result = refine(start, samples, y, strength, progress=progress, **settings)
         done.append(result)
         if follow:
             starts.append(result.net)

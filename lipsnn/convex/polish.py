@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lipsnn.convex.search import Search
+from lipsnn.convex.search import Cells, Search
 from lipsnn.network import ShallowNet
 from lipsnn.train.lipschitz import train_lipschitz
 
@@ -32,7 +32,7 @@ def polish(search: Search, rounds: int, tol: float) -> Iterator[None]:
         before = search.objective
         trained = _descend(search, size, seed=turn)
         search.offer("training", trained)
-        search.patterns, search.signs = trained.patterns(search.X), trained.signs
+        search.cells = Cells.of(trained, search.samples)
         search.solve_joint()
         yield
         if before - search.objective <= tol * before:
@@ -54,10 +54,10 @@ def _descend(search: Search, size: float, seed: int) -> ShallowNet:
     weights[zero] = rng.normal(scale=scale / np.sqrt(net.dim + 1), size=weights[zero].shape)
     outer[zero] = 0.0
     return train_lipschitz(
-        search.X,
+        search.samples.array()[:, :-1],
         search.y,
         net.width,
-        search.strength,
+        search.total_strength,
         seed,
         epochs=EPOCHS,
         learning_rate=size * scale,

@@ -8,10 +8,11 @@ one matrix here.
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
+from scipy import sparse
 
 from lipsnn._checks import Array
+from lipsnn._optional import cp
 from lipsnn.certificate.lmi import lmi_matrix
 from lipsnn.convex.solution import ProgramSolution
 from lipsnn.solvers import solve
@@ -112,7 +113,9 @@ def _solution(
     point, duals = None, None
     if stats.has_point and weights.value is not None:
         point = np.asarray(weights.value)
-        duals = problem.constraints[0].dual_value  # of the cones, which come first
+        found = problem.constraints[0].dual_value  # of the cones, which come first
+        if found is not None and used is None:
+            duals = sparse.csr_array(np.asarray(found).T)
         if used is not None:
             point, kept = np.zeros((used.size, point.shape[1])), point
             point[used] = kept
@@ -125,5 +128,5 @@ def _solution(
         seconds=stats.seconds,
         rho=None if rho is None or point is None else float(np.asarray(rho.value)),
         shares=None if shares is None or point is None else np.asarray(shares.value),
-        cone_duals=None if duals is None or used is not None else np.asarray(duals).T,
+        cone_duals=duals,
     )

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tqdm import tqdm
-
 from lipsnn import _checks
+from lipsnn._optional import tqdm
+from lipsnn.convert import as_shallow
 from lipsnn.convex.backend import Backend, backend
 from lipsnn.convex.mapping import sample_half
-from lipsnn.convex.objective import REGULARIZERS
+from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS
+from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
+from lipsnn.convex.samples import CHUNK, checked
 from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
-from lipsnn.network import as_network
 
-METHODS = ("alternating", "joint", "walk", "polish")
+METHODS = ("joint", "alternating", "walk", "polish")
 
 
 def refine(
@@ -25,12 +26,13 @@ def refine(
     y: Any,
     strength: float,
     regularizer: str = "lipschitz",
-    method: str = "alternating",
+    method: str = "joint",
     solver: str | Backend | None = None,
     *,
     rounds: int = 50,
     tol: float = 1e-5,
     sample: int | None = None,
+    reduction: str = "sum",
     progress: bool | None = None,
 ) -> Refinement:
     """Improve a trained network by convex programs within its own activation patterns.
@@ -44,18 +46,23 @@ def refine(
     net : ShallowNet or torch.nn.Sequential
         The trained network (Linear, ReLU, Linear). Its offset is kept.
     X : array_like, (n, d)
-        The data it was trained on, without the bias feature.
+        The data it was trained on, without the bias feature. A memory-mapped file
+        (`numpy.memmap`) or a Dask array is read chunk by chunk, on a Dask cluster where its chunks
+        are, and may be larger than memory.
     y : array_like, (n,)
     strength : float
-        lam_lip or lam_reg of problem (4), positive.
+        lam_lip or lam_reg of problem (4), positive. How to choose one: try a few powers of ten by
+        `refine_path` and look at its table for the bound that can be afforded, or compare the
+        losses of the refined networks on data held out.
     regularizer : {"lipschitz", "l2"}
         "l2" solves program (6), once, whatever `method` says.
-    method : {"alternating", "joint", "walk", "polish"}
-        "alternating" is Algorithm 1: T from (2), then (12) at that T, and again. "joint" solves
-        over the weights, the outer weights and T in one program; it is never above the other's
-        limit. "walk" goes on from the joint optimum into neighbouring cells while that helps,
-        and "polish" takes turns between the joint program and training on the certificate's
-        gradient: both end below the joint program or where it ended.
+    method : {"joint", "alternating", "walk", "polish"}
+        "joint" solves over the weights, the outer weights and T in one program. "alternating" is
+        the paper's Algorithm 1: T from (2), then (12) at that T, and again; its limit is never
+        below the joint program, and it takes a program for each round. "walk" goes on from the
+        joint optimum into neighbouring cells while that helps, and "polish" takes turns between
+        the joint program and training on the certificate's gradient: both end below the joint
+        program or where it ended.
     solver : str or Backend, optional
         "structured" (our interior-point method, also if None), "reference" (the programs in CVXPY
         as printed, by MOSEK with a licence, else Clarabel), or the name of a CVXPY solver.
@@ -68,8 +75,12 @@ def refine(
         patterns serves both signs, P+ = P- (see `sample_half`). The result is no worse than that
         doubled network, but it may be worse than `net`, whose objective and certificate are the
         initial ones here, and it is returned all the same.
+    reduction : {"sum", "mean"}
+        Of the loss, as in torch: the paper's problem (4) has the sum. "mean" divides it by n, so
+        that a strength means the same at every n (that of "sum", divided by n).
     progress : bool, optional
-        Show a progress bar; on a terminal only, if None.
+        Show a progress bar; on a terminal only, if None. What lasts also logs a line every ten
+        seconds, at level INFO of the logger "lipsnn".
 
     Returns
     -------
@@ -78,29 +89,35 @@ def refine(
     Raises
     ------
     ValueError
-        For bad input, or a network that is dead on X (no unit with a non-zero outer weight is
-        active on any sample): there is nothing to refine.
+        For bad input; for a file or Dask array with a solver or method that needs it whole; or for
+        a network that is dead on X (no unit with a non-zero outer weight is active on any sample):
+        there is nothing to refine.
     RuntimeError
         If MOSEK is asked for by name and not licensed.
     """
-    net = as_network(net)
-    X, y = _checks.data_pair(X, y, net.dim)
+    net = as_shallow(net, X)
+    samples, y = checked(X, y, net.dim)
+    first = samples.rows(slice(CHUNK))[:, :-1]
+    _checks.warn_of_scales(first, y[:CHUNK] - net(first))
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(method, "method", METHODS)
+    _checks.one_of(reduction, "reduction", REDUCTIONS)
     rounds = _checks.count(rounds, "rounds")
     tol = _checks.nonnegative(tol, "tol")
-    if not (net.patterns(X) & (net.outer != 0)).any():
+    programs = backend(solver)
+    if method == "polish" or programs.name != "structured":
+        samples.array()  # whole, or an error
+    given = Search(net, samples, y, strength, regularizer, programs, reduction)
+    if not any(key and a != 0 for key, a in zip(given.cells.patterns.keys, net.outer, strict=True)):
         raise ValueError(
             "the network is dead on this data: no unit with a non-zero outer weight is active on "
             "any sample; train it longer or start from other weights"
         )
-    programs = backend(solver)
-    given = Search(net, X, y, strength, regularizer, programs)
     search = given
     if sample is not None:
         halved = sample_half(net, _checks.count(sample, "sample", least=0))
-        search = Search(halved, X, y, strength, regularizer, programs)
+        search = Search(halved, samples, y, strength, regularizer, programs, reduction)
     if regularizer == "l2":
         steps = restriction(search)
     elif method == "joint":
@@ -108,14 +125,12 @@ def refine(
     elif method == "walk":
         steps = walk(search, rounds, tol)
     elif method == "polish":
-        from lipsnn.convex.polish import polish  # imports torch
-
         steps = polish(search, rounds, tol)
     else:
         steps = alternation(search, rounds, tol)
     hidden = None if progress is None else not progress
     try:
-        for _ in tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):
+        for _ in tqdm.tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):
             pass
     except KeyboardInterrupt:
         search.status = "interrupted"

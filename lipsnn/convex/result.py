@@ -65,6 +65,8 @@ class Refinement:
     cone_violation : float
         How far the solver's weights lay outside the cones (5), relative; the objective is that
         of the network with the patterns it really has.
+    loss_reduction : str
+        "sum" or "mean": the `reduction` of the loss that was asked for.
     """
 
     net: ShallowNet
@@ -80,6 +82,7 @@ class Refinement:
     certificate: Certificate | None = None
     initial_certificate: Certificate | None = None
     cone_violation: float = 0.0
+    loss_reduction: str = "sum"
 
     def __repr__(self) -> str:
         lines = [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,8 +14,25 @@ from lipsnn.convex.backend import Backend
 from lipsnn.convex.mapping import cone_violation, from_products
 from lipsnn.convex.objective import loss, objective
 from lipsnn.convex.result import Refinement, Round
+from lipsnn.convex.samples import Patterns, Samples
 from lipsnn.convex.solution import ProgramSolution
-from lipsnn.network import ShallowNet, with_bias
+from lipsnn.network import ShallowNet
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Where the units are held: patterns, signs of the outer weights, and weights inside."""
+
+    patterns: Patterns
+    signs: Array
+    inside: Array  # (m, d + 1); on the boundary will do
+
+    @classmethod
+    def of(cls, net: ShallowNet, samples: Samples) -> Cells:
+        """A network's own."""
+        inside = net.weights.copy()
+        inside[~inside.any(axis=1), -1] = 1.0  # the zero unit counts as active everywhere
+        return cls(Patterns.of(samples, net.weights), net.signs, inside)
 
 
 class Search:
@@ -23,24 +40,34 @@ class Search:
 
     A method asks `solve_*` for candidates; `_offer` evaluates each afresh, by forward pass and
     certificate, and keeps it only if problem (4) really falls.
+
+    Parameters
+    ----------
+    samples, y : Samples and ndarray
+        As `checked` gives them.
+    strength, reduction
+        Of problem (4). `total_strength` is that of its form with the sum, which the programs have.
     """
 
     def __init__(
         self,
         net: ShallowNet,
-        X: Array,
+        samples: Samples,
         y: Array,
         strength: float,
         regularizer: str,
         programs: Backend,
+        reduction: str = "sum",
     ) -> None:
         self.began = time.perf_counter()
-        self.X, self.y, self.X1 = X, y, with_bias(X)
+        self.samples, self.y = samples, y
         # the offset is no variable of the programs: they fit what it leaves
         self.target = y - net.offset
         self.strength, self.regularizer, self.programs = strength, regularizer, programs
+        self.reduction = reduction
+        self.total_strength = strength * (len(y) if reduction == "mean" else 1)
         self.net = net
-        self.patterns, self.signs = net.patterns(X), net.signs
+        self.cells = Cells.of(net, samples)
         self.certificate, self.objective = self.evaluate(net)
         self.initial_certificate, self.initial_objective = self.certificate, self.objective
         self.status = "optimal"
@@ -50,9 +77,7 @@ class Search:
 
     def solve_l2(self) -> bool:
         """Program (6), mapped by (7)."""
-        solution = self.programs.solve_l2(
-            self.X1, self.target, self.patterns, self.signs, self.strength
-        )
+        solution = self._solve(self.programs.solve_l2)
         return self._offer("(6)", solution)
 
     def solve_lipschitz(self) -> bool:
@@ -66,26 +91,23 @@ class Search:
         t = self.certificate.multipliers
         used = t > 0
         scaled = self.net.rescale(np.sqrt(np.where(used, t, 1.0)))
-        solution = self.programs.solve_lipschitz(
-            self.X1,
-            self.target,
-            self.patterns,
-            self.signs,
-            np.abs(scaled.outer),
-            used.astype(np.float64),
-            self.strength,
+        solution = self._solve(
+            self.programs.solve_lipschitz, np.abs(scaled.outer), used.astype(np.float64)
         )
         return self._offer("(12)", solution, outer=scaled.outer)
 
     def solve_joint(self, step: str = "joint") -> tuple[bool, ProgramSolution]:
         """The joint program; `step` is its name in the history."""
-        solution = self.programs.solve_joint(
-            self.X1, self.target, self.patterns, self.signs, self.strength
-        )
+        solution = self._solve(self.programs.solve_joint)
         mapped = solution
         if solution.weights is not None:  # s_i z_i lies in the cone of pattern i
-            mapped = replace(solution, weights=self.signs[:, None] * solution.weights)
+            mapped = replace(solution, weights=self.cells.signs[:, None] * solution.weights)
         return self._offer(step, mapped), solution
+
+    def _solve(self, program: Callable[..., ProgramSolution], *fixed: Array) -> ProgramSolution:
+        patterns, signs = self.cells.patterns, self.cells.signs
+        arguments = self.samples, self.target, patterns, signs, *fixed, self.total_strength
+        return program(*arguments, inside=self.cells.inside)
 
     def offer(self, step: str, candidate: ShallowNet, status: str = "optimal") -> bool:
         """Keep `candidate` if it is better than the best so far, freshly evaluated."""
@@ -95,13 +117,17 @@ class Search:
         self._record(step, candidate, certificate, value, status, accepted)
         if accepted:
             self.net, self.certificate, self.objective = candidate, certificate, value
-            self.violation = cone_violation(candidate, self.X1, self.target, self.patterns)
+            self.violation = cone_violation(
+                candidate, self.samples, self.target, self.cells.patterns
+            )
         return accepted
 
     def evaluate(self, net: ShallowNet) -> tuple[Certificate | None, float]:
         """The certificate (of the Lipschitz problem) and the value of problem (4)."""
         certificate = certify(net) if self.regularizer == "lipschitz" else None
-        value = objective(net, self.X, self.y, self.strength, self.regularizer, certificate)
+        value = objective(
+            net, self.samples, self.y, self.strength, self.regularizer, certificate, self.reduction
+        )
         return certificate, value
 
     def result(self, method: str) -> Refinement:
@@ -120,6 +146,7 @@ class Search:
             strength=self.strength,
             method=method,
             solver=self.programs.name,
+            loss_reduction=self.reduction,
             certificate=self.certificate,
             initial_certificate=self.initial_certificate,
             cone_violation=self.violation,
@@ -133,7 +160,7 @@ class Search:
             self.history.append(Round(step, nan, nan, None, elapsed, solution.status, False))
             return False
         if outer is None:
-            candidate = from_products(solution.weights, self.signs, self.net.offset)
+            candidate = from_products(solution.weights, self.cells.signs, self.net.offset)
         else:
             candidate = ShallowNet(solution.weights, outer, self.net.offset)
         return self.offer(step, candidate, solution.status)
@@ -149,7 +176,7 @@ class Search:
     ) -> None:
         bound = None if certificate is None else certificate.bound
         elapsed = time.perf_counter() - self.began
-        fit = loss(net, self.X, self.y)
+        fit = loss(net, self.samples, self.y, self.reduction)
         self.history.append(Round(step, value, fit, bound, elapsed, status, accepted))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from scipy import sparse
+
 from lipsnn._checks import Array
 
 
@@ -30,8 +32,8 @@ class ProgramSolution:
         q_i = a_i^2 / (2 t_i), in the joint program.
     gap, primal_residual, dual_residual : float or None
         Relative, where the solver tells.
-    cone_duals : ndarray, (m, n), or None
-        Multipliers of the rows of (5), where the solver tells.
+    cone_duals : sparse array, (m, n), or None
+        Multipliers of the rows of (5), where the solver tells. Those not stored are zero.
     warm : object or None
         What the structured solver needs to start a similar program from this one.
     """
@@ -47,5 +49,5 @@ class ProgramSolution:
     gap: float | None = None
     primal_residual: float | None = None
     dual_residual: float | None = None
-    cone_duals: Array | None = None
+    cone_duals: sparse.csr_array | None = None
     warm: Any = None

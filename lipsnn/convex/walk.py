@@ -17,13 +17,16 @@ either sign; there h also counts what the unit would add to L^2.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
-from scipy.optimize import linprog, lsq_linear
+import scipy
 
 from lipsnn._checks import Array
-from lipsnn.convex.search import Search
+from lipsnn.convex.samples import Patterns, Samples, unpacked
+from lipsnn.convex.search import Cells, Search
 from lipsnn.convex.solution import ProgramSolution
+from lipsnn.convex.structured.merge import Units
 
 # Interior-point solutions leave zero units at about 1e-8 of the largest.
 _ZERO = 1e-6
@@ -49,77 +52,103 @@ def walk(search: Search, steps: int, tol: float) -> Iterator[None]:
         if neighbour is None:
             search.status = "converged"
             return
-        here, before = (search.patterns, search.signs), search.objective
-        search.patterns, search.signs = neighbour
+        here, before = search.cells, search.objective
+        search.cells = neighbour
         accepted, solution = search.solve_joint("walk")
         yield
         if not accepted:
-            search.patterns, search.signs = here
+            search.cells = here
         if search.status == "optimal" and before - search.objective <= tol * before:
             search.status = "converged"
             return
     search.status = "round_limit"
 
 
-def neighbouring_cells(search: Search, solution: ProgramSolution) -> tuple[Array, Array] | None:
-    """Patterns and signs of cells that hold the same point and a strictly lower optimum.
+def neighbouring_cells(search: Search, solution: ProgramSolution) -> Cells | None:
+    """Cells that hold the same point and a strictly lower optimum.
 
     None if no unit has a descent direction that crosses its boundary.
     """
     assert solution.weights is not None
     assert solution.cone_duals is not None
-    X1, duals = search.X1, solution.cone_duals
-    patterns, signs = search.patterns.copy(), search.signs.copy()
+    samples, duals = search.samples, solution.cone_duals
+    patterns, signs = search.cells.patterns, search.cells.signs.copy()
     units = _merged(signs[:, None] * solution.weights, patterns, signs)
     size = np.linalg.norm(units, axis=1)
-    residual = np.sum(patterns * (X1 @ units.T) * signs, axis=1) - search.target
-    sides = np.where(patterns, 1.0, -1.0)
-    margins = np.maximum(sides * (X1 @ units.T), 0.0).T
-    reach = np.linalg.norm(X1, axis=1) * size.max()
+    zero = size <= _ZERO * size.max()
+    fitted = [f for _, f in samples.map(partial(_fitted, units.T, signs), patterns.bits)]
+    residual = np.concatenate(fitted) - search.target
     # margin times multiplier is about the same for all rows: the smaller one tells which it is
     pull = max(float(np.abs(residual).max()), np.finfo(float).tiny)
-    held = margins * pull < duals * reach
-    zero = size <= _ZERO * size.max()
-    changed = False
-    for i in np.flatnonzero(~zero):
-        slopes = signs[i] * residual
+    inside = np.where(zero[:, None], search.cells.inside, units)
+    moved: dict[int, Array] = {}
+    for i, (rows, outward, margins) in _near(samples, units, patterns, size.max()).items():
+        if zero[i]:
+            continue
+        reach = np.linalg.norm(outward, axis=1) * size.max()
+        dual = duals[[i]].toarray()[0, rows]
+        slopes = signs[i] * residual[rows]
+        held = margins * pull < dual * reach
+        pattern = patterns.column(i)
         for width in _MARGINS:
-            active = held[i] | (margins[i] < width * reach)
-            if not (active & (duals[i] > slopes)).any():
+            active = np.flatnonzero(held | (margins < width * reach))
+            if not (dual[active] > slopes[active]).any():
                 break
-            rows = np.flatnonzero(active)
-            outward = sides[rows, i, None] * X1[rows]
-            crossed = _descent(outward, duals[i, rows], slopes[rows] - duals[i, rows])
+            crossed = _descent(outward[active], dual[active], (slopes - dual)[active])
             if crossed is None:
                 break
-            pattern = patterns[:, i].copy()
-            pattern[rows[crossed]] ^= True
+            side = np.ones(rows.size)
+            side[active[crossed]] = -1.0
             # the rows far from the boundary hold around the point anyway
-            near = active | (margins[i] < _MARGINS[-1] * reach)
-            if _has_interior(X1[near], pattern[near]):
-                patterns[:, i] = pattern
-                changed = True
+            if _has_interior(side[:, None] * outward):
+                pattern[rows[active[crossed]]] ^= True
+                moved[i] = pattern
                 break
-    useful = (
-        (pattern, sign)
-        for pattern, sign in _useful_units(search, units, signs, residual)
-        if _has_interior(X1, pattern)
-    )
-    for i, (pattern, sign) in zip(np.flatnonzero(zero), useful, strict=False):
-        patterns[:, i], signs[i] = pattern, sign
-        changed = True
-    return (patterns, signs) if changed else None
+    useful = _useful_units(search, units, signs, residual) if zero.any() else []
+    for k, (direction, pattern, sign) in zip(np.flatnonzero(zero), useful, strict=False):
+        moved[int(k)], signs[k], inside[k] = pattern, sign, direction
+    return Cells(patterns.replaced(moved), signs, inside) if moved else None
 
 
-def _merged(units: Array, patterns: Array, signs: Array) -> Array:
+def _fitted(units: Array, signs: Array, X1: Array, bits: Array) -> Array:
+    """f(x_k) of a chunk, each unit with its pattern."""
+    return (unpacked(bits, signs.size) * (X1 @ units)) @ signs
+
+
+def _near(
+    samples: Samples, units: Array, patterns: Patterns, size: float
+) -> dict[int, tuple[Array, Array, Array]]:
+    """By unit: the rows near its boundary, as sample indices, (2 D - 1) x_k, and their margins."""
+    found = [
+        one
+        for _, one in samples.map(
+            partial(_near_of, units.T, _MARGINS[-1] * size), range(samples.n), patterns.bits
+        )
+    ]
+    unit, index, outward, margins = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.argsort(unit, kind="stable")
+    ends = np.cumsum(np.bincount(unit, minlength=len(units)))
+    parts = np.split(order, ends[:-1])
+    return {i: (index[k], outward[k], margins[k]) for i, k in enumerate(parts) if k.size}
+
+
+def _near_of(
+    units: Array, cut: float, X1: Array, samples: range, bits: Array
+) -> tuple[Array, Array, Array, Array]:
+    side = np.where(unpacked(bits, units.shape[1]), 1.0, -1.0)
+    margins = np.maximum(side * (X1 @ units), 0.0)
+    row, unit = np.nonzero(margins < cut * np.linalg.norm(X1, axis=1)[:, None])
+    return unit, row + samples.start, X1[row] * side[row, unit, None], margins[row, unit]
+
+
+def _merged(units: Array, patterns: Patterns, signs: Array) -> Array:
     """The same function with equal units (same pattern and sign) added up in the first of them.
 
     Neither the loss nor L, a sum of seminorms, grows by it, and the others are free for new cells.
     """
-    key = np.vstack([patterns, signs > 0])
-    _, first, group = np.unique(key, axis=1, return_index=True, return_inverse=True)
+    same = Units(patterns, signs, np.ones(len(units)))
     merged = np.zeros_like(units)
-    np.add.at(merged, first[group], units)
+    np.add.at(merged, same.first[same.group], units)
     return merged
 
 
@@ -145,7 +174,7 @@ def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
         width = np.maximum(high - low, 0)  # equal ends are no interval to the solver
         high = np.where(width > 0, high, low + noise)
         with np.errstate(invalid="ignore"):  # it multiplies open ends by zero on its way
-            shares = lsq_linear(outward.T, np.zeros(outward.shape[1]), (low, high)).x
+            shares = scipy.optimize.lsq_linear(outward.T, np.zeros(outward.shape[1]), (low, high)).x
         direction = -outward.T @ shares
         length = float(np.linalg.norm(direction))
         if length <= noise:
@@ -158,16 +187,18 @@ def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
     return None
 
 
-def _has_interior(X1: Array, pattern: Array) -> bool:
-    """Whether some weights meet every row of (5) strictly.
+def _has_interior(rows: Array) -> bool:
+    """Whether some weights meet every row ``rows @ w >= 0`` strictly.
 
     Rows that a solution at finite accuracy cannot tell from active ones may ask for the opposite
     of those crossed; the cell is then flat, and no interior-point method solves its program well.
     """
-    rows = np.where(pattern[:, None], -1.0, 1.0) * X1
+    if not len(rows):
+        return True
+    rows = -rows
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
     count, p = rows.shape
-    found = linprog(
+    found = scipy.optimize.linprog(
         np.append(np.zeros(p), -1.0),
         A_ub=np.column_stack([rows, np.ones(count)]),
         b_ub=np.zeros(count),
@@ -178,36 +209,51 @@ def _has_interior(X1: Array, pattern: Array) -> bool:
 
 def _useful_units(
     search: Search, units: Array, signs: Array, residual: Array, starts: int = 64
-) -> list[tuple[Array, float]]:
-    """Patterns and signs of new units whose first small step lowers the objective, best first.
+) -> Iterator[tuple[Array, Array, float]]:
+    """New units whose first small step lowers the objective: direction, pattern, sign; best first.
 
     The rate of a unit ``s v`` at v is ``s sum_k r_k max(x_k'v, 0)`` from the loss and
     ``strength L (|R'v| + s (R'g)'R'v / |R'g|)`` from L^2 = rho, with P = RR' of the certificate.
     """
-    certificate = search.certificate
+    certificate, samples = search.certificate, search.samples
     assert certificate is not None
-    X1, root = search.X1, certificate.factor
+    root = certificate.factor
     total = root.T @ (signs[:, None] * units)[:, :-1].sum(axis=0)
     total /= max(float(np.linalg.norm(total)), np.finfo(float).tiny)
-    price = search.strength * certificate.bound
+    price = search.total_strength * certificate.bound
+    noise = _NOISE * float(samples.fold(_pull_at_most, residual))
     rng = np.random.default_rng(0)
-    found: dict[bytes, tuple[float, Array, float]] = {}
+    found = []
     for sign in (1.0, -1.0):
-        V = rng.standard_normal((starts, X1.shape[1]))
+        gradient = -rng.standard_normal((starts, samples.p))
         for _ in range(30):
+            V = -gradient
             V /= np.maximum(np.linalg.norm(V, axis=1, keepdims=True), np.finfo(float).tiny)
-            on = X1 @ V.T >= 0
             hidden = V[:, :-1] @ root
             length = np.linalg.norm(hidden, axis=1, keepdims=True)
             pull = hidden / np.maximum(length, np.finfo(float).tiny) + sign * total
-            gradient = sign * (on * residual[:, None]).T @ X1
+            gradient = sign * samples.fold(partial(_pulled, V), residual)
             gradient[:, :-1] += price * pull @ root.T
             rate = np.sum(gradient * V, axis=1)
-            V = -gradient
-        noise = _NOISE * float(np.abs(residual) @ np.linalg.norm(X1, axis=1))
-        for k in np.flatnonzero(rate < -noise):
-            pattern = on[:, k]
-            entry = found.get(pattern.tobytes())
-            if entry is None or rate[k] < entry[0]:
-                found[pattern.tobytes()] = (float(rate[k]), pattern, sign)
-    return [(pattern, sign) for _, pattern, sign in sorted(found.values(), key=lambda e: e[0])]
+        found += [(float(rate[k]), V[k], sign) for k in np.flatnonzero(rate < -noise)]
+    if not found:
+        return
+    found.sort(key=lambda entry: entry[0])
+    directions = np.array([direction for _, direction, _ in found])
+    patterns = Patterns.of(samples, directions)
+    near = _near(samples, directions, patterns, 1.0)
+    first = {key: k for k, key in reversed(list(enumerate(patterns.keys)))}
+    for k in sorted(first.values()):
+        _, outward, _ = near.get(k, (None, np.empty((0, samples.p)), None))
+        if _has_interior(outward):
+            yield directions[k], patterns.column(k), found[k][2]
+
+
+def _pulled(V: Array, total: Array | None, X1: Array, residual: Array) -> Array:
+    """Adds ``sum_k r_k x_k`` over the samples of a chunk on which each row of V is active."""
+    part = ((X1 @ V.T >= 0) * residual[:, None]).T @ X1
+    return part if total is None else total + part
+
+
+def _pull_at_most(total: float | None, X1: Array, residual: Array) -> float:
+    return (total or 0.0) + float(np.abs(residual) @ np.linalg.norm(X1, axis=1))

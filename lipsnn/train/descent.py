@@ -1,4 +1,4 @@
-"""The training loop that the base models share: mini-batches, Adam or momentum, cosine rate.
+"""The training loop that the base models share: mini-batches, Adam or SGD, the rate's schedule.
 
 Written out in numpy: the networks are small, and a step by torch's autograd and optimisers
 costs ten times what its arithmetic does. The steps are torch's, to rounding.
@@ -7,22 +7,29 @@ costs ten times what its arithmetic does. The steps are torch's, to rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.losses import SQUARED
 from lipsnn.network import ShallowNet
 
 # (weights, outer, indices of the batch) -> gradients by weights and by outer, of the objective
 # divided by the number of samples.
-Gradient = Callable[[Array, Array, torch.Tensor], tuple[Array, Array]]
+Gradient = Callable[[Array, Array, "torch.Tensor"], tuple[Array, Array]]
 Step = Callable[[Array, Array, float], None]
+
+
+def beside_mean(strength: Any, reduction: str, samples: int) -> float:
+    """The strength beside the mean loss, on which the steps are, of one beside its `reduction`."""
+    _checks.one_of(reduction, "reduction", ("sum", "mean"))
+    return _checks.nonnegative(strength, "strength") / (samples if reduction == "sum" else 1)
 
 
 class Adam:
@@ -43,18 +50,36 @@ class Adam:
 
 
 class Momentum:
-    """The steps of ``torch.optim.SGD`` with momentum 0.9."""
+    """The steps of ``torch.optim.SGD``, by default with momentum 0.9."""
 
-    def __init__(self, size: int) -> None:
-        self.velocity = np.zeros(size)
+    def __init__(self, size: int, momentum: float = 0.9) -> None:
+        self.velocity, self.momentum = np.zeros(size), momentum
 
     def __call__(self, point: Array, gradient: Array, rate: float) -> None:
-        self.velocity *= 0.9
+        self.velocity *= self.momentum
         self.velocity += gradient
         point -= rate * self.velocity
 
 
-OPTIMIZERS: dict[str, Callable[[int], Step]] = {"adam": Adam, "sgd": Momentum}
+OPTIMIZERS = ("adam", "sgd", "plain")
+SCHEDULES = ("cosine", "constant")
+
+
+def optimizer(name: str, size: int) -> Step:
+    """Steps of the optimiser of this name over `size` numbers; "plain" has no momentum."""
+    return Adam(size) if name == "adam" else Momentum(size, 0.9 if name == "sgd" else 0.0)
+
+
+def torch_optimizer(name: str, parameters: Iterable[Any], rate: float) -> torch.optim.Optimizer:
+    """The same for the parameters of a torch network."""
+    if name == "adam":
+        return torch.optim.Adam(parameters, lr=rate)
+    return torch.optim.SGD(parameters, lr=rate, momentum=0.9 if name == "sgd" else 0.0)
+
+
+def rate_at(schedule: str, rate: float, epoch: int, epochs: int) -> float:
+    """The learning rate of an epoch, counted from 0: `rate`, or by a cosine to zero at the end."""
+    return rate * (1 + math.cos(math.pi * epoch / epochs)) / 2 if schedule == "cosine" else rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +88,7 @@ class Descent:
 
     Parameters
     ----------
-    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init
+    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule
         As in `train_sgd`; `batch_size` None is the full batch.
 
     Raises
@@ -81,9 +106,11 @@ class Descent:
     learning_rate: float
     optimizer: str
     init: ShallowNet | None = None
+    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
         X, y = _checks.data_pair(self.X, self.y)
+        _checks.warn_of_scales(X, y if self.init is None else y - self.init(X))
         width = _checks.count(self.width, "width")
         batch_size = len(X) if self.batch_size is None else self.batch_size
         init = self.init
@@ -96,10 +123,12 @@ class Descent:
             "X": X,
             "y": y if init is None else y - init.offset,
             "width": width,
+            "seed": _checks.count(self.seed, "seed", least=0),
             "epochs": _checks.count(self.epochs, "epochs", least=0),
             "batch_size": _checks.count(batch_size, "batch_size"),
             "learning_rate": _checks.positive(self.learning_rate, "learning_rate"),
-            "optimizer": _checks.one_of(self.optimizer, "optimizer", tuple(OPTIMIZERS)),
+            "optimizer": _checks.one_of(self.optimizer, "optimizer", OPTIMIZERS),
+            "schedule": _checks.one_of(self.schedule, "schedule", SCHEDULES),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -136,7 +165,7 @@ class Training:
         self._point = np.concatenate([start.weights.ravel(), start.outer])
         self.weights = self._point[:-width].reshape(width, d + 1)
         self.outer = self._point[-width:]
-        self._step = OPTIMIZERS[descent.optimizer](len(self._point))
+        self._step = optimizer(descent.optimizer, len(self._point))
 
     @property
     def net(self) -> ShallowNet:
@@ -155,12 +184,12 @@ class Training:
         descent = self.descent
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(epochs):
-                fall = (1 + math.cos(math.pi * self.epoch / descent.epochs)) / 2
+                rate = rate_at(descent.schedule, descent.learning_rate, self.epoch, descent.epochs)
                 order = torch.randperm(len(descent.X), generator=self.generator)
                 for batch in order.split(descent.batch_size):
                     by_weights, by_outer = gradient(self.weights, self.outer, batch)
                     both = np.concatenate([by_weights.ravel(), by_outer])
-                    self._step(self._point, both, descent.learning_rate * fall)
+                    self._step(self._point, both, rate)
                 self.epoch += 1
                 if not np.isfinite(self._point).all():
                     raise RuntimeError(
@@ -181,13 +210,11 @@ def initial_network(dim: int, width: int, generator: torch.Generator) -> Shallow
     return ShallowNet(np.column_stack([weights, bias]), outer)
 
 
-def squared_loss_gradient(
+def loss_gradient(
     weights: Array, outer: Array, inputs: Array, targets: Array
 ) -> tuple[Array, Array]:
     """Gradients of the mean over the batch of ``1/2 (f(x_k) - y_k)^2``, the bias feature in."""
     hidden = np.maximum(inputs @ weights.T, 0.0)
-    residual = hidden @ outer
-    residual -= targets
-    residual /= len(targets)
-    through = (hidden > 0) * residual[:, None]
-    return outer[:, None] * (through.T @ inputs), residual @ hidden
+    by_output = SQUARED.gradient(hidden @ outer, targets) / len(targets)
+    through = (hidden > 0) * by_output[:, None]
+    return outer[:, None] * (through.T @ inputs), by_output @ hidden

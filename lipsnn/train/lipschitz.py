@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
-from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.torch import WarmBound
-from lipsnn.train.descent import Descent, squared_loss_gradient
+from lipsnn.train.descent import Descent, beside_mean, loss_gradient
 
 
 def train_lipschitz(
@@ -27,11 +25,12 @@ def train_lipschitz(
     optimizer: str = "adam",
     tol: float = 1e-3,
     init: ShallowNet | None = None,
+    reduction: str = "sum",
 ) -> ShallowNet:
     """Train on problem (4) with lam_reg = 0: the loss plus lam_lip rho, rho certified at each step.
 
     Minimises ``1/2 sum_k (f(x_k) - y_k)^2 + strength L(W, a)^2`` with the differentiable L of
-    `lipsnn.torch.lipschitz_bound` (facts A and B). Each certificate starts from the one before.
+    `lipsnn.autograd.lipschitz_bound` (facts A and B). Each certificate starts from the one before.
     Scaling, initial weights and learning rate are those of `train_sgd`.
 
     Parameters
@@ -56,6 +55,8 @@ def train_lipschitz(
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n.
 
     Returns
     -------
@@ -68,14 +69,16 @@ def train_lipschitz(
     RuntimeError
         If the weights diverge.
     """
+    from lipsnn.autograd import WarmBound  # its classes are torch's
+
     descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
-    share = _checks.nonnegative(strength, "strength") / len(descent.X)
+    share = beside_mean(strength, reduction, len(descent.X))
     bound = WarmBound(tol)
     inputs, targets = with_bias(descent.X), descent.y
 
     def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
         rows = batch.numpy()
-        by_weights, by_outer = squared_loss_gradient(weights, outer, inputs[rows], targets[rows])
+        by_weights, by_outer = loss_gradient(weights, outer, inputs[rows], targets[rows])
         # divergence is the loop's to report, at the end of the epoch
         if share > 0 and np.isfinite(weights).all() and np.isfinite(outer).all():
             values, l_by_weights, l_by_outer = bound.solve(weights[None], outer[None])

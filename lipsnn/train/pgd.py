@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn import _checks
+from lipsnn._ascent import Ball
 from lipsnn._checks import Array
-from lipsnn.attack import project, random_in_ball, steepest
+from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, squared_loss_gradient
+from lipsnn.train.descent import Descent, beside_mean, loss_gradient
 
 
 def train_pgd(
@@ -30,6 +29,8 @@ def train_pgd(
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     init: ShallowNet | None = None,
+    schedule: str = "cosine",
+    reduction: str = "sum",
 ) -> ShallowNet:
     """Train on the worst inputs that an attack finds near the data (Madry et al. 2018).
 
@@ -58,11 +59,15 @@ def train_pgd(
         Ascent steps of each attack, each of length ``2.5 radius / attack_steps``.
     epochs, batch_size : int
     learning_rate : float
-    optimizer : {"adam", "sgd"}
-        "sgd" has momentum 0.9.
+    optimizer : {"adam", "sgd", "plain"}
+        "sgd" has momentum 0.9, "plain" has none.
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
+    schedule : {"cosine", "constant"}
+        Of the learning rate, as in `train_sgd`.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n.
 
     Returns
     -------
@@ -75,21 +80,22 @@ def train_pgd(
     RuntimeError
         If the weights diverge.
     """
-    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
-    decay = _checks.nonnegative(strength, "strength") / len(descent.X)
-    radius = _checks.nonnegative(radius, "radius")
-    norm = _checks.one_of(norm, "norm", (2, math.inf))
-    length = 2.5 * radius / _checks.count(attack_steps, "attack_steps")
+    descent = Descent(
+        X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule
+    )
+    decay = beside_mean(strength, reduction, len(descent.X))
+    ball = Ball(radius, norm)
+    length = 2.5 * ball.radius / _checks.count(attack_steps, "attack_steps")
     inputs, targets = with_bias(descent.X), descent.y
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(descent.seed)
 
     def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
         rows = batch.numpy()
         x, y = inputs[rows], targets[rows]
-        if radius > 0:
-            start = random_in_ball(rng, (len(rows), weights.shape[1] - 1), radius, norm)
-            x = _attacked(weights, outer, x, y, start, radius, norm, attack_steps, length)
-        by_weights, by_outer = squared_loss_gradient(weights, outer, x, y)
+        if ball.radius > 0:
+            start = ball.draw(rng, (len(rows), weights.shape[1] - 1))
+            x = _attacked(weights, outer, x, y, start, ball, attack_steps, length)
+        by_weights, by_outer = loss_gradient(weights, outer, x, y)
         return by_weights + decay * weights, by_outer + decay * outer
 
     return descent.run(gradient)
@@ -101,8 +107,7 @@ def _attacked(
     inputs: Array,
     targets: Array,
     delta: Array,
-    radius: float,
-    norm: float,
+    ball: Ball,
     steps: int,
     length: float,
 ) -> Array:
@@ -118,7 +123,7 @@ def _attacked(
         # the sign of the residual says whether to climb or descend f
         side = np.sign(active @ outer - targets)
         ascent = side[:, None] * ((active > 0).astype(np.float64) @ slopes)
-        delta = project(delta + length * steepest(ascent, norm), radius, norm)
+        delta = ball.project(delta + length * ball.steepest(ascent))
     attacked = inputs.copy()
     attacked[:, :-1] += delta
     return attacked

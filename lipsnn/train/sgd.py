@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, squared_loss_gradient
+from lipsnn.train.descent import Descent, beside_mean, loss_gradient
 
 
 def train_sgd(
@@ -23,13 +21,14 @@ def train_sgd(
     batch_size: int = 32,
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
+    schedule: str = "cosine",
+    reduction: str = "sum",
 ) -> ShallowNet:
     """Train on problem (4) with lam_lip = 0: the l2-regularised base model.
 
     Minimises ``1/2 sum_k (f(x_k) - y_k)^2 + strength/2 sum_i (|w_i|^2 + a_i^2)`` over
     mini-batches, each scaled to the whole sum; the step is on the objective divided by n, so
-    that `learning_rate` does not depend on the number of samples. The learning rate falls to
-    zero along a cosine.
+    that `learning_rate` does not depend on the number of samples.
 
     Parameters
     ----------
@@ -44,8 +43,12 @@ def train_sgd(
         neither read nor changed.
     epochs, batch_size : int
     learning_rate : float
-    optimizer : {"adam", "sgd"}
-        "sgd" has momentum 0.9.
+    optimizer : {"adam", "sgd", "plain"}
+        "sgd" has momentum 0.9, "plain" has none.
+    schedule : {"cosine", "constant"}
+        The learning rate falls to zero along a cosine, or stays.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss by n, so that a strength means the same at every n.
 
     Returns
     -------
@@ -58,13 +61,15 @@ def train_sgd(
     RuntimeError
         If the weights diverge.
     """
-    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer)
-    decay = _checks.nonnegative(strength, "strength") / len(descent.X)
+    descent = Descent(
+        X, y, width, seed, epochs, batch_size, learning_rate, optimizer, schedule=schedule
+    )
+    decay = beside_mean(strength, reduction, len(descent.X))
     inputs, targets = with_bias(descent.X), descent.y
 
     def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
         rows = batch.numpy()
-        by_weights, by_outer = squared_loss_gradient(weights, outer, inputs[rows], targets[rows])
+        by_weights, by_outer = loss_gradient(weights, outer, inputs[rows], targets[rows])
         return by_weights + decay * weights, by_outer + decay * outer
 
     return descent.run(gradient)

@@ -20,8 +20,16 @@ from tqdm import tqdm
 
 from lipsnn._checks import Array
 from lipsnn.certificate import certify, exact_constant
+from lipsnn.losses import Loss, Squared
 from lipsnn.network import ShallowNet
-from lipsnn.train.clip import ClipResult, Pairs, largest_quotient, train_clip, uniform_pairs
+from lipsnn.train.clip import (
+    ClipResult,
+    Lipschitz,
+    Pairs,
+    largest_quotient,
+    train_clip,
+    uniform_pairs,
+)
 from lipsnn.train.sgd import train_sgd
 from studies.clip.printed import PAPER_CURVES, PAPER_RMS, PAPER_SLOPES
 from studies.common import provenance
@@ -30,14 +38,17 @@ from studies.common import provenance
 STRENGTHS = (0.0, 10.0, 1.0, 1e-10)
 
 
-def _sum_of_squares(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return ((outputs - targets.reshape(outputs.shape)) ** 2).sum()
+class _SumOfSquares(Squared):
+    """``sum_k (f(x_k) - y_k)^2``, in place of the mean: the source's full batch has one step."""
+
+    def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return ((outputs - targets) ** 2).sum()
 
 
 # What "lambda" multiplies, and beside what, is not the same in the paper and in its code.
-READINGS: dict[str, dict[str, Any]] = {
-    "printed": {"loss": "mse", "power": 1, "pooling": "max"},
-    "code": {"loss": _sum_of_squares, "power": 2, "pooling": "mean"},
+READINGS: dict[str, tuple[str | Loss, dict[str, Any]]] = {
+    "printed": ("mse", {"power": 1, "pooling": "max"}),
+    "code": (_SumOfSquares(), {"power": 2, "pooling": "mean"}),
 }
 
 
@@ -97,16 +108,15 @@ def chain(
     X = torch.tensor(x, dtype=torch.float32)[:, None]
     net: nn.Module = network(seed, widths)
     results = {}
+    loss, how = READINGS[reading]
     for strength in STRENGTHS:
         drawn = Pairs(uniform_pairs(-4, 4, pairs, 0.1), redraw=1, step=1.0)
         results[strength] = train_clip(
             net,
             X,
             y,
-            **READINGS[reading],
-            regularizer="lipschitz" if strength else "none",
-            strength=strength,
-            pairs=drawn if strength else None,
+            Lipschitz(drawn, strength, **how) if strength else None,
+            loss=loss,
             epochs=epochs if strength else free_epochs,
             batch_size=len(x),
             learning_rate=learning_rate,
@@ -174,18 +184,18 @@ def estimate_rows(
     start = train_sgd(X, y, width, 0.0, seed, epochs=epochs).to_torch()
     low, high = float(X.min()), float(X.max())
     rows = []
+    drawn = Pairs(
+        uniform_pairs(low, high, pairs, noise, X.shape[1], torch.float64),
+        redraw=10 * -(-len(X) // 32),
+        step=1.0,
+    )
     for strength in strengths:
         result = train_clip(
             start,
             X,
             y,
+            Lipschitz(drawn, strength),
             loss="mse",
-            strength=strength,
-            pairs=Pairs(
-                uniform_pairs(low, high, pairs, noise, X.shape[1], torch.float64),
-                redraw=10 * -(-len(X) // 32),
-                step=1.0,
-            ),
             epochs=epochs,
             batch_size=32,
             learning_rate=3e-3,

@@ -19,12 +19,11 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
-from lipsnn.train.clip import ClipResult, Discrepancy, Pairs, noisy_copies, train_clip
-from lipsnn.train.clip.pairs import evaluating
+from lipsnn.train.clip import ClipResult, Discrepancy, Lipschitz, Pairs, noisy_copies, train_clip
 from studies.clip import images
 from studies.common import provenance
 
-MOMENTUM = 0.9
+MOMENTUM = 0.9  # of the library's "sgd"
 # What differs between the rules; the strengths that they need differ as much as the increments.
 RULES: dict[str, dict[str, Any]] = {
     "worst pair": {"pooling": "max", "learning_rate": 0.1, "increment": 0.03},
@@ -75,20 +74,19 @@ def probe(result: ClipResult, X: torch.Tensor, y: torch.Tensor, pooling: str) ->
     assert result.pairs is not None
     assert isinstance(result.net, nn.Sequential)
     net, parameters = result.net, list(result.net.parameters())
-    with evaluating(net):
-        loss = nn.functional.cross_entropy(net(X), y)
-        penalty = result.strength * result.pairs.penalty(
-            net, result.pairs.quotients(net), pooling=pooling
+    loss = nn.functional.cross_entropy(net(X), y)
+    penalty = result.strength * result.pairs.penalty(
+        net, result.pairs.quotients(net), pooling=pooling
+    )
+    lengths = [
+        float(torch.cat([g.flatten() for g in gradient]).norm())
+        for gradient in (
+            torch.autograd.grad(part, parameters, retain_graph=True) for part in (loss, penalty)
         )
-        lengths = [
-            float(torch.cat([g.flatten() for g in gradient]).norm())
-            for gradient in (
-                torch.autograd.grad(part, parameters, retain_graph=True) for part in (loss, penalty)
-            )
-        ]
-        curvature = steepest_curvature(loss + penalty, parameters)
-        with torch.no_grad():
-            outputs = net[:3](X)  # flatten, linear, sigmoid
+    ]
+    curvature = steepest_curvature(loss + penalty, parameters)
+    with torch.no_grad():
+        outputs = net[:3](X)  # flatten, linear, sigmoid
     return {
         "loss_gradient": lengths[0],
         "penalty_gradient": lengths[1],
@@ -120,24 +118,26 @@ def rows(rule: str, seed: int = 0, data_dir: str | None = None, **changed: Any) 
     found = []
     with tempfile.TemporaryDirectory() as folder:
         every = settings["probe_every"]
+        regularizer = Lipschitz(
+            Pairs(noisy_copies(X[aside], settings["pairs"]), settings["redraw"]),
+            own["increment"],
+            Discrepancy(
+                settings["target"],
+                own["increment"],
+                settings["warmup"],
+                settings["every"],
+                least=own["increment"],
+            ),
+            pooling=own["pooling"],
+        )
         for epoch in range(every, settings["epochs"] + 1, every):
             result = train_clip(
                 images.network(settings["data"], seed),
                 X[used],
                 y[used],
-                strength=own["increment"],
-                discrepancy=Discrepancy(
-                    settings["target"],
-                    own["increment"],
-                    settings["warmup"],
-                    settings["every"],
-                    least=own["increment"],
-                ),
-                pairs=Pairs(noisy_copies(X[aside], settings["pairs"]), settings["redraw"]),
-                pooling=own["pooling"],
+                regularizer,
                 epochs=epoch,  # the checkpoint has all but the last of them
                 learning_rate=own["learning_rate"],
-                momentum=MOMENTUM,
                 seed=seed,
                 checkpoint=Path(folder) / "run.pt",
                 progress=False,

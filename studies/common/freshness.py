@@ -59,13 +59,21 @@ def running_script() -> str | None:
 
 
 def changed(record: dict[str, Any], read: Reader | None = None) -> list[str] | None:
-    """Sources that differ from those of a result; None if its provenance does not name them."""
-    sources = record.get("sources")
-    if not sources:
-        return None
-    now = hashes(sources["entry"], files_read(record), read)
-    then = sources["files"]
-    return sorted(path for path in {*now, *then} if now.get(path) != then.get(path))
+    """Sources that differ from those of a result; None if its provenance does not name them.
+
+    Where rows of another run were kept, under "regimes", theirs count too.
+    """
+    parts = [record, *record.get("regimes", {}).values()]
+    found: set[str] = set()
+    for part in parts:
+        if not (sources := part.get("sources")):
+            if part is record:
+                return None
+            continue
+        now = hashes(sources["entry"], files_read(record), read)
+        then = sources["files"]
+        found |= {path for path in {*now, *then} if now.get(path) != then.get(path)}
+    return sorted(found)
 
 
 def files_read(record: dict[str, Any]) -> list[str]:

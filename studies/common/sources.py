@@ -19,6 +19,7 @@ Reader = Callable[[str], bytes | None]
 # They schedule work and write results down, and change no number in them.
 BOOKKEEPING = (
     "lipsnn/_files.py",
+    "lipsnn/_optional.py",
     "studies/common/sources.py",
     "studies/common/freshness.py",
     "studies/common/provenance.py",
@@ -95,6 +96,9 @@ class _Search:
         self.files[path] = None if content is None else _parse(content.decode(), path)
         if (file := self.files[path]) is not None:
             self.found[path] = set()
+            if path.endswith("__init__.py") and (stub := self.read(f"{path}i")) is not None:
+                # has the names that are loaded when first used
+                file.imported.update(_parse(stub.decode(), path).imported)
             folder = path.removesuffix("/__init__.py").rpartition("/")[0]
             if folder:
                 self.touch(f"{folder}/__init__.py")

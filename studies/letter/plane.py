@@ -24,7 +24,8 @@ import torch
 from torch import nn
 
 from lipsnn._checks import Array
-from lipsnn.certificate import Layers, certify_layers
+from lipsnn.certificate import certify_layers
+from lipsnn.network import Network
 from lipsnn.train.admm import engine
 from lipsnn.train.admm.step import FixedStep
 from studies.common import provenance, runner
@@ -36,7 +37,6 @@ from studies.letter.study import Setting
 VERSION = "letter-plane-2"
 SETTING = Setting((2, 10, 10, 3), "Tanh", 0.1, None, 10_000, 10, 5e-4, 0.25, 1e-5, 20, 5, 1.0)
 RATES = ("constant", "falling")
-_SLOPES = ((0.0, 1.0), (0.0, 1.0))
 
 
 def points(seed: int = 1612111977, n: int = 50) -> tuple[Array, Array]:
@@ -118,7 +118,9 @@ def train(setting: Setting, X: Array, y: Array, seed: int, falling: bool = True)
             before = loss
         return net
 
-    def admm(start: nn.Sequential, strength: float | None, enforce: float | None) -> engine.Outcome:
+    def admm(
+        start: nn.Sequential, strength: float | None, enforce: float | None
+    ) -> engine.AdmmResult:
         first = certify_layers(start)
         fit = Fit([part.detach().numpy() for part in start.parameters()], X, y, setting, falling)
         step = FixedStep(
@@ -129,7 +131,7 @@ def train(setting: Setting, X: Array, y: Array, seed: int, falling: bool = True)
         )
 
         def update(weights: list[Array]) -> None:
-            step.multipliers = list(certify_layers(Layers(tuple(weights), _SLOPES)).multipliers)
+            step.multipliers = list(certify_layers(Network(weights)).multipliers)
 
         return engine.run(
             fit,
@@ -138,7 +140,7 @@ def train(setting: Setting, X: Array, y: Array, seed: int, falling: bool = True)
             penalty=setting.penalty,
             iterations=setting.rounds,
             tol=1e-9,
-            retune=update,
+            update=update,
         )
 
     return letter.train(by_descent, admm, setting)

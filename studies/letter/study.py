@@ -31,9 +31,8 @@ from torch.nn import functional
 
 from lipsnn._checks import Array
 from lipsnn.certificate import certify_layers, margin_bounds
-from lipsnn.certificate.layers import as_layers
-from lipsnn.train.admm.engine import Outcome
-from lipsnn.train.admm.entry import AdmmResult
+from lipsnn.convert import as_network
+from lipsnn.train import AdmmResult
 from studies.common import provenance, runner
 
 NETWORKS = ("nominal", "l2", "lipschitz", "enforced")
@@ -119,7 +118,7 @@ def settled(before: float, loss: float) -> bool:
 
 def train(
     descend: Callable[[float], nn.Sequential],
-    admm: Callable[[nn.Sequential, float | None, float | None], Outcome | AdmmResult],
+    admm: Callable[[nn.Sequential, float | None, float | None], AdmmResult],
     setting: Setting,
     names: Sequence[str] = NETWORKS,
 ) -> Trained:
@@ -209,7 +208,7 @@ def measures(net: nn.Sequential, X: Array, y: Array, test: tuple[Array, Array]) 
         "train_accuracy": accuracy(net, X, y),
         "test_accuracy": accuracy(net, *test),
         "bound": bound,
-        "norm_product": as_layers(net).norm_product(),
+        "norm_product": as_network(net).norm_product(),
         "steepest": steepest(net, test[0][:2000]),
         "radius": float(np.median(certified_radii(net, *test))),
     }

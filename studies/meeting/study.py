@@ -24,7 +24,7 @@ from lipsnn.convex.refine import refine
 from lipsnn.datasets import load_dataset
 from lipsnn.network import ShallowNet
 from lipsnn.train import train_admm, train_lipschitz, train_pgd, train_sgd
-from lipsnn.train.clip import Pairs, train_clip, uniform_pairs
+from lipsnn.train.clip import Lipschitz, Pairs, train_clip, uniform_pairs
 from lipsnn.train.descent import initial_network
 from studies.common import provenance, runner
 
@@ -48,11 +48,6 @@ SETTINGS: dict[str, tuple[str, tuple[float, ...]]] = {
 RADII = (0.1, 0.2, 0.4)
 
 
-def half_mean_square(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The loss of problem (4), divided by n."""
-    return 0.5 * ((outputs[:, 0] - targets) ** 2).mean()
-
-
 def clip(
     X: Array, y: Array, width: int, strength: float, seed: int = 0, *, epochs: int = 500
 ) -> ShallowNet:
@@ -64,17 +59,17 @@ def clip(
     net = initial_network(X.shape[1], width, torch.Generator().manual_seed(seed)).to_torch()
     net[2].bias.requires_grad_(False)  # the others have no output bias to train
     low, high = float(X.min()), float(X.max())
+    pairs = Pairs(
+        uniform_pairs(low, high, 20, 0.1, X.shape[1], torch.float64),
+        redraw=10 * -(-len(X) // 32),
+        step=1.0,
+    )
     result = train_clip(
         net,
         X,
         y,
-        loss=half_mean_square,
-        strength=strength / len(X),
-        pairs=Pairs(
-            uniform_pairs(low, high, 20, 0.1, X.shape[1], torch.float64),
-            redraw=10 * -(-len(X) // 32),
-            step=1.0,
-        ),
+        Lipschitz(pairs, strength / len(X)),
+        loss="squared",
         epochs=epochs,
         batch_size=32,
         learning_rate=3e-3,

@@ -18,8 +18,15 @@ import pandas as pd
 from lipsnn.datasets import DATASETS
 from studies.common import freshness, provenance, runner
 from studies.common.runner import Outcome
-from studies.paper import choose, grid, tables, trial
-from studies.paper.settings import PROFILES, load_settings, settings_path, write_chosen
+from studies.paper import choose, grid, recover, tables, trial
+from studies.paper.settings import (
+    PROFILES,
+    REGIMES,
+    load_settings,
+    regime_path,
+    settings_path,
+    write_chosen,
+)
 
 COMMANDS = {
     "table1": "objectives before and after: trials.csv, table1.csv, cost.csv",
@@ -27,9 +34,13 @@ COMMANDS = {
     "sensitivity": "one setting moved at a time: sensitivity.csv, sensitivity-attacks.csv",
     "all": "these three",
     "choose": "pick the strengths on validation data and write them into the settings file",
+    "recover": "infer the settings behind the paper's Table 1: recover_*.csv (add --help)",
 }
 # What the numbers of a trial depend on: these, what they reach, and the data.
 SOURCES = ("studies/paper/trial.py", "studies/paper/choose.py")
+
+
+Facts = dict[str, dict[str, Any]]
 
 
 class Failed(Exception):
@@ -38,9 +49,9 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """A command: its settings, and how to do and where to put what it asks for."""
+    """A command: its settings by regime, and how to do and where to put what it asks for."""
 
-    settings: dict[str, Any]
+    settings: dict[str, dict[str, Any]]
     options: argparse.Namespace
     output: Path
     commit: str
@@ -75,33 +86,56 @@ class Job:
             )
         return outcomes
 
-    def write(self, name: str, table: pd.DataFrame, seconds: float, **facts: Any) -> None:
-        """Write a table and its provenance."""
+    def write(self, name: str, table: pd.DataFrame, seconds: float, facts: Facts) -> None:
+        """Write a table and its provenance, both with what they hold of regimes not run now.
+
+        Parameters
+        ----------
+        facts : dict
+            By regime, what provenance says of the trials behind its rows.
+        """
         path = self.output / name
-        profile = self.options.profile
-        settings = settings_path(profile)
+        kept, records = _kept(path, [r for r in REGIMES if r not in self.settings])
+        now: Facts = {}
+        for regime, settings in self.settings.items():
+            now[regime] = {
+                "commit": self.commit,
+                "seconds": round(seconds, 1),
+                "made_by": f"python -m studies.paper {self.options.command} "
+                f"--profile {Path(self.options.profile).name} --regime {regime}",
+                "settings": [_shown(path) for path in _settings_files(self.options, regime)],
+                "settings_sha256": [
+                    hashlib.sha256(path.read_bytes()).hexdigest()
+                    for path in _settings_files(self.options, regime)
+                ],
+                "datasets": settings["datasets"],
+                "trials": settings["trials"],
+                "jobs": "dask" if self.options.dask else self.options.jobs,
+                "versions": provenance.versions(),
+                "machine": provenance.machine(),
+                **facts.get(regime, {}),
+            }
+        parts = {**{r: kept[kept["regime"] == r] for r in records}}
+        parts |= {r: table[table["regime"] == r] for r in self.settings}
         provenance.write_table(
             path,
-            table,
+            pd.concat([parts[r] for r in REGIMES if r in parts], ignore_index=True),
             commit=self.commit,
             seconds=seconds,
             made_by=f"python -m studies.paper {self.options.command} "
-            f"--profile {Path(profile).name}",
-            settings=f"studies/paper/settings/{settings.name}"
-            if profile in PROFILES
-            else settings.name,
-            settings_sha256=hashlib.sha256(settings.read_bytes()).hexdigest(),
-            datasets=self.settings["datasets"],
-            trials=self.settings["trials"],
+            f"--profile {Path(self.options.profile).name}",
+            reads=sorted({str(f) for each in now.values() for f in each["settings"]}),
             solver="structured",
-            jobs="dask" if self.options.dask else self.options.jobs,
-            **facts,
+            regimes={r: {**records, **now}[r] for r in REGIMES if r in {**records, **now}},
         )
         print(path)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["recover"]:
+        return recover.main(arguments[1:])
     options = _parser().parse_args(arguments)
     try:
         job = Job(
@@ -135,10 +169,13 @@ def code_version() -> str:
 
 def _tables(job: Job) -> None:
     command = job.options.command
-    wanted = [name for name in grid.EXPERIMENTS if command in (name, "all")]
-    if command == "all" and "sensitivity" not in job.settings:
-        wanted.remove("sensitivity")
-    grids = {name: grid.tasks(name, job.settings) for name in wanted}
+    grids: dict[str, list[dict[str, Any]]] = {}
+    for regime, settings in job.settings.items():
+        wanted = [name for name in grid.EXPERIMENTS if command in (name, "all")]
+        if command == "all" and ("sensitivity" not in settings or regime != REGIMES[0]):
+            wanted.remove("sensitivity")  # of the other regime its search is that
+        for name in wanted:
+            grids[name] = grids.get(name, []) + grid.tasks(name, settings)
     # what a sensitivity trial is compared by is no part of what its numbers depend on
     labels = {name: [tables.pop_labels(task) for task in tasks] for name, tasks in grids.items()}
     begun = time.perf_counter()
@@ -152,13 +189,14 @@ def _tables(job: Job) -> None:
     if main_trials:
         facts = _facts(main_trials)
         rows = tables.trials_of(main_trials)
-        job.write("trials.csv", rows, seconds, **facts)
-        job.write("cost.csv", tables.times_of(main_trials), seconds, **facts)
+        job.write("trials.csv", rows, seconds, facts)
+        job.write("cost.csv", tables.times_of(main_trials), seconds, facts)
     if "table1" in parts:
-        job.write("table1.csv", tables.table1(rows), seconds, **_facts(parts["table1"]))
+        table = tables.by(rows, ["regime"], tables.table1)
+        job.write("table1.csv", table, seconds, _facts(parts["table1"]))
     if "figure1" in parts:
         attacks = tables.attacks_of(parts["figure1"])
-        job.write("figure1.csv", attacks, seconds, **_facts(parts["figure1"]))
+        job.write("figure1.csv", attacks, seconds, _facts(parts["figure1"]))
     if "sensitivity" in parts:
         moved, facts = parts["sensitivity"], _facts(parts["sensitivity"])
         for name, table_of in (
@@ -166,11 +204,12 @@ def _tables(job: Job) -> None:
             ("sensitivity-attacks.csv", tables.attacks_of),
         ):
             table = tables.labelled(table_of, labels["sensitivity"], moved)
-            job.write(name, table, seconds, **facts)
+            job.write(name, table, seconds, facts)
 
 
 def _choose(job: Job) -> None:
     begun = time.perf_counter()
+    settings = job.settings["validated"]
 
     def run(
         tasks: list[dict[str, Any]], function: Callable[..., dict[str, Any]]
@@ -178,23 +217,38 @@ def _choose(job: Job) -> None:
         outcomes = job.run(tasks, function)
         return [outcome.value for outcome in outcomes if outcome.value is not None]
 
-    choice, tried = choose.choose(job.settings, run)
+    choice, tried = choose.choose(settings, run)
     path = settings_path(job.options.profile)
-    write_chosen(path, {**job.settings.get("chosen", {}), **choice})
+    write_chosen(path, {**settings.get("chosen", {}), **choice})
     print(path)
-    job.write("choice.csv", tried, time.perf_counter() - begun)
+    job.write("choice.csv", tried.assign(regime="validated"), time.perf_counter() - begun, {})
 
 
-def _facts(outcomes: list[Outcome]) -> dict[str, Any]:
-    """What provenance says of the trials that a table rests on."""
-    steps = tables.times_of(outcomes).groupby("step")["seconds"].sum()
-    return {
-        "trials_done": sum(outcome.error is None for outcome in outcomes),
-        "trials_failed": sum(outcome.error is not None for outcome in outcomes),
-        "trials_done_before": sum(outcome.cached for outcome in outcomes),
-        "trials_seconds": round(sum(outcome.seconds for outcome in outcomes), 1),
-        "seconds_by_step": steps.sort_values(ascending=False).round(1).to_dict(),
-    }
+def _kept(path: Path, regimes: list[str]) -> tuple[pd.DataFrame, Facts]:
+    """What a table holds already of `regimes`, as it stands, and how that was made."""
+    if not regimes or not path.exists():
+        return pd.DataFrame(columns=["regime"]), {}
+    # as text: the numbers of rows that are kept are not to be rounded anew
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    record = json.loads(path.with_suffix(".json").read_text(encoding="utf8"))
+    made_from = {"sources": record["sources"]} if "sources" in record else {}
+    return table, {r: made_from | record["regimes"][r] for r in regimes if r in record["regimes"]}
+
+
+def _facts(outcomes: list[Outcome]) -> Facts:
+    """What provenance says of the trials that a table rests on, by regime."""
+    found = {}
+    for regime in REGIMES:
+        here = [each for each in outcomes if tables.regime_of(each)["regime"] == regime]
+        steps = tables.times_of(here).groupby("step")["seconds"].sum()
+        found[regime] = {
+            "trials_done": sum(outcome.error is None for outcome in here),
+            "trials_failed": sum(outcome.error is not None for outcome in here),
+            "trials_done_before": sum(outcome.cached for outcome in here),
+            "trials_seconds": round(sum(outcome.seconds for outcome in here), 1),
+            "seconds_by_step": steps.sort_values(ascending=False).round(1).to_dict(),
+        }
+    return found
 
 
 def _distinct(outcomes: list[Outcome]) -> list[Outcome]:
@@ -206,15 +260,31 @@ def _distinct(outcomes: list[Outcome]) -> list[Outcome]:
     return kept
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    settings = load_settings(options.profile)
-    if options.datasets:
-        settings["datasets"] = options.datasets
-    if options.trials is not None:
-        if options.trials < 1:
-            raise ValueError(f"--trials must be at least 1, got {options.trials}")
-        settings["trials"] = options.trials
-    return settings
+def _settings(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Of each regime that is asked for."""
+    if options.trials is not None and options.trials < 1:
+        raise ValueError(f"--trials must be at least 1, got {options.trials}")
+    regimes = ["validated"] if options.command == "choose" else options.regime or REGIMES
+    found = {}
+    for regime in regimes:
+        settings = load_settings(options.profile, regime)
+        if options.datasets:
+            settings["datasets"] = options.datasets
+        if options.trials is not None:
+            settings["trials"] = options.trials
+        found[regime] = settings
+    return found
+
+
+def _settings_files(options: argparse.Namespace, regime: str) -> list[Path]:
+    own = settings_path(options.profile)
+    return [own] if regime == "validated" else [own, regime_path(regime)]
+
+
+def _shown(path: Path) -> str:
+    """A settings file by its place in the repository, or by its name if it is none of ours."""
+    root = freshness.ROOT
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -232,6 +302,12 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, default=os.cpu_count() or 1, help="worker processes (one per core)"
     )
     parser.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler, to work there")
+    parser.add_argument(
+        "--regime",
+        nargs="+",
+        choices=REGIMES,
+        help="only these; the tables keep their rows of the other (both)",
+    )
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, help="only these")
     parser.add_argument("--trials", type=int, metavar="N", help="only the first N")
     parser.add_argument("--output", type=Path, help="folder of the tables (results/PROFILE)")

@@ -43,29 +43,35 @@ _CHOICES = {
 
 
 def table1(table: pd.DataFrame, problem: str) -> Styler:
-    """One half of Table 1 as the paper sets it, its entries beside ours.
+    """One half of Table 1 as the paper sets it, its entries beside ours, regime by regime.
 
     Parameters
     ----------
     table : DataFrame
-        See `studies.paper.tables.table1`.
+        See `studies.paper.tables.table1`; with a column ``regime`` or without.
     problem : {"l2", "lipschitz"}
     """
     half = table[table["problem"] == problem]
-    whose = {"reduction_percent": "ours", "paper_percent": "paper"}
-    found = half.pivot(
-        index=["dataset", "method"], columns="statistic", values=list(whose)
-    ).sort_index(axis=1)
+    # a column for each regime that there is, and the printed one
+    regimes = list(dict.fromkeys(half["regime"])) if "regime" in half else []
+    ours = [half[half["regime"] == regime] for regime in regimes] or [half]
+    values = dict(zip(regimes or ["ours"], ours, strict=True)) | {"printed": ours[0]}
+
+    def column(whose: str) -> pd.DataFrame:
+        value = "paper_percent" if whose == "printed" else "reduction_percent"
+        return values[whose].pivot(index=["dataset", "method"], columns="statistic", values=value)
+
+    found = pd.concat({whose: column(whose) for whose in values}, axis=1).swaplevel(axis=1)
     rows = [
         (dataset, method)
         for dataset in in_paper_order(half["dataset"], printed.DATASETS)
         for method in dict.fromkeys(half["method"])
         if (dataset, method) in found.index
     ]
-    columns = [(value, statistic) for statistic in printed.STATISTICS for value in whose]
-    shown = found.reindex(index=rows, columns=columns)
+    order = [(statistic, whose) for statistic in printed.STATISTICS for whose in values]
+    shown = found.reindex(index=rows, columns=order)
     shown.index = pd.MultiIndex.from_tuples(rows, names=["Dataset", "Method"])
-    shown.columns = pd.MultiIndex.from_tuples([(TITLES[s], whose[v]) for v, s in columns])
+    shown.columns = pd.MultiIndex.from_tuples([(TITLES[s], w) for s, w in order])
     return (
         shown.style.format("{:+.2f} %", na_rep="")
         .map(_tinted)  # type: ignore[arg-type]

@@ -73,7 +73,9 @@ def task(
     penalty = picked["penalty"] * (factor if choice == "penalty" else 1.0)
     data = {"name": dataset, "split": trial, "variant": variant or settings["variant"]}
     if dataset == "rastrigin":
-        data |= settings["rastrigin"]
+        drawn = dict(settings["rastrigin"])
+        of_half = drawn.pop("dimensions", {})  # the regime "paper" has one for each half
+        data |= drawn | ({"dimension": of_half[problem]} if of_half else {})
         data["dimension"] = dimension or data["dimension"]
     made: Task = {
         "dataset": dataset,
@@ -92,6 +94,10 @@ def task(
             "admm": {**settings["admm"], "penalty": penalty},
             "attack": dict(settings["attack"]),
         }
+    if "loss" in picked:
+        made["loss"] = picked["loss"]
+    if "regime" in settings:
+        made["regime"] = settings["regime"]
     if base == "pgd":
         made["adversarial"] = dict(settings["adversarial"])
     return made

@@ -12,10 +12,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lipsnn import _checks
 from lipsnn._files import whole
 from lipsnn.datasets import DATASETS
 
 PROFILES = ("quick", "full")
+# Two ways to settle what the paper leaves open: by validation data, the profiles' own, and as its
+# Table 1 shows (paper.toml, by `studies.paper.recover`).
+REGIMES = ("validated", "paper")
 MARKER = "# Chosen by `python -m studies.paper choose`, on validation data; do not edit."
 
 Settings = Mapping[str, Any]
@@ -33,8 +37,11 @@ def settings_path(profile: str) -> Path:
     return path
 
 
-def load_settings(profile: str) -> dict[str, Any]:
+def load_settings(profile: str, regime: str = "validated") -> dict[str, Any]:
     """The settings of a profile, or of a TOML file like the two.
+
+    In the regime "paper" they are those of the profile with the parts of paper.toml in the place
+    of its own.
 
     Raises
     ------
@@ -42,11 +49,11 @@ def load_settings(profile: str) -> dict[str, Any]:
     ValueError
         For a file that is no TOML, or data sets that do not exist.
     """
+    _checks.one_of(regime, "regime", REGIMES)
     path = settings_path(profile)
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is not valid TOML: {error}") from None
+    settings = _read(path)
+    if regime == "paper":
+        settings |= _read(regime_path(regime)) | {"regime": regime}
     unknown = sorted(set(settings.get("datasets", [])) - set(DATASETS))
     if unknown or not settings.get("datasets"):
         raise ValueError(
@@ -55,8 +62,22 @@ def load_settings(profile: str) -> dict[str, Any]:
     return settings
 
 
-def chosen(settings: Settings, dataset: str) -> dict[str, float]:
+def regime_path(regime: str) -> Path:
+    """The settings file of a regime that has its own."""
+    return Path(str(files("studies.paper") / "settings" / f"{regime}.toml"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not valid TOML: {error}") from None
+
+
+def chosen(settings: Settings, dataset: str) -> dict[str, Any]:
     """What the rule chose for a data set: l2 and lipschitz strengths, and ADMM's penalty.
+
+    One choice may be for all data sets, and beside the mean of squares (``loss``).
 
     Raises
     ------
@@ -64,7 +85,8 @@ def chosen(settings: Settings, dataset: str) -> dict[str, float]:
         If nothing was chosen yet.
     """
     try:
-        return dict(settings["chosen"][dataset])
+        choice = settings["chosen"]
+        return dict(choice["all"] if "all" in choice else choice[dataset])
     except KeyError:
         raise ValueError(
             f"no strengths were chosen for {dataset}: run `python -m studies.paper choose` "

@@ -18,6 +18,7 @@ def live(
     datasets: Sequence[str],
     trials: int,
     width: int | None = None,
+    regime: str = "validated",
 ) -> tuple[list[Outcome], list[dict[str, Any]]]:
     """A part of an experiment done now, in this process, from nothing.
 
@@ -30,6 +31,7 @@ def live(
     trials : int
     width : int, optional
         Hidden units, if not the profile's.
+    regime : {"validated", "paper"}
 
     Returns
     -------
@@ -42,7 +44,7 @@ def live(
     RuntimeError
         If a trial fails.
     """
-    settings = load_settings(profile) | {"datasets": list(datasets), "trials": trials}
+    settings = load_settings(profile, regime) | {"datasets": list(datasets), "trials": trials}
     if width is not None:
         settings["width"] = width
     if experiment == "sensitivity":
@@ -65,10 +67,13 @@ def made(record: dict[str, Any], command: str) -> str:
             "There is no committed table of this yet, and only what was computed now is shown; "
             f"`python -m studies.paper {command} --profile full` makes it."
         )
-    rest, machine = record["trials_failed"], record["machine"]
-    return (
-        f"Made by `{record['made_by']}` at commit `{record['commit']}` on {machine['processor']}, "
-        f"{machine['cores']} cores: {record['trials_done']} trials, "
-        f"{record['trials_seconds'] / 60:.0f} minutes of one core in all"
-        + (f"; {rest} more failed and are left out." if rest else ".")
-    )
+    lines = []
+    for regime, each in record["regimes"].items():
+        rest, machine = each["trials_failed"], each["machine"]
+        lines.append(
+            f"Regime `{regime}`: made by `{each['made_by']}` at commit `{each['commit']}` on "
+            f"{machine['processor']}, {machine['cores']} cores: {each['trials_done']} trials, "
+            f"{each['trials_seconds'] / 60:.0f} minutes of one core in all"
+            + (f"; {rest} more failed and are left out." if rest else ".")
+        )
+    return " ".join(lines)

@@ -11,6 +11,7 @@ from studies.common.runner import Outcome
 from studies.paper import printed
 
 TRIALS = (
+    "regime",
     "dataset",
     "trial",
     "problem",
@@ -23,8 +24,8 @@ TRIALS = (
     "seconds",
     "status",
 )
-ATTACKS = ("dataset", "base", "model", "trial", "radius", "mse")
-TIMES = ("dataset", "trial", "problem", "base", "step", "seconds")
+ATTACKS = ("regime", "dataset", "base", "model", "trial", "norm", "radius", "mse")
+TIMES = ("regime", "dataset", "trial", "problem", "base", "step", "seconds")
 
 
 def trials_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
@@ -32,17 +33,22 @@ def trials_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for outcome in outcomes:
         if outcome.value is not None:
-            rows += outcome.value["trials"]
+            rows += [regime_of(outcome) | row for row in outcome.value["trials"]]
             continue
-        named = {name: outcome.task[name] for name in ("dataset", "trial", "problem", "base")}
+        named = _named(outcome)
         rows.append({**named, "seconds": outcome.seconds, "status": f"failed: {outcome.error}"})
     return pd.DataFrame(rows, columns=list(TRIALS))
 
 
 def attacks_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     """A row per trial, model and attack size."""
-    done = [outcome.value for outcome in outcomes if outcome.value is not None]
-    return pd.DataFrame([row for value in done for row in value["attacks"]], columns=list(ATTACKS))
+    rows = [
+        regime_of(outcome) | row
+        for outcome in outcomes
+        if outcome.value is not None
+        for row in outcome.value["attacks"]
+    ]
+    return pd.DataFrame(rows, columns=list(ATTACKS))
 
 
 def times_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
@@ -51,11 +57,28 @@ def times_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     for outcome in outcomes:
         if outcome.value is None:
             continue
-        named = {name: outcome.task[name] for name in ("dataset", "trial", "problem", "base")}
+        named = _named(outcome)
         steps = outcome.value["seconds"]
         rest = max(0.0, outcome.seconds - sum(steps.values()))
         rows += [named | {"step": k, "seconds": v} for k, v in {**steps, "other": rest}.items()]
     return pd.DataFrame(rows, columns=list(TIMES))
+
+
+def in_regime(table: pd.DataFrame, regime: str) -> pd.DataFrame:
+    """The rows of one regime, without that column."""
+    if table.empty:
+        return table
+    return table[table["regime"] == regime].drop(columns="regime").reset_index(drop=True)
+
+
+def regime_of(outcome: Outcome) -> dict[str, str]:
+    """How what the paper leaves open was settled; see `settings.REGIMES`."""
+    return {"regime": outcome.task.get("regime", "validated")}
+
+
+def _named(outcome: Outcome) -> dict[str, Any]:
+    keys = ("dataset", "trial", "problem", "base")
+    return regime_of(outcome) | {name: outcome.task[name] for name in keys}
 
 
 def pop_labels(task: dict[str, Any]) -> dict[str, Any]:
@@ -173,24 +196,26 @@ def conclusions(table: pd.DataFrame, column: str = "reduction_percent") -> pd.Da
     )
 
 
-def by_setting(
-    table: pd.DataFrame, summary: Callable[[pd.DataFrame], pd.DataFrame]
+def by(
+    table: pd.DataFrame, labels: Sequence[str], summary: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> pd.DataFrame:
-    """`summary` of the rows of each setting that a sensitivity run tried, behind its labels.
+    """`summary` of the rows of each setting or regime, behind its labels.
 
     Parameters
     ----------
     table : DataFrame
-        Columns ``choice`` and ``factor``, and those that `summary` reads.
+        Columns `labels`, and those that `summary` reads.
+    labels : sequence of str
+        What tells the groups apart: ``choice`` and ``factor`` of a sensitivity run, or ``regime``.
     summary : callable
         From rows to a table, `table1` say.
     """
     parts = []
-    for (choice, factor), part in table.groupby(["choice", "factor"], sort=False):
-        found = summary(part)
-        label = pd.DataFrame([{"choice": choice, "factor": factor}] * len(found))
+    for values, part in table.groupby(list(labels), sort=False):
+        found = summary(part).drop(columns=list(labels), errors="ignore")
+        label = pd.DataFrame([dict(zip(labels, values, strict=True))] * len(found))
         parts.append(pd.concat([label, found.reset_index(drop=True)], axis=1))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True) if parts else summary(table)
 
 
 def medians(attacks: pd.DataFrame) -> pd.DataFrame:
@@ -261,6 +286,11 @@ def statement(attacks: pd.DataFrame) -> pd.DataFrame:
     columns = ["dataset", "base", "named", *(f"lowest_{model}" for model in printed.MODELS)]
     columns += ["sizes", "throughout", "holds"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def rows_of(table: pd.DataFrame) -> list[Any]:
+    """The rows, with the columns as attributes, for a type checker that knows no columns."""
+    return list(table.itertuples())
 
 
 def in_paper_order(found: Iterable[str], order: Sequence[str]) -> list[str]:

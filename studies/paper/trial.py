@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from lipsnn.network import ShallowNet
 from lipsnn.train import train_admm, train_pgd, train_sgd
 
 Row = dict[str, Any]
+_NORMS = {"l2": 2, "linf": np.inf}
 
 
 def run(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,11 +31,12 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         "trials": a row per method (dataset, trial, problem, base, method, objective,
-        initial_objective, loss, bound, seconds, status); "attacks": a row per model and radius
-        (dataset, base, model, trial, radius, mse), for the Lipschitz problem; "seconds": where
-        the time went.
+        initial_objective, loss, bound, seconds, status); "attacks": a row per model, norm and
+        radius (dataset, base, model, trial, norm, radius, mse), for the Lipschitz problem;
+        "seconds": where the time went.
     """
     data = load_dataset(**task["data"])
+    task = beside_the_sum(task, len(data.X_train))
     timer: dict[str, float] = {}
     base = _timed(timer, "base", lambda: train_base(task, data))
     if task["problem"] == "l2":
@@ -45,6 +48,15 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
     if "attack" in task:
         attacks = _timed(timer, "attack", lambda: list(_attacked(task, data, models)))
     return {"trials": rows, "attacks": attacks, "seconds": timer}
+
+
+def beside_the_sum(task: Mapping[str, Any], samples: int) -> dict[str, Any]:
+    """The task with its strengths as problem (4) has them, beside a sum over the samples.
+
+    Those of a task whose ``loss`` is "mean" stand beside the mean.
+    """
+    factor = samples if task.get("loss") == "mean" else 1
+    return {**task, **{k: factor * task[k] for k in ("l2", "lipschitz") if k in task}}
 
 
 def train_base(task: Mapping[str, Any], data: Dataset) -> ShallowNet:
@@ -128,8 +140,9 @@ def _lipschitz_models(
     wanted = {
         "C-lip": refined("alternating", settings["rounds"]),
         "joint": refined("joint", settings["rounds"]),
-        "walk": refined("walk", settings["walk"]),
     }
+    if settings["walk"]:
+        wanted["walk"] = refined("walk", settings["walk"])
     if task["base"] == "admm":
         wanted["samp-lip"] = refined("alternating", settings["rounds"], sample=task["trial"])
     for name, compute in wanted.items():
@@ -171,22 +184,25 @@ def _attacked(
     task: Mapping[str, Any], data: Dataset, models: list[tuple[str, ShallowNet, str]]
 ) -> Iterator[Row]:
     settings = task["attack"]
-    for name, net, _ in models:
+    sizes = {"l2": settings["radii"], "linf": settings.get("radii_inf", [])}
+    for (name, net, _), (norm, radii) in product(models, sizes.items()):
         errors = adversarial_mse(
             net,
             data.X_test,
             data.y_test,
-            settings["radii"],
+            radii,
+            norm=_NORMS[norm],
             steps=settings["steps"],
             restarts=settings["restarts"],
             seed=task["trial"],
         )
-        for radius, mse in zip(settings["radii"], errors, strict=True):
+        for radius, mse in zip(radii, errors, strict=True):
             yield {
                 "dataset": task["dataset"],
                 "base": task["base"],
                 "model": name,
                 "trial": task["trial"],
+                "norm": norm,
                 "radius": radius,
                 "mse": float(mse),
             }

@@ -110,7 +110,7 @@ def example(
         steps=profile.steps,
         strength=STRENGTH if number == 1 else None,
         enforce=None if number == 1 else certificate(nets["l2"]).bound,
-        watch=rounds.append,
+        callback=rounds.append,
     )
     nets["lipschitz"] = outcome.net
     seconds["lipschitz"] = time.process_time() - begun

@@ -141,7 +141,7 @@ def admm(
         penalty=penalty,
         iterations=iterations,
         tol=1e-12,
-        retune=lambda weights: feasible.append(_flat(weights)),
+        update=lambda weights: feasible.append(_flat(weights)),
     )
     W, bar = np.array(fit.visited), np.array(feasible)
     objective = np.array([entry.objective for entry in outcome.history])

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate import LayeredCertificate, Layers, certify_layers
-from lipsnn.train.admm.engine import Outcome, run
+from lipsnn.certificate import LayeredCertificate, certify_layers
+from lipsnn.network import Network
+from lipsnn.train.admm.engine import AdmmResult, run
 from lipsnn.train.admm.step import FixedStep
 from studies.pauli.descent import TanhNet, descend
 
@@ -72,7 +73,7 @@ def initial_nets(seed: int, count: int, noise_first: bool = False) -> list[TanhN
 
 def certificate(net: TanhNet) -> LayeredCertificate:
     """LipSDP of a network; tanh has slopes in [0, 1]."""
-    return certify_layers(Layers(tuple(net.weights), ((0.0, 1.0),)))
+    return certify_layers(Network(net.weights, activations="tanh"))
 
 
 def steepest(net: TanhNet) -> float:
@@ -116,11 +117,11 @@ def lipschitz_net(
     steps: int,
     strength: float | None = None,
     enforce: float | None = None,
-    watch: Callable[[list[Array]], None] | None = None,
-) -> Outcome:
+    callback: Callable[[list[Array]], None] | None = None,
+) -> AdmmResult:
     """ADMM from `start`, equation (9) with `strength` mu or (12) with L_des = `enforce`.
 
-    `watch` is shown Wbar after every round.
+    `callback` is shown Wbar after every round.
     """
     first = certificate(start)
     step = FixedStep(
@@ -136,7 +137,7 @@ def lipschitz_net(
         penalty=PENALTY,
         iterations=rounds,
         tol=1e-9,
-        retune=watch,
+        update=callback,
     )
 
 

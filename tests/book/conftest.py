@@ -40,6 +40,13 @@ def cell(code: str) -> str:
     return f"\n```{{code-cell}} python3\n{code}\n```\n"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of the book run in one worker of `pytest -n`: they share the book that is built."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("book"))
+
+
 class TinyBook:
     """A layout in a temporary folder, with notebooks as they are added."""
 

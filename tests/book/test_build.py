@@ -85,7 +85,7 @@ def test_buttons_and_foot_of_a_published_book(tiny) -> None:
     # the button at the top, and the link at the foot
     assert page.count(f'href="{binder}"') == 2
     assert page.count(f'href="{colab}"') == 2
-    assert f"%pip install git+{repository}@v1-executed" in page
+    assert f"lipsnn[book] @ git+{repository}@v1-executed" in page
     assert f"{repository}/blob/abc123/notebooks/one.md" in page
     assert f"url = {{{address}/book/executed/one.html}}" in page
     assert "mybinder" not in intro

@@ -132,18 +132,21 @@ def test_a_notebook_is_published_with_its_claims_or_not_at_all() -> None:
         execute.check(made, "notebooks/page.md")
 
 
-def test_front_page_groups_by_page_and_escapes() -> None:
+def test_claims_page_groups_by_page_counts_and_escapes() -> None:
     entries = [
         claims.Entry(Claim(**CLAIM | {"id": name}), page, 0)
         for name, page in (("one", "p"), ("two", "p"), ("three", "q"))
     ]
-    text = claims.front_page(entries, {"p": "Page <p>", "q": "Page q"}, {"quick"})
+    text = claims.claims_page(entries, {"p": "Page <p>", "q": "Page q"}, {"quick"})
     assert "3 claims" in text
     assert "profile quick" in text
+    assert "By source: this book and others (3)." in text
+    count = claims.count_line(entries)
+    assert count.startswith("3 statements on 2 pages ")
     assert text.count('scope="rowgroup"') == 2
     assert text.index("Page &lt;p&gt;") < text.index("#claim-two") < text.index("Page q")
     row = next(line for line in text.splitlines() if "#claim-one" in line)
-    assert 'href="executed/p.html#claim-one">x &lt; y | holds</a>' in row
+    assert 'href="../executed/p.html#claim-one">x &lt; y | holds</a>' in row
     for fact in ("A &amp; B, (1)", "|x|", "1e-09", "≤ 1e-06", "holds"):
         assert f"<td>{fact}</td>" in row
 
@@ -194,7 +197,7 @@ def test_book_shows_the_claims_and_links_them(tiny, ids) -> None:
         shutil.copytree(REPOSITORY / "book" / folder, root / "book" / folder)
     for name in (*foot.DOWNLOADS, "book/references.bib"):
         shutil.copy(REPOSITORY / name, root / name)
-    include = "```{include} generated/claims.md\n```\n"
+    include = "```{include} generated/claims-count.md\n```\n"
     assert include in (REPOSITORY / "book" / "intro.md").read_text()
     (root / "book" / "intro.md").write_text(f"# Intro\n\n{include}")
     cells = source_cells("page", *ids) if ids else []
@@ -208,7 +211,7 @@ def test_book_shows_the_claims_and_links_them(tiny, ids) -> None:
             1,
         )
     )
-    tiny.toc("book/executed/page")
+    tiny.toc("book/executed/page", "book/generated/claims")
     assert build.run(tiny.job(source)).error is None
     entries, records = claims.gather(tiny.layout), pages.read_records(tiny.layout)
     claims.write_all(tiny.layout, entries, records)
@@ -216,11 +219,15 @@ def test_book_shows_the_claims_and_links_them(tiny, ids) -> None:
     html = root / "_build" / "html" / "book"
     intro = (html / "intro.html").read_text()
     page = (html / "executed" / "page.html").read_text()
-    assert ("What was checked" in intro) == bool(ids)
+    table = (html / "generated" / "claims.html").read_text()
+    assert ("checked by a number" in intro) == bool(ids)
     for name in ids:
-        assert f'href="executed/page.html#claim-{name}"' in intro
+        assert f'href="../executed/page.html#claim-{name}"' in table
         # within the section, before its heading
         assert page.index('<section id="check">') < page.index(f'id="claim-{name}"')
         assert page.index(f'id="claim-{name}"') < page.index("<h2>Check")
     assert ('class="dataframe claims"' in page) == bool(ids)
+    # the line of a claim stands where it is checked
+    assert page.count("<li>") >= len(ids)
+    assert ('class="claims-here"' in page) == bool(ids)
     assert MEDIA_TYPE not in page

@@ -254,8 +254,12 @@ def test_bad_input():
         certify(net, "fast")
     with pytest.raises(ValueError, match="tol must be positive"):
         certify(net, tol=0.0)
-    with pytest.raises(ValueError, match='solver is for method="lmi" only'):
-        certify(net, solver="SCS")
+    with pytest.raises(ValueError, match="leave out method"):
+        certify(net, "P", solver="SCS")
+    with pytest.raises(ValueError, match="cannot solve semidefinite programs"):
+        certify(net, solver="HIGHS")
+    with pytest.raises(ValueError, match="not be zero"):
+        certify(net, "lowrank", start=np.zeros((2, 1)))
     with pytest.raises(ValueError, match="start must have 2 rows"):
         certify(net, start=np.eye(3))
     for weights, outer, message in (

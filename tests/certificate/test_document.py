@@ -10,7 +10,7 @@ from drawing import draw_network
 
 from lipsnn import ShallowNet, certify, verify
 from lipsnn.certificate import Certificate, ProofError
-from lipsnn.certificate.document import _digest
+from lipsnn.certificate.reader import Document
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def forge(text: str, **changes: object) -> str:
     content = json.loads(text)
     content.pop("sha256")
     content |= changes
-    return json.dumps(content | {"sha256": _digest(content)})
+    digest = Document(json.dumps(content).encode()).digest()
+    return json.dumps(content | {"sha256": digest})
 
 
 def test_round_trip(certificate, tmp_path):
@@ -51,7 +52,7 @@ def test_the_network_may_stay_outside(certificate):
 def test_a_changed_field_is_refused(certificate, field):
     content = json.loads(certificate.to_json())
     if field == "multipliers":
-        content[field][0] = np.nextafter(content[field][0], 1.0)
+        content[field][0][0] = np.nextafter(content[field][0][0], 1.0)
     elif field == "network":
         content[field]["weights"][0][0] = np.nextafter(content[field]["weights"][0][0], 9.0)
     elif field == "bound":
@@ -69,7 +70,7 @@ def test_a_forged_digest_does_not_help(certificate):
         Certificate.from_json(forge(text, bound=0.99 * certificate.bound)).verify()
     with pytest.raises(ProofError, match="is not that of the multipliers"):
         Certificate.from_json(forge(text, bound=2 * certificate.bound)).verify()
-    larger = Certificate.from_json(forge(text, multipliers=[1.1 * t for t in net.outer**2]))
+    larger = Certificate.from_json(forge(text, multipliers=[[1.1 * t for t in net.outer**2]]))
     with pytest.raises(ProofError):
         larger.verify()
     weights = net.weights.copy()

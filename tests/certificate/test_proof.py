@@ -9,8 +9,12 @@ from degenerate import KINDS, draw
 from drawing import draw_network
 
 from lipsnn import ShallowNet, certify
-from lipsnn.certificate import ProofError
-from lipsnn.certificate.proof import proved_bound
+from lipsnn.certificate import ProofError, proof
+from lipsnn.certificate.form import Form
+
+
+def proved_bound(net: ShallowNet, t: np.ndarray, bound: float, consistent: bool = True) -> float:
+    return proof.proved_bound(Form.of(net), (t,), bound, consistent)
 
 
 def rational(value: float) -> flint.fmpq:

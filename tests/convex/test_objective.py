@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from drawing import draw_network
 
-from lipsnn import certify, objective
+from lipsnn import certify, objective, refine
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,26 @@ def test_lipschitz_is_as_written(case):
     net, X, y = case
     expected = 0.5 * sum((net(X) - y) ** 2) + 0.7 * certify(net).bound ** 2
     assert objective(net, X, y, 0.7, "lipschitz") == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("regularizer", ["l2", "lipschitz"])
+def test_the_mean_is_the_sum_at_n_times_the_strength(case, regularizer):
+    net, X, y = case
+    mean = objective(net, X, y, 0.7, regularizer, reduction="mean")
+    assert mean == pytest.approx(objective(net, X, y, 20 * 0.7, regularizer) / 20, rel=1e-12)
+    result = refine(net, X, y, 0.7, regularizer, reduction="mean")
+    total = refine(net, X, y, 20 * 0.7, regularizer)
+    assert result.objective == pytest.approx(total.objective / 20, rel=1e-9)
+    assert result.objective == objective(result.net, X, y, 0.7, regularizer, reduction="mean")
+    assert result.history[0].loss == pytest.approx(total.history[0].loss / 20, rel=1e-12)
+    assert (result.strength, result.loss_reduction) == (0.7, "mean")
+
+
+@pytest.mark.parametrize("call", [objective, refine])
+def test_a_bad_reduction(case, call):
+    net, X, y = case
+    with pytest.raises(ValueError, match="reduction must be one of 'sum', 'mean'"):
+        call(net, X, y, 1.0, "l2", reduction="median")
 
 
 def test_a_given_certificate_is_used(case):

@@ -18,12 +18,12 @@ def data(servo):
 
 @pytest.fixture(scope="module")
 def alternating(trained, data):
-    return refine(trained, *data, STRENGTH)
+    return refine(trained, *data, STRENGTH, method="alternating")
 
 
 @pytest.fixture(scope="module")
 def joint(trained, data):
-    return refine(trained, *data, STRENGTH, method="joint")
+    return refine(trained, *data, STRENGTH)
 
 
 def test_alternation_is_monotone(alternating):
@@ -157,14 +157,14 @@ def test_ctrl_c_returns_the_best_so_far(trained, data, monkeypatch):
         return solve(*args, **kwargs)
 
     monkeypatch.setattr(programs, "solve_lipschitz", interrupted)
-    result = refine(trained, *data, STRENGTH, solver="CLARABEL")
+    result = refine(trained, *data, STRENGTH, method="alternating", solver="CLARABEL")
     assert result.status == "interrupted"
     assert result.objective < result.initial_objective
     assert result.objective == objective(result.net, *data, STRENGTH, "lipschitz")
 
 
 def test_round_limit_is_said(trained, data):
-    result = refine(trained, *data, STRENGTH, rounds=2, tol=0.0)
+    result = refine(trained, *data, STRENGTH, method="alternating", rounds=2, tol=0.0)
     assert result.status == "round_limit"
     assert len(result.history) == 3
 

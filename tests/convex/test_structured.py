@@ -189,12 +189,13 @@ def test_cone_duals_are_those_of_the_rows():
     _, (X1, y, patterns, signs), strength = restriction("plain", "repeated rows")
     solution = structured.solve_joint(X1, y, patterns, signs, strength)
     residual = (((X1 @ solution.weights.T) * patterns).sum(axis=1) - y) @ patterns
-    pushed = signs * np.sum(solution.cone_duals.T * np.where(patterns, 1.0, -1.0), axis=0)
-    assert (solution.cone_duals >= 0).all()
+    duals = solution.cone_duals.toarray()
+    pushed = signs * np.sum(duals.T * np.where(patterns, 1.0, -1.0), axis=0)
+    assert (duals >= 0).all()
     assert solution.cone_duals.shape == (len(signs), len(y))
     alive = patterns.any(axis=0)
     np.testing.assert_allclose(pushed[alive], residual[alive], atol=1e-6 * np.abs(y).sum())
-    slack = solution.cone_duals.T * signs * np.where(patterns, 1, -1) * (X1 @ solution.weights.T)
+    slack = duals.T * signs * np.where(patterns, 1, -1) * (X1 @ solution.weights.T)
     assert np.abs(slack).max() <= 1e-6 * (y @ y)
 
 

@@ -10,6 +10,7 @@ from lipsnn import load_dataset, objective, refine, train_sgd
 from lipsnn.convex import global_optimum
 from lipsnn.convex.backend import backend
 from lipsnn.convex.enumerate import data_patterns
+from lipsnn.convex.samples import checked
 from lipsnn.convex.search import Search
 from lipsnn.convex.walk import _descent, _has_interior, neighbouring_cells, walk
 from lipsnn.network import with_bias
@@ -34,25 +35,29 @@ def test_walk_is_monotone_and_goes_past_the_joint_program(trained, data):
 
 def test_the_first_program_of_a_neighbouring_cell_contains_the_point(trained, data):
     """Flipping keeps the point feasible: the next optimum is no worse, before any check."""
-    search = Search(trained, *data, 1.0, "lipschitz", backend("CLARABEL"))
+    search = Search(trained, *checked(*data), 1.0, "lipschitz", backend("CLARABEL"))
     _, solution = search.solve_joint()
     for _ in range(4):
-        patterns, signs = neighbouring_cells(search, solution)
-        assert (patterns != search.patterns).any()
-        search.patterns, search.signs = patterns, signs
+        cells = neighbouring_cells(search, solution)
+        assert (cells.patterns.bits != search.cells.patterns.bits).any()
+        search.cells = cells
         before = solution.value
         _, solution = search.solve_joint()
         assert solution.value < before * (1 - 1e-6)
 
 
+def sided(X1, pattern):
+    return np.where(pattern, 1.0, -1.0)[:, None] * X1
+
+
 def test_a_cell_that_asks_for_opposite_sides_of_one_row_is_flat():
     X1 = np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
-    assert _has_interior(X1, np.array([True, True, False]))
-    assert not _has_interior(X1, np.array([True, False, False]))
+    assert _has_interior(sided(X1, [True, True, False]))
+    assert not _has_interior(sided(X1, [True, False, False]))
     # so may rows that depend on each other: here the third is the sum of the first two
     X1 = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
-    assert not _has_interior(X1, np.array([True, True, False]))
-    assert _has_interior(X1, np.array([True, False, False]))
+    assert not _has_interior(sided(X1, [True, True, False]))
+    assert _has_interior(sided(X1, [True, False, False]))
 
 
 def test_every_cell_that_is_walked_into_has_an_interior():
@@ -62,12 +67,12 @@ def test_every_cell_that_is_walked_into_has_an_interior():
     base = train_sgd(
         X, y, 100, 1.0, seed=5, optimizer="adam", learning_rate=0.01, epochs=400, batch_size=32
     )
-    search = Search(base, X, y, 1.0, "lipschitz", backend(None))
+    search = Search(base, *checked(X, y), 1.0, "lipschitz", backend(None))
     visited = 0
     for _ in walk(search, 10, 1e-6):
         assert search.history[-1].status == "optimal"
-        cells = np.unique(search.patterns, axis=1)
-        assert all(_has_interior(search.X1, cell) for cell in cells.T)
+        cells = np.unique(search.cells.patterns.unpack(), axis=1)
+        assert all(_has_interior(sided(with_bias(X), cell)) for cell in cells.T)
         visited += 1
     assert visited > 5
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lipsnn import train_lipschitz, train_sgd
-from lipsnn.torch import lipschitz_bound
+from lipsnn.autograd import lipschitz_bound
 from lipsnn.train.descent import initial_network
 
 OPTIMIZERS = {

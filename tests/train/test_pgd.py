@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lipsnn import ShallowNet, train_pgd, train_sgd
-from lipsnn.attack import adversarial_mse, random_in_ball
+from lipsnn.attack import Ball, adversarial_mse
 from lipsnn.train.descent import initial_network
 from lipsnn.train.pgd import _attacked
 
@@ -35,9 +35,8 @@ def test_without_a_radius_it_is_train_sgd(servo):
 def test_the_attack_stays_in_the_ball_and_raises_the_error(trained, servo, norm):
     X, y = servo.X_train, servo.y_train
     inputs = np.c_[X, np.ones(len(X))]
-    attacked = _attacked(
-        trained.weights, trained.outer, inputs, y, np.zeros_like(X), 0.3, norm, 7, 2.5 * 0.3 / 7
-    )
+    start, ball = np.zeros_like(X), Ball(0.3, norm)
+    attacked = _attacked(trained.weights, trained.outer, inputs, y, start, ball, 7, 2.5 * 0.3 / 7)
     assert (attacked[:, -1] == 1).all()
     moved = np.linalg.norm(attacked[:, :-1] - X, ord=norm, axis=1)
     assert moved.max() <= 0.3 * (1 + 1e-12)
@@ -55,10 +54,10 @@ def test_the_step_is_the_gradient_at_the_worst_inputs(servo):
     generator = torch.Generator().manual_seed(2)
     initial_network(4, 6, generator)
     rows = torch.randperm(len(X), generator=generator).numpy()
-    delta = random_in_ball(np.random.default_rng(2), X.shape, radius, 2)
+    delta = Ball(radius).draw(np.random.default_rng(2), X.shape)
     inputs = np.c_[X, np.ones(len(X))][rows]
     worst = _attacked(
-        start.weights, start.outer, inputs, y[rows], delta, radius, 2, 7, 2.5 * radius / 7
+        start.weights, start.outer, inputs, y[rows], delta, Ball(radius), 7, 2.5 * radius / 7
     )
     weights, outer = (torch.tensor(p, requires_grad=True) for p in (start.weights, start.outer))
     output = torch.relu(torch.from_numpy(worst) @ weights.T) @ outer

@@ -54,7 +54,7 @@ class ArrowCone:
         The multiplier keeps its pull on Z; rho is lifted where the new shares need more.
         """
         d, extras = self.d, extras.copy()
-        if not self.free:
+        if not self.free and before is not self:
             now = np.concatenate([[self._scale0], self._scale])
             ratio = np.concatenate([[before._scale0], before._scale]) / now
             spokes = self.linear(Z, extras)[d:, :d]

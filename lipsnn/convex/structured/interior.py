@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.convex.progress import Pulse
+from lipsnn.convex.structured.loss import Loss
 from lipsnn.convex.structured.newton import Direction, Newton, Residuals
 from lipsnn.convex.structured.rows import Rows
 
@@ -26,12 +28,17 @@ _FAR = 1e6
 _LONG = 0.9
 # Where the method starts: slack of every row at unit scale.
 _START_SLACK = 0.1
-# The iterate kept for warm starts is the first with this gap whose products of slacks and
-# multipliers are all at least this share of their mean: later or less central ones save nothing.
+# Kept for warm starts is the first iterate with this gap whose products of slack and multiplier
+# are all at least this share of their mean: later or less central ones save nothing.
 _KEEP, _CENTRAL = 1e-1, 0.1
 # A program is near enough for a warm start if its gap there is at most this, and its cost of rho
-# within this share of the one before.
+# within this share of the one before. The start is given up after so many steps all this short.
 _WARM_GAP, _WARM_COST = 0.5, 0.5
+_PATIENCE, _SHORT = 6, 0.3
+# All rows are checked when the gap first passes these, and those violated by more than this share
+# of the gap enter; up to the third value the iterate is held for a return. At the end rows may be
+# violated by this share of the tolerance.
+_CHECKS, _VIOLATED, _HELD, _FINAL = (1e-1, 1e-3, 1e-5), 1e-3, 1e-3, 0.1
 # Gap below which the iterate with the least error is kept, not the last.
 _NEAR = 1e-4
 # Accuracy up to which a stalled solve is "optimal_inaccurate" and not a "numerical_error".
@@ -51,7 +58,6 @@ class WarmStart:
     multipliers: Array
     Y: Array
     cone: Any
-    sigma: Array
 
 
 @dataclass
@@ -61,7 +67,6 @@ class Iterate:
     Z: Array
     extras: Array
     multipliers: Array
-    cone_multiplier: Array
     value: float
     gap: float
     primal_residual: float
@@ -76,40 +81,53 @@ class Iterate:
 
 
 def solve(
-    rows: Rows, cone: Any, tol: float, max_iterations: int, warm: WarmStart | None = None
+    loss: Loss, rows: Rows, cone: Any, tol: float, max_iterations: int, warm: WarmStart | None
 ) -> Iterate:
-    """Minimise the loss of `rows` plus the cost of `cone` under both.
+    """Minimise the loss plus the cost of `cone` under it and all rows, of which `rows` carries few.
 
-    Data are expected at unit scale: counts that sum to 1 and targets of unit mean square. A
-    warm start is used if it fits.
+    The gap counts multipliers of rows that are not carried as zero: a bound whichever these are.
+    Data are expected at unit scale: counts that sum to 1 and targets of unit mean square. `warm` is
+    an iterate of the same rows; it is used if it is near enough.
     """
-    search = _Search(rows, cone)
-    best, taken = None, 0
-    for backoff in _BACKOFFS:
-        found = _attempt(search, tol, max_iterations - taken, warm, backoff)
-        taken += found.iterations
-        if best is None or found.error < best.error:
-            best = found
-        if found.status in ("optimal", "iteration_limit"):
+    search = _Search(loss, rows, cone)
+    warm = warm if warm is not None and search.near(warm) else None
+    found, taken = [], 0
+    for backoff in _BACKOFFS if warm is None else (_BACKOFFS[0], *_BACKOFFS):
+        found.append(_attempt(search, tol, max_iterations - taken, warm, backoff))
+        taken += found[-1].iterations
+        if found[-1].status in ("optimal", "iteration_limit"):
             break
         warm = None
-    assert best is not None
-    best.iterations = taken
-    return best
+    return replace(min(found, key=lambda one: one.error), iterations=taken)
 
 
 def _attempt(
     search: _Search, tol: float, max_iterations: int, warm: WarmStart | None, backoff: float
 ) -> Iterate:
-    best = search.begin(warm)
-    status, kept, taken = "iteration_limit", None, 0
-    while best.error > tol and taken < max_iterations:
+    search.start(warm)
+    best, held, kept = search.measure(), None, None
+    checks = [check for check in _CHECKS if check < best.gap]
+    status, taken, short = "iteration_limit", 0, 0
+    pulse = Pulse("interior method: %d iterations, gap %.1e")
+    while True:
+        if best.error <= tol:
+            violation = search.admit(_FINAL * tol)
+            if not search.lacking:
+                status = "optimal"
+                break
+            if held is not None:
+                search.start(held)
+            search.enter()
+            best = search.measure()
+            checks = [check for check in _CHECKS if check < best.gap]
         if kept is None and best.gap <= _KEEP and search.central():
             kept = search.keep()
+        if taken >= max_iterations:
+            break
         taken += 1
         stalled = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
         try:
-            search.step(backoff)
+            length = search.step(backoff)
         except np.linalg.LinAlgError:
             status = stalled
             break
@@ -117,35 +135,75 @@ def _attempt(
         if not np.isfinite(now.error):
             status = stalled
             break
+        if checks and now.gap <= checks[0]:
+            search.admit(_VIOLATED * now.gap)
+            if search.lacking:
+                search.enter()
+                now = best = search.measure()
+            if checks[0] >= _HELD:
+                held = search.keep()
+            checks = [check for check in checks if check < now.gap]
         # on the way down single measures may rise, near the end the best point counts
         if now.error <= best.error or best.gap > _NEAR:
             best = now
         elif now.gap < 0.01 * tol:  # far past the gap that was asked for, residuals only grow
             status = stalled
             break
-    best.status = "optimal" if best.error <= tol else status
-    best.iterations, best.warm = taken, kept
+        short = short + 1 if length < _SHORT else 0
+        if warm is not None and short >= _PATIENCE and taken == short:
+            status = "cold"
+            break
+        pulse(taken, now.gap)
+    if status != "optimal":
+        violation = search.admit(np.inf, best.Z)
+    best.primal_residual = max(best.primal_residual, violation)
+    best.status, best.iterations, best.warm = status, taken, kept
     return best
 
 
 class _Search:
     """The current iterate: (Z, extras), row slacks s and multipliers lam, cone slack S and Y."""
 
-    def __init__(self, rows: Rows, cone: Any) -> None:
-        self.rows, self.cone = rows, cone
-        self.newton = Newton(rows, cone)
-        self.linear = rows.pull(rows.y)
+    def __init__(self, loss: Loss, rows: Rows, cone: Any) -> None:
+        self.loss, self.rows, self.cone = loss, rows, cone
+        self.newton = Newton(loss, rows, cone)
 
-    def begin(self, warm: WarmStart | None) -> Iterate:
-        """Go to the warm start if it fits, else to the method's own start."""
-        if warm is not None and np.array_equal(warm.sigma, self.rows.sigma):
-            self._resume(warm)
-            here, cost = self.measure(), self.cone.cost
-            far = np.abs(self.residuals.extras).max() > _WARM_COST * cost.max()
-            if here.gap <= _WARM_GAP and not far:
-                return here
-        self._cold()
-        return self.measure()
+    def near(self, warm: WarmStart) -> bool:
+        """Whether this program may start from there."""
+        self.start(warm)
+        near = self.measure().gap <= _WARM_GAP
+        far = np.abs(self.residuals.extras).max() > _WARM_COST * self.cone.cost.max()
+        return near and not far
+
+    def start(self, warm: WarmStart | None) -> None:
+        """Go to an iterate that was kept, or to the method's own start."""
+        if warm is None:
+            self._cold()
+            return
+        self.Z, self.s, self.lam = warm.Z, warm.s.copy(), warm.multipliers.copy()
+        self.extras, self.Y = self.cone.resume(warm.Z, warm.extras, warm.Y, warm.cone)
+        self.S = self.cone.slack(self.Z, self.extras)
+        self.cone.scale(self.S, self.Y)
+        self.row_mu = float(np.vdot(self.s, self.lam)) / self.s.size
+        self.enter()
+
+    def admit(self, cut: float, Z: Array | None = None) -> float:
+        """Check all rows; the largest violation of one not carried, relative to the slacks."""
+        size = max(1.0, float(np.abs(self.s).max()))
+        return self.rows.admit(self.Z if Z is None else Z, cut * size) / size
+
+    @property
+    def lacking(self) -> bool:
+        """Whether rows are carried that have no slack and multiplier yet."""
+        return self.s.shape[1] < self.rows.shape[1]
+
+    def enter(self) -> None:
+        """Give them theirs."""
+        if self.lacking:
+            outside = np.abs(self.rows.slack(self.Z)[:, self.s.shape[1] :])
+            slack = np.maximum(outside, np.sqrt(self.row_mu))
+            self.s = np.concatenate([self.s, slack], axis=1)
+            self.lam = np.concatenate([self.lam, self.row_mu / slack], axis=1)
 
     def _cold(self) -> None:
         rows, cone = self.rows, self.cone
@@ -156,17 +214,11 @@ class _Search:
         # on the central path, at the level where the cone meets its cost on average, but not
         # below what the rows need to balance a gradient of the loss of order one
         pulled = cone.adjoint(centred)[1]
-        mu = max(cone.cost.sum() / pulled[cone.cost > 0].sum(), 0.1 / rows.n)
+        mu = max(cone.cost.sum() / pulled[cone.cost > 0].sum(), 0.1 / rows.shape[1])
         self.Y = mu * centred
-        self.s = np.full((rows.n, rows.g), _START_SLACK)
-        self.lam = np.full((rows.n, rows.g), mu / _START_SLACK)
+        self.s = np.full(rows.shape, _START_SLACK)
+        self.lam = np.full(rows.shape, mu / _START_SLACK)
         cone.scale(self.S, self.Y)
-
-    def _resume(self, warm: WarmStart) -> None:
-        self.Z, self.s, self.lam = warm.Z, warm.s.copy(), warm.multipliers.copy()
-        self.extras, self.Y = self.cone.resume(warm.Z, warm.extras, warm.Y, warm.cone)
-        self.S = self.cone.slack(self.Z, self.extras)
-        self.cone.scale(self.S, self.Y)
 
     def central(self) -> bool:
         """Whether no product of slack and multiplier lags far behind the others."""
@@ -174,15 +226,13 @@ class _Search:
 
     def keep(self) -> WarmStart:
         """The current iterate, for a similar program to start from."""
-        return WarmStart(
-            self.Z, self.extras, self.s.copy(), self.lam.copy(), self.Y, self.cone, self.rows.sigma
-        )
+        return WarmStart(self.Z, self.extras, self.s.copy(), self.lam.copy(), self.Y, self.cone)
 
     def measure(self) -> Iterate:
         """Residuals of the current point, kept for the next step, and its optimality."""
-        rows, cone = self.rows, self.cone
-        curved = self.newton.curve(self.Z)
-        gradient = curved - self.linear - rows.slack_adjoint(self.lam)
+        loss, rows, cone = self.loss, self.rows, self.cone
+        curved = loss.curve(self.Z)
+        gradient = curved - loss.linear - rows.slack_adjoint(self.lam)
         fixed, pulled = cone.adjoint(self.Y)
         self.residuals = Residuals(
             gradient - fixed, cone.cost - pulled, self.s - rows.slack(self.Z)
@@ -191,24 +241,23 @@ class _Search:
         self.row_mu = complementarity / self.s.size
         self.cone_mu = cone.inner(self.S, self.Y) / cone.degree
         Y = cone.mend(self.Y)
-        quadratic = 0.5 * float(np.vdot(self.Z, curved)) - float(np.vdot(self.linear, self.Z))
-        value = quadratic + rows.constant + float(cone.cost @ self.extras)
+        quadratic = 0.5 * float(np.vdot(self.Z, curved)) - float(np.vdot(loss.linear, self.Z))
+        value = quadratic + loss.constant + float(cone.cost @ self.extras)
         violation = np.abs(self.residuals.rows).max() / max(1.0, np.abs(self.s).max())
         return Iterate(
             Z=self.Z,
             extras=self.extras,
             multipliers=self.lam.copy(),
-            cone_multiplier=Y,
             value=value,
-            gap=(complementarity + cone.inner(self.S, Y)) / max(value, _FLOOR * rows.constant),
+            gap=(complementarity + cone.inner(self.S, Y)) / max(value, _FLOOR * loss.constant),
             primal_residual=float(violation),
             dual_residual=float(
-                np.abs(gradient - cone.adjoint(Y)[0]).max() / np.abs(self.linear).max()
+                np.abs(gradient - cone.adjoint(Y)[0]).max() / np.abs(loss.linear).max()
             ),
         )
 
-    def step(self, backoff: float) -> None:
-        """Predict, choose the centring from how far that gets, correct, and move."""
+    def step(self, backoff: float) -> float:
+        """Predict, choose the centring from how far that gets, correct, and move; how far."""
         cone, s, lam = self.cone, self.s, self.lam
         self.newton.factor(lam / s)
         toward = cone.target(0.0, None)
@@ -243,6 +292,7 @@ class _Search:
         lam += length * move.multiplier
         self.S = cone.slack(self.Z, self.extras)
         self.Y = cone.advance(self.S, move.cone_multiplier, length)
+        return length
 
     def _longest(self, move: Direction) -> float:
         ratio = max((-move.slack / self.s).max(), (-move.multiplier / self.lam).max())

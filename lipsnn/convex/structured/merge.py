@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from lipsnn._checks import Array
+from lipsnn.convex.samples import Patterns, Samples
 
 
-def first_and_inverse(*columns: Array) -> tuple[Array, Array]:
-    """Indices of the distinct rows of the arrays side by side, and for each row its index there."""
-    bytes_of = [np.ascontiguousarray(c).view(np.uint8) for c in columns]
-    # a column count must be given where there are no rows
-    table = np.ascontiguousarray(np.hstack([c.reshape(len(c), c.shape[1]) for c in bytes_of]))
-    keys = table.view(np.dtype((np.void, table.shape[1])))[:, 0]
+def equal_samples(samples: Samples, bits: Array) -> tuple[Array, Array] | None:
+    """Indices of the samples that differ, in X or in `bits`, and for each sample its index there.
+
+    None if all differ, or if X is not in memory: samples are then not compared.
+    """
+    if samples.streamed:
+        return None
+    rng = np.random.default_rng(0)
+    weigh_x, weigh_bits = (
+        rng.integers(2**64, size=size, dtype=np.uint64) | np.uint64(1)
+        for size in (samples.p, bits.shape[1])
+    )
+    keys = np.empty(samples.n, dtype=np.uint64)
+    for part, X1 in samples.map(_same_zeros):
+        keys[part] = (X1.view(np.uint64) * weigh_x).sum(axis=1, dtype=np.uint64)
+        keys[part] += (bits[part] * weigh_bits).sum(axis=1, dtype=np.uint64)
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return first, inverse
+    if first.size == samples.n:
+        return None
+    again = np.flatnonzero(first[inverse] != np.arange(samples.n))
+    model = first[inverse[again]]
+    same = (samples.rows(again) == samples.rows(model)).all(axis=1)
+    same &= (bits[again] == bits[model]).all(axis=1)
+    return (first, inverse) if same.all() else None
+
+
+def _same_zeros(X1: Array) -> Array:
+    return np.ascontiguousarray(X1) + 0.0  # -0.0 is another key, but no other sample
 
 
 class Units:
@@ -29,21 +51,30 @@ class Units:
 
     Parameters
     ----------
-    patterns : ndarray of bool, (n, m)
+    patterns : Patterns, (n, m)
     signs : ndarray, (m,)
     shares : ndarray, (m,), optional
         q_i; units whose share is zero are left out.
     """
 
-    def __init__(self, patterns: Array, signs: Array, shares: Array | None = None) -> None:
-        self.m = patterns.shape[1]
+    def __init__(self, patterns: Patterns, signs: Array, shares: Array | None = None) -> None:
+        self.m, keys = patterns.m, patterns.keys
         weight = np.ones(self.m) if shares is None else shares
-        self.kept = np.flatnonzero(patterns.any(axis=0) if shares is None else shares > 0)
-        packed = np.packbits(patterns[:, self.kept], axis=0).T
-        first, self.group = first_and_inverse(packed, signs[self.kept, None])
-        self.g = first.size
-        self.bits = np.packbits(patterns[:, self.kept[first]], axis=1)
-        self.signs = signs[self.kept[first]]
+        used = [bool(key) for key in keys] if shares is None else shares > 0
+        self.kept = np.flatnonzero(used)
+        index: dict[tuple[bytes, bool], int] = {}
+        first: list[int] = []
+        group: list[int] = []
+        for i in self.kept.tolist():
+            key = keys[i], bool(signs[i] > 0)
+            if key not in index:
+                index[key] = len(first)
+                first.append(i)
+            group.append(index[key])
+        self.first, self.group = np.array(first, dtype=int), np.array(group, dtype=int)
+        self.g = len(first)
+        self.patterns = patterns.take(self.first)
+        self.signs = signs[self.first]
         self.shares = np.bincount(self.group, weight[self.kept], minlength=self.g)
         self._part = weight[self.kept] / self.shares[self.group]
 
@@ -54,8 +85,7 @@ class Units:
         out[self.kept] = values[self.group] * part
         return out
 
-    def copy(self, values: Array) -> Array:
-        """Rows (g, ..) of the merged units given to all m units, zero for those left out."""
-        out = np.zeros((self.m, *values.shape[1:]))
-        out[self.kept] = values[self.group]
-        return out
+    def copies(self, factors: Array) -> sparse.csr_array:
+        """The matrix (m, g) that gives each unit the values of its merged one, times its factor."""
+        entries = factors[self.kept], (self.kept, self.group)
+        return sparse.csr_array(entries, shape=(self.m, self.g))

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from lipsnn._checks import Array
+from lipsnn.convex.structured.loss import Loss
 from lipsnn.convex.structured.rows import Rows
 
 # Weight of the proximal term |Z - Z_k|^2 / 2, relative to the loss Hessian's mean diagonal of each
@@ -27,7 +28,7 @@ class Residuals:
 
     dual: Array  # of Z, (p, g)
     extras: Array
-    rows: Array  # slack of the rows minus its definition, (n, g)
+    rows: Array  # slack of the rows minus its definition, (g, K)
 
 
 @dataclass
@@ -49,26 +50,19 @@ class Direction:
 class Newton:
     """``G dZ - C' dl - A* dY = -r`` with dl = a - w (C dZ - r_p) and dY = B - A dZ, scaled."""
 
-    def __init__(self, rows: Rows, cone: Any) -> None:
-        self._rows, self._cone = rows, cone
-        self._gram = rows.gram()
+    def __init__(self, loss: Loss, rows: Rows, cone: Any) -> None:
+        self._loss, self._rows, self._cone = loss, rows, cone
         self._size = rows.p * rows.g
-        diagonal = np.diagonal(self._gram).reshape(rows.p, rows.g).mean(axis=1)
+        diagonal = np.diagonal(loss.gram).reshape(rows.p, rows.g).mean(axis=1)
         self._prox = np.repeat(_PROXIMAL * diagonal, rows.g)
         self._order = self._size + cone.extras
-        scale = np.repeat(
-            [np.abs(rows.pull(rows.y)).max(), cone.cost.max()], [self._size, cone.extras]
-        )
+        scale = np.repeat([np.abs(loss.linear).max(), cone.cost.max()], [self._size, cone.extras])
         self._accuracy = _REFINED * scale
         self._matrix = np.zeros((self._order, self._order))
         unit = np.arange(rows.g)
         a, b = np.triu_indices(rows.p)
         self._row_index = a[:, None] * rows.g + unit
         self._column_index = b[:, None] * rows.g + unit
-
-    def curve(self, Z: Array) -> Array:
-        """The Hessian of the loss times Z."""
-        return blas.dsymv(1.0, self._gram.T, Z.ravel(), lower=1).reshape(Z.shape)
 
     def factor(self, weights: Array) -> None:
         """Assemble at row weights w = l / s and the cone's scaling, and factor.
@@ -90,7 +84,7 @@ class Newton:
     def _assemble(self, weights: Array, lift: float) -> None:
         """The upper triangle of the matrix, its diagonal lifted; a factor there is overwritten."""
         H, size = self._matrix, self._size
-        H[:size, :size] = self._gram
+        H[:size, :size] = self._loss.gram
         H[:, size:] = 0.0
         H[self._row_index, self._column_index] += self._rows.weighted_squares(weights)
         self._cone.add_hessian(H)
@@ -146,7 +140,7 @@ class Newton:
         rows, cone, (x, dl, dY) = self._rows, self._cone, state
         Z, extras = self._split(x)
         fixed, pulled = cone.adjoint(cone.unshrink(dY))
-        curved = self.curve(Z) + self._prox.reshape(Z.shape) * Z
+        curved = self._loss.curve(Z) + self._prox.reshape(Z.shape) * Z
         off = (rows.slack_adjoint(dl) + fixed - residuals.dual - curved).ravel()
         gap_rows = row_target + self._weights * (residuals.rows - rows.slack(Z)) - dl
         gap = target - cone.shrink(cone.linear(Z, extras)) - dY

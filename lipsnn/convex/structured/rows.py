@@ -1,96 +1,189 @@
-"""The data of a restriction: its loss and its cone rows, and the sums over samples they need."""
+"""The cone rows that are carried, and the check of all the others.
+
+Of the n g rows ``S_i X z_i >= 0`` about as many are active at the optimum as there are variables,
+and those are among the few of least angular margin ``|x_k' w_i| / (|x_k| |w_i|)`` at the known
+network, whatever n (fact L). So each unit carries the same small number of rows, found by one pass
+over the data, and others enter where a check of all of them finds the iterate outside.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
-from scipy.linalg import blas
 
 from lipsnn._checks import Array
+from lipsnn.convex.samples import Samples, unpacked
 
-# Samples per chunk of the Gram sum: 512 rows of 1,300 columns are 5 MB, which stays in cache.
-_CHUNK = 512
+# Rows carried for each unit, per variable of the unit: 8 were enough and 2 fatal in all trials.
+CARRIED = 12
+# Rows that may enter a unit at one check, per variable.
+_ENTERING = 2
 
 
 class Rows:
-    """Loss ``1/2 sum_k c_k (sum_i D_i X z_i - y)_k^2`` and cones ``S_i X z_i >= 0``.
+    """The rows that are carried, the same number K for each unit.
 
-    Variables are held as Z (d + 1, g): column i is z_i = a_i w_i. All products with data run
-    over the n samples once and never build an (n, g (d + 1)) array.
+    Variables are held as Z (p, g): column i is z_i = a_i w_i. Slacks and multipliers are (g, K).
 
     Parameters
     ----------
-    X : ndarray, (n, p)
-        Rows with the bias feature, p = d + 1.
-    y, counts : ndarray, (n,)
-        Targets, and how often each row occurs.
-    bits : ndarray of uint8, (n, ceil(g / 8))
-        Row k holds the k-th entries of the diagonals of all D_i, packed.
-    signs : ndarray, (g,)
-        s_i, so that S_i = s_i (2 D_i - I).
-    constant : float
-        The loss at zero weights.
+    samples, bits, signs
+        All rows: S_i = s_i (2 D_i - I), with the diagonals of all D_i packed in `bits`.
+    inside : ndarray, (g, p), optional
+        Weights within the cones, to find the rows by. Without it all rows are carried.
     """
 
     def __init__(
-        self,
-        X: Array,
-        y: Array,
-        counts: Array,
-        bits: Array,
-        signs: Array,
-        constant: float,
+        self, samples: Samples, bits: Array, signs: Array, inside: Array | None = None
     ) -> None:
-        self.X, self.y, self.counts, self.constant = X, y, counts, constant
-        self.n, self.p = X.shape
-        self.g = signs.size
-        self._bits = bits
-        self.sigma = np.empty((self.n, self.g))
-        for part in self._chunks():
-            self.sigma[part] = np.where(self._patterns(part), signs, -signs)
-        first, second = np.triu_indices(self.p)
-        self._squares = X[:, first] * X[:, second]
+        self._samples, self._bits, self._signs = samples, bits, signs
+        self.p, self.g = samples.p, signs.size
+        self._triangle = np.triu_indices(self.p)
+        count = CARRIED * self.p
+        if inside is None or samples.n <= 2 * count:
+            self.index = np.tile(np.arange(samples.n), (self.g, 1))
+            self._rows = np.empty((self.g, samples.n, self.p))
+            for part, signed in samples.map(partial(_signed, signs), bits):
+                self._rows[:, part] = signed
+            return
+        empty = np.empty((self.g, 0), dtype=np.int64)
+        _, self._rows, self.index = self._least(signs * inside.T, count, empty, angular=True)
 
-    def _chunks(self) -> Iterator[slice]:
-        for start in range(0, self.n, _CHUNK):
-            yield slice(start, min(start + _CHUNK, self.n))
-
-    def _patterns(self, part: slice) -> Array:
-        """Which units are active on some of the samples: bool, one column per unit."""
-        return np.unpackbits(self._bits[part], axis=1, count=self.g).view(bool)
-
-    def pull(self, residual: Array) -> Array:
-        """``sum_k c_k r_k (D_i)_kk x_k`` for every unit, shape (p, g), from r (n,)."""
-        weighted = self.X * (self.counts * residual)[:, None]
-        out = np.zeros((self.p, self.g))
-        for part in self._chunks():
-            out += weighted[part].T @ self._patterns(part).astype(np.float64)
-        return out
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.index.shape
 
     def slack(self, Z: Array) -> Array:
-        """``S_i X z_i`` for every unit, shape (n, g)."""
-        out = self.X @ Z
-        out *= self.sigma
-        return out
+        """``S_i x_k z_i`` of every row."""
+        return np.matmul(self._rows, Z.T[:, :, None])[:, :, 0]
 
     def slack_adjoint(self, v: Array) -> Array:
-        """``X' S_i v_i`` for every unit, shape (p, g)."""
-        return self.X.T @ (self.sigma * v)
-
-    def gram(self) -> Array:
-        """Hessian of the loss, order p g, in the order (feature, unit); upper triangle only."""
-        size = self.p * self.g
-        lower = np.zeros((size, size), order="F")
-        for part in self._chunks():
-            X = self.X[part] * np.sqrt(self.counts[part])[:, None]
-            block = (X[:, :, None] * self._patterns(part)[:, None, :]).reshape(-1, size)
-            lower = blas.dsyrk(1.0, block.T, beta=1.0, c=lower, lower=1, overwrite_c=1)
-        return lower.T
+        """``sum_k v_ik S_i x_k`` for every unit, shape (p, g)."""
+        return np.matmul(v[:, None, :], self._rows)[:, 0, :].T
 
     def weighted_squares(self, weights: Array) -> Array:
-        """``X' diag(weights_i) X`` for every unit, from weights (n, g).
+        """``sum_k weights_ik x_k x_k'`` for every unit.
 
         Its upper triangle only, row by row: shape (p (p + 1) / 2, g).
         """
-        return self._squares.T @ weights
+        weighted = self._rows * weights[:, :, None]
+        squares = np.matmul(self._rows.transpose(0, 2, 1), weighted)
+        return squares[:, self._triangle[0], self._triangle[1]].T
+
+    def admit(self, Z: Array, cut: float) -> float:
+        """Check all rows at Z and take in those violated by more than `cut`, `cut` >= 0.
+
+        Each unit takes in the same number, those of least slack, so that all carry equally many.
+
+        Returns
+        -------
+        float
+            The largest violation of a row that was not carried; 0 if there is none.
+        """
+        if self.shape[1] >= self._samples.n:
+            return 0.0
+        slack, rows, index = self._least(Z, _ENTERING * self.p, self.index)
+        many = int((slack < -cut).sum(axis=1).max())
+        if many:
+            self._rows = np.concatenate([self._rows, rows[:, :many]], axis=1)
+            self.index = np.concatenate([self.index, index[:, :many]], axis=1)
+        return max(0.0, -float(slack.min()))
+
+    def _least(
+        self, weights: Array, count: int, carried: Array, angular: bool = False
+    ) -> tuple[Array, Array, Array]:
+        """Of all rows not `carried`, for each unit the `count` of least slack at weights (p, g).
+
+        By slack in rows of length one if `angular`. Slacks, signed rows and sample indices; with
+        equal rows counted once, and the last repeated where there are fewer.
+        """
+        order = np.argsort(carried, axis=None, kind="stable")
+        unit, row = np.divmod(order, max(carried.shape[1], 1))[0], carried.ravel()[order]
+        pool = _Pool(self.g, self.p, count)
+        find = partial(_candidates, weights, self._signs, count, angular, pool.bound, (row, unit))
+        for _, found in self._samples.map(find, range(self._samples.n), self._bits):
+            pool.add(*found)
+        return pool.filled()
+
+
+class _Pool:
+    """The rows of least slack so far, for each unit."""
+
+    def __init__(self, g: int, p: int, count: int) -> None:
+        self._g, self._count = g, count
+        # a row above it is not among them; chunks that are read one after the other see it fall
+        self.bound = np.full(g, np.inf)
+        self._unit, self._index = np.empty((2, 0), dtype=np.int64)
+        self._slack, self._rows = np.empty(0), np.empty((0, p))
+        self._new: list[tuple[Array, ...]] = []
+        self._waiting = 0
+
+    def add(self, *found: Array) -> None:
+        self._new.append(found)
+        self._waiting += found[0].size
+        if self._waiting > 2 * self._g * self._count:
+            self._prune()
+
+    def _prune(self) -> None:
+        old = (self._unit, self._index, self._slack, self._rows)
+        parts = [np.concatenate(part) for part in zip(old, *self._new, strict=True)]
+        unit, _, slack, rows = parts
+        order = np.lexsort((slack, unit))
+        unit, index, slack, rows = (part[order] for part in parts)
+        same = (unit[1:] == unit[:-1]) & (rows[1:] == rows[:-1]).all(axis=1)
+        distinct = np.concatenate([[True], ~same])[: unit.size]
+        unit, index, slack, rows = unit[distinct], index[distinct], slack[distinct], rows[distinct]
+        ends = np.cumsum(np.bincount(unit, minlength=self._g))
+        rank = np.arange(unit.size) - np.concatenate([[0], ends])[unit]
+        kept = rank < self._count
+        self._unit, self._index, self._slack, self._rows = (
+            part[kept] for part in (unit, index, slack, rows)
+        )
+        full = rank == self._count - 1
+        self.bound[unit[full]] = slack[full]
+        self._new, self._waiting = [], 0
+
+    def filled(self) -> tuple[Array, Array, Array]:
+        """Slacks (g, count), rows (g, count, p) and indices (g, count), slacks ascending."""
+        self._prune()
+        sizes = np.bincount(self._unit, minlength=self._g)
+        starts = np.cumsum(sizes) - sizes
+        at = starts[:, None] + np.minimum(np.arange(self._count), np.maximum(sizes, 1)[:, None] - 1)
+        return self._slack[at], self._rows[at], self._index[at]
+
+
+def _signed(signs: Array, X1: Array, bits: Array) -> Array:
+    """All rows of a chunk, (g, chunk, p)."""
+    side = np.where(unpacked(bits, signs.size), signs, -signs)
+    return side.T[:, :, None] * X1
+
+
+def _candidates(
+    weights: Array,
+    signs: Array,
+    count: int,
+    angular: bool,
+    bound: Array,
+    carried: tuple[Array, Array],
+    X1: Array,
+    samples: range,
+    bits: Array,
+) -> tuple[Array, Array, Array, Array]:
+    """Units, sample indices, slacks and signed rows of a chunk that may be among the least."""
+    side = np.where(unpacked(bits, signs.size), signs, -signs)
+    slack = X1 @ weights
+    slack *= side
+    if angular:
+        slack /= np.maximum(np.linalg.norm(X1, axis=1), np.finfo(float).tiny)[:, None]
+    here = slice(*np.searchsorted(carried[0], [samples.start, samples.stop]))
+    slack[carried[0][here] - samples.start, carried[1][here]] = np.inf
+    least = slack < bound
+    for i in np.flatnonzero(least.sum(axis=0) > count):
+        some = np.argpartition(slack[:, i], count - 1)[:count]
+        some = some[least[some, i]]
+        least[:, i] = False
+        least[some, i] = True
+    row, unit = np.nonzero(least)
+    signed = X1[row] * side[row, unit, None]
+    return unit, row + samples.start, slack[row, unit], signed

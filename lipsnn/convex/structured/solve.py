@@ -1,19 +1,23 @@
 """Programs (6), (12) and the joint one, from the user's arrays to the method and back.
 
-Arguments common to all three, `start` only to the Lipschitz programs:
+Arguments common to all three:
 
-X1 : ndarray, (n, d + 1)
+X1 : ndarray, (n, d + 1), or Samples
     Data with the bias feature.
 y : ndarray, (n,)
-patterns : ndarray of bool, (n, m)
+patterns : ndarray of bool, (n, m), or Patterns
     Column i is the diagonal of D_i.
 signs : ndarray, (m,)
     s_i.
 strength : float
     lam_reg or lam_lip, positive.
+inside : ndarray, (m, d + 1), optional
+    Weights with these patterns, as a refinement has them: the rows that are carried are found by
+    them. Without any, all n m rows are.
 start : ProgramSolution, optional
-    Of the same program at another strength, or at other kappa and multipliers, to start from.
-    One whose data or patterns differ in shape is not used.
+    Of a program on the same data. What serves again is taken from it: the Gram matrix, up to rows
+    whose patterns have changed; in the same cells the rows that are carried; and at a similar
+    strength, or at other kappa and multipliers, an iterate to start from.
 tol : float
     For the relative gap and both residuals.
 max_iterations : int
@@ -27,29 +31,36 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from lipsnn._checks import Array
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.convex.samples import Patterns, Samples, as_samples
 from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured import interior
+from lipsnn.convex.structured import loss as losses
 from lipsnn.convex.structured.arrow import ArrowCone
-from lipsnn.convex.structured.merge import Units, first_and_inverse
+from lipsnn.convex.structured.merge import Units, equal_samples
 from lipsnn.convex.structured.norms import NormCone
 from lipsnn.convex.structured.rows import Rows
 
 # q_0 = 1 - sum q_i may miss zero by this much, the accuracy of a T from program (2).
 _SHARE_SLACK = 1e-8
+# Order of the Newton system from which its factorisation is worth all the threads there are.
+_WIDE = 3000
 # The least q_0 the LMI is solved with; at q_0 = 0 it forces sum_i zbar_i = 0.
 _LEAST_SHARE = 1e-10
 
 
 def solve_l2(
-    X1: Array,
+    X1: Array | Samples,
     y: Array,
-    patterns: Array,
+    patterns: Array | Patterns,
     signs: Array,
     strength: float,
     *,
+    inside: Array | None = None,
+    start: ProgramSolution | None = None,
     tol: float = 1e-8,
     max_iterations: int = 200,
 ) -> ProgramSolution:
@@ -60,21 +71,22 @@ def solve_l2(
     ProgramSolution
         `weights` are the u_i and v_j, (m, d + 1).
     """
-    problem = _Merged(X1, y, patterns, signs)
+    problem = _Program(X1, y, patterns, signs, inside, start)
     cost = strength * problem.unit_cost / problem.scale
     point = problem.solve(lambda p, g: NormCone(p, g, cost), tol, max_iterations)
     return problem.solution(point, factors=signs.astype(np.float64))
 
 
 def solve_lipschitz(
-    X1: Array,
+    X1: Array | Samples,
     y: Array,
-    patterns: Array,
+    patterns: Array | Patterns,
     signs: Array,
     kappa: Array,
     multipliers: Array,
     strength: float,
     *,
+    inside: Array | None = None,
     start: ProgramSolution | None = None,
     tol: float = 1e-8,
     max_iterations: int = 200,
@@ -101,21 +113,24 @@ def solve_lipschitz(
     rest = 1.0 - float(shares.sum())
     if rest < -_SHARE_SLACK:
         return ProgramSolution(float("nan"), None, "infeasible", "structured", 0, 0.0)
-    problem = _Merged(X1, y, patterns, signs, shares)
+    problem = _Program(X1, y, patterns, signs, inside, start, shares)
     cost = strength * problem.unit_cost
     fixed = np.concatenate([[max(rest, _LEAST_SHARE)], problem.units.shares])
-    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost, fixed), tol, max_iterations, start)
+    point = problem.solve(
+        lambda p, g: ArrowCone(p - 1, g, cost, fixed), tol, max_iterations, warm=True
+    )
     factors = np.where(used, signs * kappa, 0.0)
     return problem.solution(point, rho=point.extras[-1], shares=shares, factors=factors)
 
 
 def solve_joint(
-    X1: Array,
+    X1: Array | Samples,
     y: Array,
-    patterns: Array,
+    patterns: Array | Patterns,
     signs: Array,
     strength: float,
     *,
+    inside: Array | None = None,
     start: ProgramSolution | None = None,
     tol: float = 1e-8,
     max_iterations: int = 200,
@@ -127,39 +142,85 @@ def solve_joint(
     ProgramSolution
         `weights` are the z_i = a_i w_i, (m, d + 1), and `shares` the q_i, (m,).
     """
-    problem = _Merged(X1, y, patterns, signs)
+    problem = _Program(X1, y, patterns, signs, inside, start)
     cost = strength * problem.unit_cost
-    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost), tol, max_iterations, start)
+    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost), tol, max_iterations, warm=True)
     shares = problem.units.split(point.extras[:-1])
     return problem.solution(point, rho=point.extras[-1], shares=shares)
 
 
-class _Merged:
+class _Program:
     """A program at unit scale, with equal samples and equal units merged."""
 
     def __init__(
-        self, X1: Array, y: Array, patterns: Array, signs: Array, shares: Array | None = None
+        self,
+        X1: Array | Samples,
+        y: Array,
+        patterns: Array | Patterns,
+        signs: Array,
+        inside: Array | None,
+        start: ProgramSolution | None,
+        shares: Array | None = None,
     ) -> None:
         self.began = time.perf_counter()
-        self.units = units = Units(patterns, signs, shares)
-        first, self.inverse = first_and_inverse(X1 + 0.0, units.bits)
+        self.given, self.y = as_samples(X1), y
+        self.units = units = Units(Patterns.pack(patterns), signs, shares)
         n = len(y)
-        self.counts = np.bincount(self.inverse, minlength=first.size)
-        means = np.bincount(self.inverse, y, minlength=first.size) / self.counts
         # inputs and targets of mean square one; the loss as a mean, so that the objective is of
         # order one; the weights then count in units of `scale`
-        self.inputs = inputs = float(np.sqrt(np.mean(X1**2)))
+        self.inputs = float(np.sqrt(self.given.mean_square))
         targets = float(np.sqrt(np.mean(y**2))) or 1.0
-        self.scale = targets / inputs
+        self.scale = targets / self.inputs
         self.factor = n * targets**2
-        self.unit_cost = 1.0 / (n * inputs**2)
-        self.rows = Rows(
-            X1[first] / inputs,
-            means / targets,
-            self.counts / n,
-            units.bits[first],
-            units.signs,
-            constant=0.5 * float(y @ y) / self.factor,
+        self.unit_cost = 1.0 / (n * self.inputs**2)
+        self.p, self.g = self.given.p, units.g
+        self.warm: interior.WarmStart | None = None
+        before = None if start is None else start.warm
+        if before is None or before.given.source is not self.given.source:
+            before = None
+        if before is not None and before.has_cells_of(units):
+            self.merged, self.counts, self.samples = before.merged, before.counts, before.samples
+            self.rows, self.bits, self.warm = before.rows, before.bits, before.warm
+        else:
+            self._merge(inside)
+        self.loss = self._loss(before)
+
+    def _merge(self, inside: Array | None) -> None:
+        bits = self.units.patterns.bits
+        self.merged = equal_samples(self.given, bits)
+        self.samples, self.counts = self.given.scaled(1.0 / self.inputs), np.ones(len(self.y))
+        self.bits = bits
+        if self.merged is not None:
+            first, inverse = self.merged
+            self.samples = Samples(self.samples.rows(first), biased=True)
+            self.counts = np.bincount(inverse).astype(np.float64)
+            self.bits = bits[first]
+        inside = None if inside is None else inside[self.units.first]
+        self.rows = Rows(self.samples, self.bits, self.units.signs, inside)
+
+    def _loss(self, before: _Program | None) -> losses.Loss:
+        n, bits, g = len(self.y), self.units.patterns.bits, self.g
+        samples = self.given.scaled(1.0 / self.inputs)
+        gram = None
+        if before is not None and before.g == g:
+            gram, old = before.loss.gram, before.units.patterns.bits
+            if old is not bits:
+                gram = losses.updated(gram, samples, old, bits, g, np.full(n, 1.0 / n))
+        if g == 0:
+            gram = np.zeros((0, 0))
+        elif gram is None:
+            gram = losses.gram(self.samples, self.bits, g, self.counts / n)
+        weighted = self.y * (self.inputs * self.scale / self.factor)
+        linear = losses.linear(samples, bits, g, weighted)
+        return losses.Loss(gram, linear, constant=0.5 * float(self.y @ self.y) / self.factor)
+
+    def has_cells_of(self, units: Units) -> bool:
+        """Whether its own merged units are the same."""
+        ours = self.units
+        return (
+            ours.patterns.m == units.patterns.m
+            and np.array_equal(ours.signs, units.signs)
+            and np.array_equal(ours.patterns.bits, units.patterns.bits)
         )
 
     def solve(
@@ -167,26 +228,27 @@ class _Merged:
         cone: Callable[[int, int], Any],
         tol: float,
         max_iterations: int,
-        start: ProgramSolution | None = None,
+        warm: bool = False,
     ) -> interior.Iterate:
         """Run the method with the cone made for (d + 1) inputs and g merged units."""
-        p, g = self.rows.p, self.rows.g
-        if g == 0 or not self.rows.pull(self.rows.y).any():
-            zero = np.zeros((self.rows.n, g))
+        p, g = self.p, self.g
+        start, self.warm = self.warm if warm else None, None
+        if g == 0 or not self.loss.linear.any():
             return interior.Iterate(
                 Z=np.zeros((p, g)),
                 extras=np.zeros(g + 1),
-                multipliers=zero,
-                cone_multiplier=zero,
-                value=self.rows.constant,
+                multipliers=np.zeros((g, 0)),
+                value=self.loss.constant,
                 gap=0.0,
                 primal_residual=0.0,
                 dual_residual=0.0,
-                iterations=0,
                 status="optimal",
             )
-        warm = None if start is None else start.warm
-        return one_blas_thread(interior.solve)(self.rows, cone(p, g), tol, max_iterations, warm)
+        # small dense algebra is slower on two threads, large is not
+        run = interior.solve if p * g >= _WIDE else one_blas_thread(interior.solve)
+        point = run(self.loss, self.rows, cone(p, g), tol, max_iterations, start)
+        self.warm = point.warm
+        return point
 
     def solution(
         self,
@@ -197,11 +259,8 @@ class _Merged:
     ) -> ProgramSolution:
         """Back to the user's units and scale; z_i / factors_i is what is returned."""
         weights = self.units.split(point.Z.T) * self.scale
-        duals = self.units.copy((point.multipliers / self.counts[:, None])[self.inverse].T)
-        duals *= self.factor / (self.scale * self.inputs)
         if factors is not None:
             weights /= np.where(factors != 0, factors, 1.0)[:, None]
-            duals *= np.abs(factors)[:, None]
         return ProgramSolution(
             value=point.value * self.factor,
             weights=weights,
@@ -214,6 +273,23 @@ class _Merged:
             gap=point.gap,
             primal_residual=point.primal_residual,
             dual_residual=point.dual_residual,
-            cone_duals=duals,
-            warm=point.warm,
+            cone_duals=self._duals(point.multipliers, factors),
+            warm=self,
         )
+
+    def _duals(self, multipliers: Array, factors: Array | None) -> sparse.csr_array:
+        """The multipliers of the rows that were carried, shared among equal samples, (m, n)."""
+        index = self.rows.index[:, : multipliers.shape[1]]
+        unit = np.repeat(np.arange(self.g), index.shape[1])
+        sample, values = index.ravel(), multipliers.ravel()
+        if self.merged is not None:
+            inverse = self.merged[1]
+            values, copies = values / self.counts[sample], self.counts[sample].astype(np.intp)
+            order = np.argsort(inverse, kind="stable")
+            begin = np.repeat((np.cumsum(self.counts) - self.counts)[sample], copies)
+            within = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+            sample = order[begin.astype(np.intp) + within]
+            unit, values = np.repeat(unit, copies), np.repeat(values, copies)
+        duals = sparse.csr_array((values, (unit, sample)), shape=(self.g, len(self.y)))
+        size = np.ones(self.units.m) if factors is None else np.abs(factors)
+        return self.units.copies(size * self.factor / (self.scale * self.inputs)) @ duals

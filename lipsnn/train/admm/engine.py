@@ -11,9 +11,6 @@ import numpy as np
 
 from lipsnn._checks import Array
 
-CONVERGED = "converged"
-LIMIT = "iteration limit"
-INTERRUPTED = "interrupted"
 # Residuals beyond this many times the size of the first weights are no start of convergence.
 _RUNAWAY = 100.0
 
@@ -54,6 +51,8 @@ class Point(Protocol):
 class Step(Protocol):
     """The side of the splitting (9) that knows the LMI."""
 
+    multipliers: list[Array]
+
     def solve(self, target: Sequence[Array]) -> Point:
         """(10b): ``argmin mu rho + r/2 |Wbar - V|^2`` such that M <= 0, V = `target`."""
 
@@ -91,13 +90,32 @@ class Iteration:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """The last complete iteration: networks of W and Wbar, the way there, why it stopped."""
+class AdmmResult:
+    """What ADMM arrived at: its last complete iteration.
+
+    Attributes
+    ----------
+    net : ShallowNet or torch.nn.Sequential
+        W, the side that fits the data: what the authors report. Of the kind of `init`.
+    feasible : ShallowNet or torch.nn.Sequential
+        Wbar with the biases of W: its bound is proved by `multipliers`.
+    multipliers : ndarray, (m,), or tuple of ndarray
+        t of the last Lipschitz step, for a torch network layer by layer; if T is updated, the
+        optimum of (2) for `feasible`.
+    history : tuple of Iteration
+        Objective, loss, bound, residuals and seconds of each iteration.
+    status : str
+        "converged", "iteration limit" or "interrupted" (by Ctrl-C: the last complete iteration).
+    seconds : float
+        Wall time, with the training of the initial network if it was not given.
+    """
 
     net: Any
     feasible: Any
+    multipliers: Any
     history: tuple[Iteration, ...]
     status: str
+    seconds: float
 
 
 def run(
@@ -108,9 +126,9 @@ def run(
     penalty: float,
     iterations: int,
     tol: float,
-    retune: Callable[[list[Array]], None] | None = None,
-    watch: Callable[[Any], None] | None = None,
-) -> Outcome:
+    update: Callable[[list[Array]], None] | None = None,
+    callback: Callable[[Any], None] | None = None,
+) -> AdmmResult:
     """Alternate (10a), (10b) and (10c) from W = Wbar, Y = 0.
 
     Parameters
@@ -123,9 +141,9 @@ def run(
     iterations : int
     tol : float
         Stop once both residuals, relative to ``|Wbar|`` and ``r |Wbar|``, are below it.
-    retune : callable, optional
+    update : callable, optional
         Called with Wbar after each iteration, to give the step another T.
-    watch : callable, optional
+    callback : callable, optional
         Called with the network of Wbar after each iteration.
 
     Raises
@@ -139,7 +157,7 @@ def run(
     multiplier = [np.zeros_like(matrix) for matrix in feasible]  # Y / r
     size = norm(feasible)
     networks = fit.network(feasible), fit.network(feasible)
-    status = LIMIT
+    status = "iteration limit"
     try:
         for _ in range(iterations):
             fit.descend([W - U for W, U in zip(feasible, multiplier, strict=True)])
@@ -164,21 +182,27 @@ def run(
                 step_gap=found.gap,
                 seconds=time.perf_counter() - begun,
             )
-            if retune is not None:
-                retune(found.weights)
+            if update is not None:
+                update(found.weights)
             feasible = found.weights
             multiplier = [u + gap for u, gap in zip(multiplier, apart, strict=True)]
             networks = fit.network(W), fit.network(feasible)
             history.append(latest)
-            if watch is not None:
-                watch(networks[1])
+            if callback is not None:
+                callback(networks[1])
             scale = tol * norm(feasible)
             if primal <= scale and dual <= penalty * scale:
-                status = CONVERGED
+                status = "converged"
                 break
     except KeyboardInterrupt:
-        status = INTERRUPTED
-    return Outcome(*networks, tuple(history), status)
+        status = "interrupted"
+    return AdmmResult(
+        *networks,
+        multipliers=tuple(step.multipliers),
+        history=tuple(history),
+        status=status,
+        seconds=time.perf_counter() - begun,
+    )
 
 
 def norm(matrices: Sequence[Array]) -> float:

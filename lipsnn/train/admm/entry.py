@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from lipsnn import _checks
+from lipsnn._checks import Array
+from lipsnn.losses import LOSSES, Loss, as_loss
 from lipsnn.network import ShallowNet
-from lipsnn.train.admm.engine import Iteration
-from lipsnn.train.admm.layered import LOSSES, train_layered
-from lipsnn.train.admm.options import Options
-from lipsnn.train.admm.shallow import train_shallow
+from lipsnn.train.admm.engine import AdmmResult, run
+from lipsnn.train.admm.free import FreeStep
+from lipsnn.train.admm.options import AdmmOptions
+from lipsnn.train.admm.shallow import ShallowFit
+from lipsnn.train.admm.step import FixedStep
 from lipsnn.train.sgd import train_sgd
-
-
-@dataclass(frozen=True, eq=False)
-class AdmmResult:
-    """What ADMM arrived at.
-
-    Attributes
-    ----------
-    net : ShallowNet or torch.nn.Sequential
-        W, the side that fits the data: what the authors report. Of the kind of `init`.
-    feasible : ShallowNet or torch.nn.Sequential
-        Wbar with the biases of W: its bound is proved by `multipliers`.
-    multipliers : ndarray, (m,), or tuple of ndarray
-        t of the last Lipschitz step, for a torch network layer by layer; if T is updated, the
-        optimum of (2) for `feasible`.
-    history : tuple of Iteration
-        Objective, loss, bound, residuals and seconds of each iteration.
-    status : str
-        "converged", "iteration limit" or "interrupted" (by Ctrl-C: the last complete iteration).
-    seconds : float
-        Wall time, with the training of the initial network if it was not given.
-    """
-
-    net: Any
-    feasible: Any
-    multipliers: Any
-    history: tuple[Iteration, ...]
-    status: str
-    seconds: float
 
 
 def train_admm(
@@ -54,7 +28,7 @@ def train_admm(
     *,
     enforce: float | None = None,
     init: Any = None,
-    loss: str = "squares",
+    loss: str | Loss = "squared",
     decay: float = 0.1,
     multipliers: Any = "fixed",
     penalty: float = 0.01,
@@ -63,20 +37,23 @@ def train_admm(
     batch_size: int | None = 32,
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
+    schedule: str = "cosine",
     tol: float = 1e-4,
-    watch: Callable[[Any], None] | None = None,
+    callback: Callable[[Any], None] | None = None,
+    reduction: str = "sum",
 ) -> AdmmResult:
     """Train on problem (4) with lam_reg = 0 by ADMM, Pauli et al.'s equations (9) and (10).
 
     Minimises ``loss + strength rho``, by default with T held fixed: W fits the data, Wbar
     satisfies the LMI, the multiplier Y and the penalty r draw them together. (10a) is `epochs`
-    epochs of gradient steps, (10b) is solved to certified accuracy through its hub, of order d + 1
+    epochs of gradient steps, (10b) is solved to certified accuracy over a matrix of order d + 1
     for a network (1) (`lipsnn.train.admm.step`). With `enforce` the bound is a constraint
     instead, equation (12): Wbar satisfies it after every iteration. The biases belong to the fit
     alone.
 
     As in `train_sgd` the steps are on the mean over the samples, and the learning rate falls to
-    zero along a cosine over all iterations; the optimiser keeps its state between them. Residuals
+    zero along a cosine over all iterations, unless `schedule` is "constant"; the optimiser keeps
+    its state between them. Residuals
     that become small under a falling rate do not say that W is stationary.
 
     Parameters
@@ -98,9 +75,9 @@ def train_admm(
         `ShallowNet` keeps its offset, and that is not trained. A torch network of any depth, of
         Linear layers with ReLU, Tanh or Sigmoid between them, is copied, and trained in its
         own dtype with all its biases.
-    loss : {"squares", "mse", "cross_entropy"}
-        ``1/2 sum_k |f(x_k) - y_k|^2`` as in (4); or torch's means, as Pauli et al. have it, for
-        torch networks.
+    loss : {"squared", "mse", "cross_entropy"} or Loss
+        ``1/2 sum_k |f(x_k) - y_k|^2`` as in (4); or means, as Pauli et al. have it, for torch
+        networks. See `lipsnn.losses`.
     decay : float
         lam_reg of that first training.
     multipliers : {"fixed", "updated", "free"} or array_like, (m,), or a sequence of them
@@ -110,16 +87,19 @@ def train_admm(
         that step is convex (`lipsnn.train.admm.free`): problem (8) of Yin and Lesage-Landry with
         T free. Let hidden and outer weights be of one size then (`ShallowNet.rescale`).
     penalty : float
-        r, beside the mean over the samples: with "squares" it counts n times in the objective.
+        r, beside the mean over the samples: with "squared" it counts n times in the objective.
     iterations : int
         Rounds of (10), at most.
-    epochs, batch_size, learning_rate, optimizer
+    epochs, batch_size, learning_rate, optimizer, schedule
         Of the gradient steps in each (10a), as in `train_sgd`; `batch_size` None is the full
         batch.
     tol : float
         Residuals, relative to Wbar, at which to stop.
-    watch : callable, optional
+    callback : callable, optional
         Called with the network of Wbar, the later `feasible`, after every iteration.
+    reduction : {"sum", "mean"}
+        "mean" divides the loss "squares" by n, so that a strength means the same at every n: it is
+        "sum" at n times the strength, which the history shows.
 
     Returns
     -------
@@ -133,40 +113,62 @@ def train_admm(
         If the weights or the residuals diverge; the message says what to change.
     """
     begun = time.perf_counter()
-    options = Options(
-        strength,
-        enforce,
-        multipliers,
-        penalty,
-        iterations,
-        epochs,
-        batch_size,
-        learning_rate,
-        optimizer,
-        tol,
-        seed,
+    if _checks.one_of(reduction, "reduction", ("sum", "mean")) == "mean" and strength is not None:
+        strength = _checks.positive(strength, "strength") * (len(X) if loss == "squares" else 1)
+    options = AdmmOptions(
+        strength=strength,
+        enforce=enforce,
+        multipliers=multipliers,
+        penalty=penalty,
+        iterations=iterations,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        optimizer=optimizer,
+        schedule=schedule,
+        tol=tol,
+        seed=seed,
     )
-    t: Any
-    _checks.one_of(loss, "loss", tuple(LOSSES))
+    chosen = as_loss(loss)
+    fit: Any  # of either kind
     if hasattr(init, "state_dict"):
         if width is not None:
             raise ValueError("width is that of init: leave it out")
-        outcome, t = train_layered(init, X, y, loss, options, watch)
+        from lipsnn.train.admm.module import ModuleFit
+
+        fit = ModuleFit(init, X, y, chosen, options)
     else:
-        if loss != "squares":
+        if chosen is not LOSSES["squared"]:
             raise ValueError(
-                f'loss={loss!r} is for torch networks: hand in init.to_torch() or use "squares"'
+                f'loss={loss!r} is for torch networks: hand in init.to_torch() or use "squared"'
             )
-        init = _start(X, y, width, init, decay, seed)
-        outcome, t = train_shallow(X, y, init, options, watch)
-    return AdmmResult(
-        net=outcome.net,
-        feasible=outcome.feasible,
-        multipliers=t,
-        history=outcome.history,
-        status=outcome.status,
-        seconds=time.perf_counter() - begun,
+        init = _start(X, y, width, init, decay, options.seed)
+        fit = ShallowFit(init, X, y, options)
+    first, bound = fit.certified(init)
+    if options.given is not None:
+        first = fit.multipliers(options.given)
+    how: dict[str, Any] = {"mu": options.strength, "penalty": fit.scale * options.penalty}
+    step: FixedStep | FreeStep
+    if options.free:
+        step = FreeStep(init.outer, options.rho(bound), **how)
+    else:
+        step = FixedStep(first, options.rho(bound), slopes=fit.slopes, **how)
+
+    def update(weights: list[Array]) -> None:
+        step.multipliers = fit.certified(fit.network(weights))[0]
+
+    result = run(
+        fit,
+        step,
+        strength=0.0 if options.strength is None else options.strength,
+        penalty=fit.scale * options.penalty,
+        iterations=options.iterations,
+        tol=options.tol,
+        update=update if options.updated else None,
+        callback=callback,
     )
+    t = result.multipliers if hasattr(init, "state_dict") else result.multipliers[0]
+    return replace(result, multipliers=t, seconds=time.perf_counter() - begun)
 
 
 def _start(

@@ -22,6 +22,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn.certificate.interior import svec
 from lipsnn.train.admm.step import StepSolution
 
 # The weight of the objective grows by this factor between two centrings.
@@ -118,8 +119,7 @@ class _Barrier:
         self.u, self.c, self.mu, self.fixed = u, c, mu, rho
         self.m, self.d = u.shape
         self.degree = self.d + self.m + 1  # of the barrier: the order of the LMI
-        self.upper = np.triu_indices(self.d)
-        self.root2 = np.where(self.upper[0] == self.upper[1], 1.0, np.sqrt(2.0))
+        self.upper, self.root2 = svec(self.d)
 
     def objective(self, at: _Point) -> float:
         """The function to minimise, without its barrier."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from lipsnn import _checks
-from lipsnn.train.descent import OPTIMIZERS
+from lipsnn.train.descent import OPTIMIZERS, SCHEDULES
 
 MULTIPLIERS = ("fixed", "updated", "free")
 
 
-@dataclass(frozen=True)
-class Options:
-    """The arguments of `train_admm` that do not depend on the network.
+@dataclass(frozen=True, kw_only=True)
+class AdmmOptions:
+    """The arguments of `train_admm` that do not depend on the network, under the same names.
 
     Raises
     ------
@@ -21,17 +21,18 @@ class Options:
         For bad input.
     """
 
-    strength: Any
-    enforce: Any
-    multipliers: Any
-    penalty: Any
-    iterations: Any
-    epochs: Any
-    batch_size: Any
-    learning_rate: Any
-    optimizer: str
-    tol: Any
-    seed: int
+    strength: float | None = None
+    enforce: float | None = None
+    multipliers: Any = "fixed"
+    penalty: float = 0.01
+    iterations: int = 50
+    epochs: int = 10
+    batch_size: int | None = 32
+    learning_rate: float = 1e-2
+    optimizer: str = "adam"
+    schedule: str = "cosine"
+    tol: float = 1e-4
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if (self.strength is None) == (self.enforce is None):
@@ -51,8 +52,10 @@ class Options:
         if self.batch_size is not None:
             _checks.count(self.batch_size, "batch_size")
         _checks.positive(self.learning_rate, "learning_rate")
-        _checks.one_of(self.optimizer, "optimizer", tuple(OPTIMIZERS))
+        _checks.one_of(self.optimizer, "optimizer", OPTIMIZERS)
+        _checks.one_of(self.schedule, "schedule", SCHEDULES)
         _checks.positive(self.tol, "tol")
+        object.__setattr__(self, "seed", _checks.count(self.seed, "seed", least=0))
 
     @property
     def total(self) -> int:

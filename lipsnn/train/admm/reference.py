@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn._optional import cp
 from lipsnn.solvers import Solution, solve
 
 
@@ -34,7 +35,6 @@ def solve_step(
     list of ndarray, float, Solution
         Wbar, rho and what the solver said; NaN without a point.
     """
-    import cvxpy as cp
 
     weights = [cp.Variable(matrix.shape) for matrix in target]
     level = cp.Variable(nonneg=True)
@@ -55,7 +55,6 @@ def holds(
     slopes: Sequence[float] | None = None,
 ) -> Any:
     """M(rho, Wbar) <= 0 as a constraint of CVXPY, on variables Wbar and rho = `level`."""
-    import cvxpy as cp
 
     beta = [1.0] * len(multipliers) if slopes is None else list(slopes)
     sizes = [weights[0].shape[1]] + [matrix.shape[0] for matrix in weights]
@@ -87,7 +86,6 @@ def solve_free_step(
     sum q <= 1: the reference for `FreeStep`. Returns the hidden weights (m, d), rho and what the
     solver said.
     """
-    import cvxpy as cp
 
     W = cp.Variable(hidden.shape)
     q = cp.Variable(len(outer) + 1, nonneg=True)

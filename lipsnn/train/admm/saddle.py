@@ -12,9 +12,9 @@ Given multipliers Lambda >= 0 of the constraint, the weights are those of separa
 
     g(Lambda, rho) = mu rho + 1/2 sum_j v_j'(v_j - x_j) - <Lambda, E(rho)>,
 
-concave in Lambda and convex in rho, over a matrix of the order of the hub. For any Lambda, min
+concave in Lambda and convex in rho, over a matrix of the order of G's rows. For any Lambda, min
 over rho of g is a lower bound of the step's value, and x shrunk until it is feasible gives an
-upper bound. `lipsnn.train.admm.hub` finds the point.
+upper bound. `lipsnn.train.admm.interior` finds the point.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.certificate.interior import svec
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Columns:
     Attributes
     ----------
     rows : ndarray of int, (R,)
-        Where the entries of these columns stand in the hub.
+        Where the entries of these columns stand among the rows of G.
     target : ndarray, (k, R)
         v_j, a row per column.
     scale : ndarray, (k, R) or (1, R)
@@ -49,16 +50,16 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class Hub:
+class GramProblem:
     """One Lipschitz step, its penalty r divided out.
 
     Attributes
     ----------
     order : int
-        Order n of the hub.
+        Number n of rows of G.
     columns : tuple of Columns
     inputs : ndarray of int
-        Rows of the hub where E is rho; elsewhere it is 1. Empty if the inputs are columns.
+        Rows of G where E is rho; elsewhere it is 1. Empty if the inputs are columns.
     mu : float or None
         Weight of rho, over r. None: rho is fixed.
     rho : float
@@ -77,7 +78,7 @@ class Point:
     """The separate minimisers at one (Lambda, rho).
 
     x_j, u_j = C_j x_j and N_j = C_j (I + 2 C_j Lambda C_j)^{-1} C_j, one entry per entry of
-    `Hub.columns`; U = sum_j u_j u_j', its part from the inputs where these are columns, and
+    `GramProblem.columns`; U = sum_j u_j u_j', its part from the inputs where these are columns, and
     dU/drho.
     """
 
@@ -99,22 +100,21 @@ class Iterate:
 
 
 class Saddle:
-    """A `Hub` in units where its guess of rho is 1."""
+    """A `GramProblem` in units where its guess of rho is 1."""
 
-    def __init__(self, hub: Hub) -> None:
-        self.hub, self.n = hub, hub.order
-        self.free = hub.mu is not None
-        self.mu = 0.0 if hub.mu is None else hub.mu * hub.rho
+    def __init__(self, problem: GramProblem) -> None:
+        self.problem, self.n = problem, problem.order
+        self.free = problem.mu is not None
+        self.mu = 0.0 if problem.mu is None else problem.mu * problem.rho
         self.by_rho = np.zeros(self.n)  # dE/drho
-        self.by_rho[hub.inputs] = 1.0
-        root = np.where(self.by_rho > 0, hub.rho**-0.5, 1.0)
+        self.by_rho[problem.inputs] = 1.0
+        root = np.where(self.by_rho > 0, problem.rho**-0.5, 1.0)
         self.scales = [
-            part.scale * (hub.rho**-0.5 if part.inputs else root[part.rows]) for part in hub.columns
+            part.scale * (problem.rho**-0.5 if part.inputs else root[part.rows])
+            for part in problem.columns
         ]
-        self.size = 0.5 * sum(float(np.sum(part.target**2)) for part in hub.columns)
-        a, b = np.triu_indices(self.n)
-        self.upper = (a, b)
-        self.root2 = np.where(a == b, 1.0, np.sqrt(2.0))
+        self.size = 0.5 * sum(float(np.sum(part.target**2)) for part in problem.columns)
+        self.upper, self.root2 = svec(self.n)
 
     def E(self, rho: float) -> Array:
         """The diagonal of E(rho)."""
@@ -147,7 +147,7 @@ class Saddle:
         n = self.n
         weights, columns, inverses = [], [], []
         gram, input_gram, by_rho = np.zeros((3, n, n))
-        for part, scale in zip(self.hub.columns, self.scales, strict=True):
+        for part, scale in zip(self.problem.columns, self.scales, strict=True):
             rows = np.ix_(part.rows, part.rows)
             c = scale / np.sqrt(rho) if part.inputs else scale
             H = 2 * c[:, :, None] * L[rows] * c[:, None, :]
@@ -177,24 +177,24 @@ class Saddle:
         theta = min(1.0, norm2**-0.5) if norm2 > 0 else 1.0
         weights = [theta * x for x in point.weights]
         value = self.mu * rho
-        for part, x in zip(self.hub.columns, weights, strict=True):
+        for part, x in zip(self.problem.columns, weights, strict=True):
             value += 0.5 * float(np.sum((x - part.target) ** 2))
         return weights, value
 
     def dual(self, at: Iterate, point: Point) -> float:
         """g at the iterate, where it is least in rho: a lower bound of the optimal value."""
         value = self.mu * at.rho - float(np.diagonal(at.L) @ self.E(at.rho))
-        for part, x in zip(self.hub.columns, point.weights, strict=True):
+        for part, x in zip(self.problem.columns, point.weights, strict=True):
             value += 0.5 * float(np.sum(part.target * (part.target - x)))
         return value
 
     def settle(self, L: Array, Z: Array, rho: float) -> Iterate:
         """The iterate (Lambda, Z, rho) with dg/drho = 0.
 
-        g is linear in rho where the inputs are rows of the hub: Lambda is scaled there to the
+        g is linear in rho where the inputs are rows of G: Lambda is scaled there to the
         trace mu. Where they are columns, rho is the minimiser.
         """
-        if self.free and len(self.hub.inputs):
+        if self.free and len(self.problem.inputs):
             trace = float(np.diagonal(L) @ self.by_rho)
             theta = np.where(self.by_rho > 0, np.sqrt(self.mu / trace), 1.0)
             L = L * np.outer(theta, theta)
@@ -206,7 +206,7 @@ class Saddle:
         """The minimiser of g(Lambda, .) where the inputs are columns, by bisection."""
         part, scale = next(
             (part, scale[0])
-            for part, scale in zip(self.hub.columns, self.scales, strict=True)
+            for part, scale in zip(self.problem.columns, self.scales, strict=True)
             if part.inputs
         )
         H = 2 * scale[:, None] * L[np.ix_(part.rows, part.rows)] * scale

@@ -9,7 +9,8 @@ only, so its eigenvalues are plus and minus the singular values of one block of 
 
 with ``1/sqrt(rho)`` for ``1/sqrt(2 t_i)`` at the inputs and 1 for ``beta sqrt(t_k/2)`` at the
 outputs. For one hidden layer and a scalar output this is ``K'K <= diag(rho I_d, 1)`` with rows
-``k_i = (sqrt(t_i/2) wbar_i, a_i / sqrt(2 t_i))``. The hub is the side of G with fewer units.
+``k_i = (sqrt(t_i/2) wbar_i, a_i / sqrt(2 t_i))``. The step is solved over the side of
+G with fewer units (`lipsnn.train.admm.saddle`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.train.admm.hub import HubSolution, solve_hub
-from lipsnn.train.admm.saddle import Columns, Hub
+from lipsnn.train.admm.interior import GramSolution, interior_point
+from lipsnn.train.admm.saddle import Columns, GramProblem
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,18 +122,18 @@ class FixedStep:
         # by symmetry an input that V does not use is not used by Wbar
         live.insert(0, np.flatnonzero(target[0][live[0]].any(axis=0)))
         live.append(np.arange(sizes[-1]))
-        hub, places = self._hub(target, live)
-        if hub.order == 0:
-            solution = HubSolution([], hub.rho, 0.0, 0.0, np.zeros((0, 0)), 0)
+        problem, blocks = self._problem(target, live)
+        if problem.order == 0:
+            solution = GramSolution([], problem.rho, 0.0, 0.0, np.zeros((0, 0)), 0)
         else:
-            warm = self._start is not None and len(self._start) == hub.order
-            solution = solve_hub(hub, self.tol, self._start if warm else None)
+            warm = self._start is not None and len(self._start) == problem.order
+            solution = interior_point(problem, self.tol, self._start if warm else None)
             self._start = solution.multiplier
         # without inputs that are used the output is constant
         rho = solution.rho if len(live[0]) or self.mu is None else 0.0
         weights = self._without_stopped(target)
         moved = sum(float(np.sum((W - V) ** 2)) for W, V in zip(weights, target, strict=True))
-        for (layer, incoming), x in zip(places, solution.weights, strict=True):
+        for (layer, incoming), x in zip(blocks, solution.weights, strict=True):
             split = len(live[layer - 1]) if incoming else 0
             if incoming:
                 weights[layer - 1][np.ix_(live[layer], live[layer - 1])] = x[:, :split]
@@ -160,21 +161,23 @@ class FixedStep:
             weights[layer + 1][np.ix_(receiving, t == 0)] = 0.0
         return weights
 
-    def _hub(
+    def _problem(
         self, target: Sequence[Array], live: list[Array]
-    ) -> tuple[Hub, list[tuple[int, bool]]]:
+    ) -> tuple[GramProblem, list[tuple[int, bool]]]:
         """The step over the live units, and each column group's layer and whether it has inputs."""
         last = len(target)
         into = [np.ones(len(live[0]))]  # beta sqrt(t/2)
-        out = [np.ones(len(live[0]))]  # 1/sqrt(2t); the inputs' 1/sqrt(rho) is the hub's
+        out = [np.ones(len(live[0]))]  # 1/sqrt(2t); the inputs' 1/sqrt(rho) comes later
         for t, beta, units in zip(self.multipliers, self.slopes, live[1:-1], strict=True):
             into.append(beta * np.sqrt(t[units] / 2))
             out.append(1 / np.sqrt(2 * t[units]))
         into.append(np.ones(len(live[-1])))
         counts = [len(units) for units in live]
-        side = int(sum(counts[1::2]) < sum(counts[0::2]))  # the parity of the hub's layers
+        side = int(
+            sum(counts[1::2]) < sum(counts[0::2])
+        )  # the parity of the layers that are rows of G
         begin = np.cumsum([0] + [n if p % 2 == side else 0 for p, n in enumerate(counts)])
-        columns, places = [], []
+        columns, blocks = [], []
         for layer in range(1 - side, last + 1, 2):
             rows, targets, scales = [], [], []
             if layer > 0:
@@ -197,11 +200,11 @@ class FixedStep:
                     inputs=layer == 0,
                 )
             )
-            places.append((layer, layer > 0))
+            blocks.append((layer, layer > 0))
         inputs = np.arange(counts[0]) if side == 0 else np.arange(0)
         order = sum(counts[side::2]) if columns else 0
         mu = None if self.mu is None or not counts[0] else self.mu / self.penalty
-        return Hub(order, tuple(columns), inputs, mu, self.rho), places
+        return GramProblem(order, tuple(columns), inputs, mu, self.rho), blocks
 
 
 def layer_sizes(weights: Sequence[Array]) -> list[int]:

@@ -4,14 +4,14 @@ Bungert, Raab, Roith, Schwinn and Tenbrinck, "CLIP: Cheap Lipschitz training of 
 2021.
 """
 
-from lipsnn.train.clip.attack import PgdAccuracy, accuracy, pgd_inputs
-from lipsnn.train.clip.discrepancy import Discrepancy
-from lipsnn.train.clip.pairs import (
-    LipschitzSet,
+from lipsnn.attack import accuracy, pgd_inputs
+from lipsnn.train.clip.pairs import LipschitzSet, largest_quotient, quotients
+from lipsnn.train.clip.regularizers import (
+    Discrepancy,
+    Lipschitz,
     Pairs,
-    largest_quotient,
+    Weights,
     noisy_copies,
-    quotients,
     uniform_pairs,
 )
 from lipsnn.train.clip.training import ClipResult, train_clip
@@ -19,9 +19,10 @@ from lipsnn.train.clip.training import ClipResult, train_clip
 __all__ = [
     "ClipResult",
     "Discrepancy",
+    "Lipschitz",
     "LipschitzSet",
     "Pairs",
-    "PgdAccuracy",
+    "Weights",
     "accuracy",
     "largest_quotient",
     "noisy_copies",

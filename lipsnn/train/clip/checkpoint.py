@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lipsnn._files import whole
+from lipsnn._optional import torch
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

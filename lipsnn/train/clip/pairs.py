@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import nn
 
 from lipsnn import _checks
-
-# A generator -> the two halves of the pairs, (p, ...) each.
-Draw = Callable[[torch.Generator], tuple[torch.Tensor, torch.Tensor]]
-NORMS = (2, math.inf)
-POOLINGS = ("max", "mean")
+from lipsnn._modules import evaluating
+from lipsnn._optional import nn, torch
+from lipsnn.train.clip.regularizers import NORMS
 
 
 def quotients(
@@ -49,17 +40,6 @@ def quotients(
 
 def _norm(difference: torch.Tensor, order: float) -> torch.Tensor:
     return torch.linalg.vector_norm(difference.flatten(1), ord=order, dim=1)
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """`net` in evaluation mode, so that dropout and the like do not enter a quotient."""
-    training = net.training
-    net.eval()
-    try:
-        yield
-    finally:
-        net.train(training)
 
 
 class LipschitzSet:
@@ -177,13 +157,8 @@ class LipschitzSet:
         return (each**power).mean()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What `restore` needs to go on from here."""
+        """What a checkpoint needs to hold."""
         return {"first": self.first, "second": self.second, "steps": self.steps}
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take the place of the set whose `state` this is."""
-        self.first, self.second = state["first"].clone(), state["second"].clone()
-        self.steps = state["steps"].clone()
 
 
 def largest_quotient(net: nn.Module, pairs: LipschitzSet, updates: int = 100) -> float:
@@ -192,74 +167,3 @@ def largest_quotient(net: nn.Module, pairs: LipschitzSet, updates: int = 100) ->
     for _ in range(_checks.count(updates, "updates", least=0)):
         values = pairs.update(net)
     return float(values.max())
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """How training draws its Lipschitz set and moves it.
-
-    Parameters
-    ----------
-    draw : callable
-        Takes a torch.Generator, returns the halves of the pairs; see `noisy_copies` and
-        `uniform_pairs`.
-    redraw : int
-        A new set after so many mini-batches. The source's classification has 2000.
-    step, factor
-        Of `LipschitzSet`. The source has a step of 10.
-    updates : int
-        Adversarial updates in each mini-batch.
-    """
-
-    draw: Draw
-    redraw: int = 2000
-    step: float = 10.0
-    factor: float = 1.3
-    updates: int = 1
-
-    def __post_init__(self) -> None:
-        _checks.count(self.redraw, "redraw")
-        _checks.count(self.updates, "updates")
-        _checks.positive(self.step, "step")
-        _checks.positive(self.factor, "factor")
-
-
-def noisy_copies(pool: Any, size: int = 500, noise: float = 0.1) -> Draw:
-    """Pairs of an input u of `pool` and ``u + noise U(0, 1)``, as in CLIP's classification.
-
-    Parameters
-    ----------
-    pool : array_like, (n, ...)
-        Inputs that are not trained on.
-    size : int
-        Pairs at a time, drawn without replacement; at most n of them.
-    noise : float
-    """
-    pool = torch.as_tensor(pool)
-    size = min(_checks.count(size, "size"), len(pool))
-    noise = _checks.positive(noise, "noise")
-
-    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        first = pool[torch.randperm(len(pool), generator=generator)[:size]]
-        return first, first + noise * torch.rand(
-            first.shape, generator=generator, dtype=first.dtype
-        )
-
-    return draw
-
-
-def uniform_pairs(
-    low: float, high: float, size: int, noise: float, dim: int = 1, dtype: torch.dtype | None = None
-) -> Draw:
-    """Pairs of x uniform in the cube [low, high]^dim and a copy with Gaussian noise."""
-    size, dim = _checks.count(size, "size"), _checks.count(dim, "dim")
-    noise = _checks.positive(noise, "noise")
-    if not low < high:
-        raise ValueError(f"low must be below high, got {low} and {high}")
-
-    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        uniform = torch.rand(size, dim, generator=generator, dtype=dtype)
-        first = low + (high - low) * uniform
-        return first, first + noise * torch.randn(size, dim, generator=generator, dtype=first.dtype)
-
-    return draw

@@ -8,15 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
+from lipsnn._modules import data
+from lipsnn._optional import nn, torch
+from lipsnn.losses import Loss
 from lipsnn.train.clip import checkpoint as checkpoints
-from lipsnn.train.clip.discrepancy import Discrepancy
-from lipsnn.train.clip.pairs import LipschitzSet, Pairs
-
-OPTIMIZERS = ("sgd", "adam")
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+from lipsnn.train.clip.pairs import LipschitzSet
+from lipsnn.train.clip.regularizers import Lipschitz, Weights
+from lipsnn.train.descent import torch_optimizer
 
 
 class Run:
@@ -28,62 +26,47 @@ class Run:
         X: Any,
         y: Any,
         settings: dict[str, Any],
-        criterion: Loss,
-        accuracy: Loss | None,
-        discrepancy: Discrepancy | None,
-        pairs: Pairs | None,
+        loss: Loss,
+        regularizer: Lipschitz | Weights | None,
         score: Callable[[nn.Module], float] | None,
         device: torch.device,
     ) -> None:
-        parameters = list(net.parameters())
-        if not parameters:
-            raise ValueError("net has no parameters to train")
-        self.dtype, self.device = parameters[0].dtype, device
-        self.X = torch.as_tensor(X).to(device, self.dtype)
-        self.y = torch.as_tensor(y).to(device)
-        if self.y.is_floating_point():
-            self.y = self.y.to(self.dtype)
-        if len(self.X) == 0 or len(self.X) != len(self.y):
-            raise ValueError(
-                f"X and y must have equally many rows and at least one, got {len(self.X)} and "
-                f"{len(self.y)}"
-            )
-        if not torch.isfinite(self.X).all():
-            raise ValueError("X has NaN or infinite entries: remove or impute them")
         self.net = copy.deepcopy(net).to(device)
-        self.settings, self.criterion, self.accuracy = settings, criterion, accuracy
-        self.discrepancy, self.source, self.score = discrepancy, pairs, score
-        rate = settings["learning_rate"]
-        self.steps: torch.optim.Optimizer = (
-            torch.optim.Adam(self.net.parameters(), lr=rate)
-            if settings["optimizer"] == "adam"
-            else torch.optim.SGD(self.net.parameters(), lr=rate, momentum=settings["momentum"])
-        )
+        trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        if not trained:
+            raise ValueError("net has no parameters to train: each has requires_grad=False, if any")
+        self.X, self.y = data(self.net, X, y, loss)
+        self.settings, self.loss, self.score = settings, loss, score
+        self.regularizer = regularizer
+        self.steps = torch_optimizer(settings["optimizer"], trained, settings["learning_rate"])
         self.generator = torch.Generator().manual_seed(settings["seed"])
         self.pairs: LipschitzSet | None = None
-        self.strength: float = settings["strength"]
+        self.strength = 0.0 if regularizer is None else float(regularizer.strength)
         self.epoch = self.batches = 0
         self.history: list[dict[str, float]] = []
-        self.best = {
-            "epoch": 0,
+        self._keep(-float("inf"))
+
+    def _keep(self, score: float) -> None:
+        self.best: dict[str, Any] = {
+            "epoch": self.epoch,
             "strength": self.strength,
-            "score": -float("inf"),
+            "score": score,
             "net": copy.deepcopy(self.net.state_dict()),
         }
 
-    def one_epoch(self, path: Path | None) -> dict[str, str]:
-        """Train one epoch, judge it, steer the strength, write the checkpoint."""
+    def one_epoch(self) -> dict[str, str]:
+        """Train one epoch, judge it, steer the strength; what to show of it."""
         start = time.perf_counter()
         self.net.train()
-        size = self.settings["batch_size"]
-        sums = {"loss": 0.0, "accuracy": 0.0}
-        quotient = 0.0
-        for batch in torch.randperm(len(self.X), generator=self.generator).split(size):
+        total = right = quotient = 0.0
+        for batch in torch.randperm(len(self.X), generator=self.generator).split(
+            self.settings["batch_size"]
+        ):
             inputs, targets = self.X[batch], self.y[batch]
             self.steps.zero_grad()
             penalty, largest = self._penalty()
             outputs = self.net(inputs)
-            loss = self.criterion(outputs, targets)
+            loss = self.loss.mean(outputs, targets)
             value = float(loss.detach())
             if not value < float("inf"):
                 raise RuntimeError(
@@ -96,16 +79,17 @@ class Run:
             self.batches += 1
             quotient = max(quotient, largest)
             share = len(batch) / len(self.X)
-            sums["loss"] += share * value
-            if self.accuracy is not None:
-                sums["accuracy"] += share * float(self.accuracy(outputs.detach(), targets))
+            total += share * value
+            if self.loss.classifies:
+                hits = outputs.detach().argmax(dim=1) == targets
+                right += share * float(hits.double().mean())
         self.epoch += 1
         score = float("nan") if self.score is None else float(self.score(self.net))
         row = {
             "epoch": self.epoch,
-            "loss": sums["loss"],
-            "accuracy": sums["accuracy"] if self.accuracy is not None else float("nan"),
-            "quotient": quotient if self.source is not None else float("nan"),
+            "loss": total,
+            "accuracy": right if self.loss.classifies else float("nan"),
+            "quotient": quotient if isinstance(self.regularizer, Lipschitz) else float("nan"),
             "strength": self.strength,
             "score": score,
             "seconds": time.perf_counter() - start,
@@ -113,52 +97,42 @@ class Run:
         self.history.append(row)
         early = self.epoch <= self.settings["score_after"]
         if self.score is None or early or score > self.best["score"]:
-            self.best = {
-                "epoch": self.epoch,
-                "strength": self.strength,
-                "score": -float("inf") if early else score,
-                "net": copy.deepcopy(self.net.state_dict()),
-            }
-        if self.discrepancy is not None:
-            self.strength = self.discrepancy.next(self.strength, row["accuracy"], self.epoch)
-        if path is not None:
-            checkpoints.save(path, self._state())
+            self._keep(-float("inf") if early else score)
+        if self.regularizer is not None and self.regularizer.rule is not None:
+            self.strength = self.regularizer.rule.next(self.strength, row["accuracy"], self.epoch)
         shown = {"loss": row["loss"], "accuracy": row["accuracy"], "strength": self.strength}
         return {name: f"{number:.3g}" for name, number in shown.items() if number == number}
 
     def _penalty(self) -> tuple[torch.Tensor | None, float]:
         """The regulariser of this mini-batch without its strength, and the largest quotient."""
-        if self.settings["regularizer"] == "weights":
+        regularizer = self.regularizer
+        if regularizer is None:
+            return None, 0.0
+        if isinstance(regularizer, Weights):
             squares = [(parameter**2).sum() for parameter in self.net.parameters()]
             return torch.stack(squares).sum(), 0.0
-        if self.settings["regularizer"] == "none" or self.source is None:
-            return None, 0.0
-        if self.pairs is None or self.batches % self.source.redraw == 0:
-            self.pairs = self._drawn(self.source.draw(self.generator))
-        for _ in range(self.source.updates):
+        if self.pairs is None or self.batches % regularizer.pairs.redraw == 0:
+            self.pairs = self._drawn(regularizer.pairs.draw(self.generator))
+        for _ in range(regularizer.pairs.updates):
             values = self.pairs.update(self.net)
         largest = float(values.max())
         if self.strength == 0:
             return None, largest
-        penalty = self.pairs.penalty(
-            self.net, values, self.settings["power"], self.settings["pooling"]
-        )
-        return penalty, largest
+        return self.pairs.penalty(self.net, values, regularizer.power, regularizer.pooling), largest
 
     def _drawn(self, halves: tuple[torch.Tensor, torch.Tensor]) -> LipschitzSet:
-        assert self.source is not None
-        first, second = (half.to(self.device, self.dtype) for half in halves)
-        input_norm, output_norm = (float(norm) for norm in self.settings["norms"])
+        assert isinstance(self.regularizer, Lipschitz)
+        how = self.regularizer.pairs
         return LipschitzSet(
-            first,
-            second,
-            step=self.source.step,
-            factor=self.source.factor,
-            input_norm=input_norm,
-            output_norm=output_norm,
+            *(half.to(self.X) for half in halves),
+            step=how.step,
+            factor=how.factor,
+            input_norm=how.input_norm,
+            output_norm=how.output_norm,
         )
 
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """What `resume` needs to go on from here."""
         return {
             "settings": self.settings,
             "samples": len(self.X),
@@ -189,8 +163,5 @@ class Run:
         for name in ("epoch", "batches", "strength", "history", "best"):
             setattr(self, name, state[name])
         if state["pairs"] is not None:
-            halves = (state["pairs"]["first"], state["pairs"]["second"])
-            self.pairs = self._drawn(halves)
-            self.pairs.restore(
-                {name: tensor.to(self.device) for name, tensor in state["pairs"].items()}
-            )
+            self.pairs = self._drawn((state["pairs"]["first"], state["pairs"]["second"]))
+            self.pairs.steps = state["pairs"]["steps"].to(self.X)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import torch
-from torch import nn
-from tqdm import tqdm
-
 from lipsnn import _checks
-from lipsnn.train.clip.discrepancy import Discrepancy
-from lipsnn.train.clip.pairs import NORMS, POOLINGS, LipschitzSet, Pairs
-from lipsnn.train.clip.run import OPTIMIZERS, Loss, Run
-
-REGULARIZERS = ("none", "weights", "lipschitz")
+from lipsnn._optional import nn, pd, torch, tqdm
+from lipsnn.losses import Loss, as_loss
+from lipsnn.train.clip import checkpoint as checkpoints
+from lipsnn.train.clip.pairs import LipschitzSet
+from lipsnn.train.clip.regularizers import Lipschitz, Weights
+from lipsnn.train.clip.run import Run
+from lipsnn.train.descent import OPTIMIZERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +51,14 @@ def train_clip(
     net: nn.Module,
     X: Any,
     y: Any,
+    regularizer: Lipschitz | Weights | str | None = None,
     *,
-    regularizer: str = "lipschitz",
-    strength: float = 0.0,
-    discrepancy: Discrepancy | None = None,
-    pairs: Pairs | None = None,
-    loss: str | Loss = "cross-entropy",
-    accuracy: Loss | None = None,
-    power: int = 2,
-    pooling: str = "max",
-    input_norm: float = 2,
-    output_norm: float = 2,
+    loss: str | Loss = "cross_entropy",
     score: Callable[[nn.Module], float] | None = None,
     score_after: int = 0,
     epochs: int = 100,
     batch_size: int = 128,
     learning_rate: float = 0.1,
-    momentum: float = 0.9,
     optimizer: str = "sgd",
     seed: int = 0,
     checkpoint: str | Path | None = None,
@@ -80,9 +68,7 @@ def train_clip(
     """Train any torch network with its estimated Lipschitz constant as regulariser.
 
     For each mini-batch the pairs of the Lipschitz set are moved uphill (Algorithm 1), then one
-    step is taken on the mean loss plus ``strength`` times the largest quotient of the set to the
-    given power (Algorithm 2). With regularizer "weights" the second term is the sum of the
-    squared parameters instead: the source's baseline, under the same rule for its strength.
+    step is taken on the mean loss plus the regulariser (Algorithm 2).
 
     Parameters
     ----------
@@ -90,38 +76,21 @@ def train_clip(
         Where to start; it is copied. Its dtype is that of the data too.
     X : array_like, (n, ...)
     y : array_like, (n,) or (n, k)
-        Classes for the cross-entropy, targets otherwise.
-    regularizer : {"lipschitz", "weights", "none"}
-    strength : float
-        lambda (or mu), at the start, and throughout without `discrepancy`.
-    discrepancy : Discrepancy, optional
-        How the strength is steered towards a target accuracy.
-    pairs : Pairs
-        The Lipschitz set; needed for regularizer "lipschitz" and used for no other.
-    loss : {"cross-entropy", "mse"} or callable
-        The mean over a mini-batch, from outputs and targets.
-    accuracy : callable, optional
-        The mean over a mini-batch, from outputs and targets; for the cross-entropy the share of
-        right classes if None. The mean over an epoch's mini-batches, taken as they come, is what
-        `discrepancy` goes by.
-    power : {1, 2}
-        1 is CLIP's (2) as printed; with 2 the authors computed their table.
-    pooling : {"max", "mean"}
-        Of the quotients to that power: the worst pair, CLIP's (5), or their mean, which the
-        authors' code offers too. Take "mean" where `discrepancy` has a low target: the worst
-        pair's gradient is several times as long and turns whenever another pair is the worst.
-        At the default learning rate a sigmoid network saturates under it, and loses classes that
-        it does not get back when the strength falls again.
-    input_norm, output_norm : {2, inf}
-        Of the quotients.
+        Classes for the cross-entropy, whole numbers of any type; targets otherwise.
+    regularizer : Lipschitz or Weights, optional
+        With its strength, which may be steered towards a target accuracy. None, or "none":
+        the loss alone.
+    loss : {"cross_entropy", "squared", "mse"} or Loss
+        See `lipsnn.losses`.
     score : callable, optional
-        A network's score after each epoch, such as `PgdAccuracy`; the best network is returned.
+        A network's score after each epoch, such as its accuracy under `pgd_inputs`; the best
+        network is returned.
     score_after : int
         Only later epochs are candidates: networks that have learnt little yet can be robust.
     epochs, batch_size : int
-    learning_rate, momentum : float
+    learning_rate : float
     optimizer : {"sgd", "adam"}
-        "adam" has no use for `momentum`.
+        "sgd" has momentum 0.9.
     seed : int
         Fixes the order of the mini-batches and the pairs. A network with dropout draws from
         torch's global generator besides.
@@ -144,80 +113,43 @@ def train_clip(
     RuntimeError
         If the loss is no longer finite.
     """
-    _checks.one_of(regularizer, "regularizer", REGULARIZERS)
-    _checks.one_of(optimizer, "optimizer", OPTIMIZERS)
-    if regularizer == "lipschitz" and pairs is None:
-        raise ValueError('regularizer "lipschitz" needs pairs: see Pairs and noisy_copies')
-    if regularizer == "none" and (strength != 0 or discrepancy is not None):
-        raise ValueError('regularizer "none" has no strength to set or steer')
+    if regularizer == "none":
+        regularizer = None
+    if not isinstance(regularizer, (Lipschitz, Weights, type(None))):
+        raise ValueError(
+            f'regularizer must be Lipschitz(...), Weights(...) or "none", got {regularizer!r}'
+        )
+    chosen = as_loss(loss)
     settings = {
-        "regularizer": regularizer,
-        "strength": _checks.nonnegative(strength, "strength"),
-        "discrepancy": None if discrepancy is None else asdict(discrepancy),
-        "loss": loss if isinstance(loss, str) else getattr(loss, "__name__", "callable"),
-        "power": _checks.one_of(power, "power", (1, 2)),
-        "pooling": _checks.one_of(pooling, "pooling", POOLINGS),
-        "norms": [
-            str(_checks.one_of(input_norm, "input_norm", NORMS)),
-            str(_checks.one_of(output_norm, "output_norm", NORMS)),
-        ],
-        "pairs": pairs and [pairs.redraw, pairs.step, pairs.factor, pairs.updates],
+        "regularizer": repr(regularizer),
+        "loss": type(chosen).__name__,
         "score_after": _checks.count(score_after, "score_after", least=0),
         "batch_size": _checks.count(batch_size, "batch_size"),
         "learning_rate": _checks.positive(learning_rate, "learning_rate"),
-        "momentum": _checks.nonnegative(momentum, "momentum"),
-        "optimizer": optimizer,
-        "seed": int(seed),
+        "optimizer": _checks.one_of(optimizer, "optimizer", OPTIMIZERS),
+        "seed": _checks.count(seed, "seed", least=0),
     }
     epochs = _checks.count(epochs, "epochs", least=0)
-    criterion, accuracy = criterion_of(loss, accuracy)
-    if discrepancy is not None and accuracy is None:
-        raise ValueError("discrepancy needs an accuracy: give one as a function")
-    run = Run(
-        net, X, y, settings, criterion, accuracy, discrepancy, pairs, score, torch.device(device)
-    )
+    if regularizer is not None and regularizer.rule is not None and not chosen.classifies:
+        raise ValueError("the regulariser's rule needs an accuracy, which only classes have")
+    run = Run(net, X, y, settings, chosen, regularizer, score, torch.device(device))
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None:
         run.resume(path)
     hidden = None if progress is None else not progress
     status = "done"
-    bar = tqdm(
+    bar = tqdm.tqdm(
         total=epochs, initial=run.epoch, desc="clip", unit=" epochs", leave=False, disable=hidden
     )
     with bar:
         try:
             while run.epoch < epochs:
-                bar.set_postfix(run.one_epoch(path))
+                bar.set_postfix(run.one_epoch())
                 bar.update()
+                if path is not None:
+                    checkpoints.save(path, run.state())
         except KeyboardInterrupt:
             status = "interrupted"
-    return _result(run, status)
-
-
-def criterion_of(loss: str | Loss, accuracy: Loss | None) -> tuple[Loss, Loss | None]:
-    """The loss as a function, and the accuracy that goes with it."""
-    if callable(loss):
-        return loss, accuracy
-    _checks.one_of(loss, "loss", ("cross-entropy", "mse"))
-    if loss == "cross-entropy":
-        return nn.functional.cross_entropy, accuracy or _share_right
-    return _mean_squared_error, accuracy
-
-
-def _share_right(outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    return (outputs.argmax(dim=1) == classes).double().mean()
-
-
-def _mean_squared_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    if outputs.numel() != targets.numel():
-        raise ValueError(
-            f"the network's outputs have shape {tuple(outputs.shape)}, the targets "
-            f"{tuple(targets.shape)}: they must hold equally many numbers"
-        )
-    return nn.functional.mse_loss(outputs, targets.reshape(outputs.shape))
-
-
-def _result(run: Run, status: str) -> ClipResult:
     run.net.load_state_dict(run.best["net"])
     return ClipResult(
         net=run.net.eval(),

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from studies.paper import choose, grid, trial
+from studies.paper import choose, grid, tables, trial
 from studies.paper.__main__ import code_version, main
 
 SETTINGS = """
@@ -24,8 +24,9 @@ def few_tasks(experiment, settings):
     labels = [{}]
     if experiment == "sensitivity":
         labels = [{"choice": "", "factor": 1.0}, {"choice": "penalty", "factor": 10.0, "r": 10.0}]
+    regime = {"regime": settings["regime"]} if "regime" in settings else {}
     return [
-        {"dataset": dataset, "trial": k, "problem": problem, "base": base, **label}
+        {"dataset": dataset, "trial": k, "problem": problem, "base": base, **regime, **label}
         for dataset in settings["datasets"]
         for k in range(settings["trials"])
         for problem, base in cells
@@ -47,7 +48,7 @@ def one(task):
     ]
     attacks = [
         {"dataset": task["dataset"], "base": task["base"], "model": "C-lip"}
-        | {"trial": task["trial"], "radius": radius, "mse": 0.1 + radius}
+        | {"trial": task["trial"], "norm": "l2", "radius": radius, "mse": 0.1 + radius}
         for radius in (0.0, 0.1)
     ]
     if task["problem"] == "l2":
@@ -64,7 +65,9 @@ def command(tmp_path, monkeypatch):
     settings = tmp_path / "small.toml"
     settings.write_text(SETTINGS.format(more="[sensitivity]"))
 
-    def run(*arguments):
+    def run(*arguments, regimes=("validated",)):
+        if arguments[0] != "choose":
+            arguments = [*arguments, "--regime", *regimes]
         places = ["--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
         profile = ["--profile", str(settings), "--jobs", "1", "--quiet"]
         return main([*arguments, *profile, *places])
@@ -91,6 +94,7 @@ def test_all_writes_every_table_with_its_provenance(command):
     )
     trials = pd.read_csv(command.output / "trials.csv")
     assert list(trials) == [
+        "regime",
         "dataset",
         "trial",
         "problem",
@@ -107,6 +111,7 @@ def test_all_writes_every_table_with_its_provenance(command):
     assert len(trials) == 2 * 11 + 1  # of 12 cells one failed
     table = pd.read_csv(command.output / "table1.csv")
     assert list(table) == [
+        "regime",
         "dataset",
         "problem",
         "method",
@@ -121,14 +126,16 @@ def test_all_writes_every_table_with_its_provenance(command):
         {"C-l2": 50.0, "C-lip": 100 * 5 / 11}
     )
     attacks = pd.read_csv(command.output / "figure1.csv")
-    assert list(attacks) == ["dataset", "base", "model", "trial", "radius", "mse"]
+    assert list(attacks) == list(tables.ATTACKS)
     assert len(attacks) == 2 * 2 * 2 * 2
     moved = pd.read_csv(command.output / "sensitivity.csv")
     assert list(moved)[:2] == ["choice", "factor"]
     best = moved[moved.method == "C-lip"].groupby("choice").objective.min()
     assert best.to_dict() == {"none": 5.0, "penalty": 4.0}
-    record = json.loads((command.output / "table1.json").read_text())
-    assert record["settings"] == "small.toml"
+    whole = json.loads((command.output / "table1.json").read_text())
+    assert whole["reads"] == ["small.toml"]
+    record = whole["regimes"]["validated"]
+    assert record["settings"] == ["small.toml"]
     assert (record["trials_done"], record["trials_failed"]) == (7, 1)
     assert record["seconds_by_step"]["C-lip"] == pytest.approx(4 * 0.3)
     assert set(record["seconds_by_step"]) == {"base", "C-l2", "C-lip", "other"}
@@ -137,8 +144,8 @@ def test_all_writes_every_table_with_its_provenance(command):
 def test_what_was_moved_is_no_part_of_a_trials_name(command):
     command("figure1")
     command("sensitivity")
-    record = json.loads((command.output / "sensitivity.json").read_text())
-    assert record["trials_done_before"] == 4  # the unmoved settings are Figure 1's
+    record = json.loads((command.output / "sensitivity.json").read_text())["regimes"]
+    assert record["validated"]["trials_done_before"] == 4  # the unmoved settings are Figure 1's
 
 
 def test_a_part_of_the_grid(command):
@@ -147,7 +154,34 @@ def test_a_part_of_the_grid(command):
     assert set(table.dataset) == {"servo"}
     assert set(table.trials) == {1}
     assert {path.stem for path in command.output.iterdir()} == {"trials", "cost", "table1"}
-    assert json.loads((command.output / "table1.json").read_text())["datasets"] == ["servo"]
+    record = json.loads((command.output / "table1.json").read_text())["regimes"]["validated"]
+    assert record["datasets"] == ["servo"]
+
+
+def test_both_regimes_stand_in_every_table(command):
+    """And sensitivity is of `validated` alone: the other's search is its own."""
+    assert command("all", "--allow-failed", regimes=("validated", "paper")) == 0
+    for name in ("trials", "cost", "table1", "figure1"):
+        table = pd.read_csv(command.output / f"{name}.csv")
+        assert list(dict.fromkeys(table["regime"])) == ["validated", "paper"]
+    assert set(pd.read_csv(command.output / "sensitivity.csv")["regime"]) == {"validated"}
+
+
+def test_a_regime_that_is_not_run_keeps_its_rows_and_its_provenance(command):
+    assert command("figure1", regimes=("validated",)) == 0
+    path = command.output / "figure1.csv"
+    before = json.loads(path.with_suffix(".json").read_text())
+    text = path.read_text().replace("0.1\n", "0.10000000000000000001\n")  # not to be rounded
+    path.write_text(text)
+    assert command("figure1", regimes=("paper",)) == 0
+    assert path.read_text().startswith(text)
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert list(record["regimes"]) == ["validated", "paper"]
+    kept = before["regimes"]["validated"]
+    assert {k: record["regimes"]["validated"][k] for k in kept} == kept
+    assert record["regimes"]["paper"]["settings"][1].endswith("paper.toml")
+    # what the other regime was made from is not vouched for by what made this one
+    assert "sources" not in record["regimes"]["paper"]
 
 
 def test_choose_writes_below_the_line(command, monkeypatch):

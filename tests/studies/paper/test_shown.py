@@ -21,14 +21,16 @@ def stub(monkeypatch):
     monkeypatch.setattr(grid, "tasks", few_tasks)
     monkeypatch.setattr(trial, "run", lambda task: {"trials": [task], "seconds": {}})
     settings = {"datasets": ["wine"], "trials": 10, "sensitivity": {"trials": 3}}
-    monkeypatch.setattr(shown, "load_settings", lambda profile: dict(settings))
+    monkeypatch.setattr(shown, "load_settings", lambda profile, regime="validated": dict(settings))
 
 
 @pytest.mark.parametrize("experiment", ["table1", "sensitivity"])
 def test_a_live_run_is_a_part_of_the_grid(stub, monkeypatch, experiment):
     if experiment == "table1":
         settings = {"datasets": ["wine"], "trials": 10}
-        monkeypatch.setattr(shown, "load_settings", lambda profile: dict(settings))
+        monkeypatch.setattr(
+            shown, "load_settings", lambda profile, regime="validated": dict(settings)
+        )
     outcomes, labels = shown.live(experiment, "quick", ["servo", "machine"], 2, width=7)
     rows = tables.trials_of(outcomes)
     assert rows["dataset"].tolist() == ["servo"] * 2 + ["machine"] * 2
@@ -51,10 +53,11 @@ def test_a_table_that_is_not_committed_is_empty_and_says_what_makes_it(tmp_path)
 
 
 def test_a_committed_table_says_how_it_was_made(tmp_path):
-    facts = {"made_by": "python -m x", "trials_done": 9, "trials_failed": 1}
+    facts = {"made_by": "python -m x", "commit": "abc", "trials_done": 9, "trials_failed": 1}
+    facts |= {"trials_seconds": 125.0, "machine": provenance.machine()}
     given = tables.times_of([])
     provenance.write_table(
-        tmp_path / "cost.csv", given, commit="abc", seconds=1.0, trials_seconds=125.0, **facts
+        tmp_path / "cost.csv", given, commit="def", seconds=1.0, regimes={"validated": facts}
     )
     table, record = committed(tmp_path, "cost")
     assert list(table) == list(given)

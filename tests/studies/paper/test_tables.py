@@ -181,7 +181,7 @@ def test_a_summary_of_each_setting(example):
             moved.assign(choice="strength", factor=0.1),
         ]
     )
-    found = tables.by_setting(both, tables.table1)
+    found = tables.by(both, ["choice", "factor"], tables.table1)
     assert found.columns[:3].tolist() == ["choice", "factor", "dataset"]
     minima = found[(found["method"] == "C-l2") & (found["statistic"] == "min")]
     assert minima.set_index("choice")["reduction_percent"].to_dict() == pytest.approx(

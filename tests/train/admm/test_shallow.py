@@ -6,7 +6,7 @@ import torch
 
 from lipsnn import ShallowNet, certify, objective, train_admm, train_sgd
 from lipsnn.certificate.lmi import lmi_matrix
-from lipsnn.train.admm import shallow
+from lipsnn.train.admm import FixedStep
 
 SHORT = {"iterations": 8, "epochs": 4, "learning_rate": 5e-3}
 
@@ -46,7 +46,7 @@ def test_the_enforced_bound_holds_at_every_iteration(trained, servo, multipliers
     X, y = servo.X_train, servo.y_train
     desired = 0.6 * certify(trained).bound
     seen = []
-    settings = {"multipliers": multipliers, "watch": seen.append, **SHORT}
+    settings = {"multipliers": multipliers, "callback": seen.append, **SHORT}
     result = train_admm(X, y, enforce=desired, init=trained, **settings)
     assert len(seen) == len(result.history) == SHORT["iterations"]
     assert seen[-1] is result.feasible
@@ -133,7 +133,7 @@ def test_the_seed_decides_and_torch_is_left_alone(trained, servo):
 def test_ctrl_c_keeps_the_last_complete_iteration(trained, servo, monkeypatch):
     X, y = servo.X_train, servo.y_train
     whole = train_admm(X, y, strength=0.5, init=trained, **SHORT)
-    solve, calls = shallow.FixedStep.solve, []
+    solve, calls = FixedStep.solve, []
 
     def interrupted(self, target):
         calls.append(1)
@@ -141,7 +141,7 @@ def test_ctrl_c_keeps_the_last_complete_iteration(trained, servo, monkeypatch):
             raise KeyboardInterrupt
         return solve(self, target)
 
-    monkeypatch.setattr(shallow.FixedStep, "solve", interrupted)
+    monkeypatch.setattr(FixedStep, "solve", interrupted)
     result = train_admm(X, y, strength=0.5, init=trained, **SHORT)
     assert result.status == "interrupted"
     assert len(result.history) == 3

@@ -1,13 +1,16 @@
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from lipsnn.train.clip import (
     Discrepancy,
+    Lipschitz,
     Pairs,
-    PgdAccuracy,
+    Weights,
     accuracy,
     checkpoint,
     noisy_copies,
@@ -31,28 +34,34 @@ def blobs():
 
 
 @pytest.fixture
-def settings(blobs):
+def settings():
+    return {"epochs": 6, "batch_size": 32, "progress": False}
+
+
+@pytest.fixture
+def pairs(blobs):
     X, _ = blobs
-    return {
-        "pairs": Pairs(noisy_copies(X[:60], size=10), redraw=7, step=1.0),
-        "epochs": 6,
-        "batch_size": 32,
-        "progress": False,
-    }
+    return Pairs(noisy_copies(X[:60], size=10), redraw=7, step=1.0)
+
+
+def under_attack(X, y, radius, iterations):
+    """A score: accuracy under the attack."""
+    return lambda net: accuracy(
+        net, pgd_inputs(net, X, y, radius, step=0.25, iterations=iterations), y
+    )
 
 
 def parameters(net):
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
-def test_more_strength_flatter_network(blobs, settings):
+def test_more_strength_flatter_network(blobs, settings, pairs):
     found = []
     for strength in (0.0, 0.05, 1.0):
-        result = train_clip(classifier(), *blobs, strength=strength, **settings)
-        pairs = result.pairs
-        assert pairs is not None
+        result = train_clip(classifier(), *blobs, Lipschitz(pairs, strength), **settings)
+        assert result.pairs is not None
         for _ in range(30):
-            values = pairs.update(result.net)
+            values = result.pairs.update(result.net)
         found.append((float(values.max()), result.history["loss"].iloc[-1]))
     slopes, losses = zip(*found, strict=True)
     assert slopes[0] > 1.5 * slopes[1] > 2 * slopes[2]
@@ -61,12 +70,9 @@ def test_more_strength_flatter_network(blobs, settings):
 
 def test_weights_and_lipschitz_regularisation_are_what_they_say(blobs):
     plain, heavy = (
-        train_clip(
-            classifier(), *blobs, regularizer="weights", strength=s, epochs=5, progress=False
-        )
-        for s in (0.0, 0.1)
+        train_clip(classifier(), *blobs, Weights(s), epochs=5, progress=False) for s in (0.0, 0.1)
     )
-    none = train_clip(classifier(), *blobs, regularizer="none", epochs=5, progress=False)
+    none = train_clip(classifier(), *blobs, "none", epochs=5, progress=False)
     torch.testing.assert_close(parameters(plain.net), parameters(none.net), rtol=0, atol=0)
     assert parameters(heavy.net).norm() < 0.7 * parameters(plain.net).norm()
 
@@ -81,23 +87,21 @@ def test_the_rule_moves_the_strength_the_right_way():
     assert Discrepancy(0.9, 0.5, least=0.1).next(0.2, 0.85, 5) == 0.1
 
 
-@pytest.mark.parametrize("regularizer", ["lipschitz", "weights"])
-def test_training_is_steered_towards_its_target(blobs, settings, regularizer):
-    settings |= {"regularizer": regularizer, "epochs": 12}
-    easy = train_clip(
-        classifier(), *blobs, discrepancy=Discrepancy(0.5, 0.1, warmup=2, every=1), **settings
-    )
+@pytest.mark.parametrize("kind", ["lipschitz", "weights"])
+def test_training_is_steered_towards_its_target(blobs, settings, pairs, kind):
+    settings |= {"epochs": 12}
+
+    def steered(strength, rule):
+        return Weights(strength, rule) if kind == "weights" else Lipschitz(pairs, strength, rule)
+
+    rule = Discrepancy(0.5, 0.1, warmup=2, every=1)
+    easy = train_clip(classifier(), *blobs, steered(0.0, rule), **settings)
     steps = easy.history["strength"].diff().dropna()
     above = easy.history["accuracy"].iloc[1:-1] > 0.5
     assert above.any()
     assert (steps.iloc[1:][above.to_numpy()] > 0).all()
-    hard = train_clip(
-        classifier(),
-        *blobs,
-        strength=0.3,
-        discrepancy=Discrepancy(1.0, 0.1, warmup=2, every=1),
-        **settings,
-    )
+    rule = Discrepancy(1.0, 0.1, warmup=2, every=1)
+    hard = train_clip(classifier(), *blobs, steered(0.3, rule), **settings)
     assert hard.history["strength"].is_monotonic_decreasing
     assert hard.history["strength"].iloc[-1] == 0
 
@@ -115,13 +119,12 @@ def assert_same_run(one, other):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_killed_run_goes_on_to_the_same_result(blobs, settings, tmp_path, optimizer):
-    judge = PgdAccuracy(*blobs, radius=0.5, iterations=3)
+def test_a_killed_run_goes_on_to_the_same_result(blobs, settings, pairs, tmp_path, optimizer):
+    judge = under_attack(*blobs, radius=0.5, iterations=3)
     settings |= {
         "optimizer": optimizer,
         "learning_rate": 0.02,
-        "strength": 0.1,
-        "discrepancy": Discrepancy(0.9, 0.05, warmup=1, every=1),
+        "regularizer": Lipschitz(pairs, 0.1, Discrepancy(0.9, 0.05, warmup=1, every=1)),
     }
     whole = train_clip(classifier(), *blobs, score=judge, **settings)
     calls = []
@@ -165,8 +168,8 @@ def test_another_runs_checkpoint_is_refused(blobs, settings, tmp_path):
     path = tmp_path / "clip.pt"
     settings |= {"epochs": 1, "checkpoint": path}
     train_clip(classifier(), X, y, **settings)
-    with pytest.raises(ValueError, match=r"other settings \(seed, strength\)"):
-        train_clip(classifier(), X, y, strength=1.0, seed=4, **settings)
+    with pytest.raises(ValueError, match=r"other settings \(regularizer, seed\)"):
+        train_clip(classifier(), X, y, Weights(1.0), seed=4, **settings)
     with pytest.raises(ValueError, match="240 samples, not 100"):
         train_clip(classifier(), X[:100], y[:100], **settings)
     path.write_bytes(b"something else")
@@ -214,16 +217,13 @@ def test_any_module_and_regression_too():
 
     torch.manual_seed(0)
     images = torch.rand(50, 1, 4, 4)
+    flat = Pairs(noisy_copies(images, size=5), input_norm=math.inf, output_norm=math.inf)
     result = train_clip(
         Residual(),
         images,
         images.mean(dim=(1, 2, 3)),
+        Lipschitz(flat, 1e-3, power=1),
         loss="mse",
-        strength=1e-3,
-        power=1,
-        input_norm=math.inf,
-        output_norm=math.inf,
-        pairs=Pairs(noisy_copies(images, size=5)),
         learning_rate=0.02,
         epochs=15,
         progress=False,
@@ -232,37 +232,78 @@ def test_any_module_and_regression_too():
     assert result.pairs.norms == (math.inf, math.inf)
 
 
-@pytest.mark.parametrize("norm", [2, math.inf])
-def test_pgd_stays_in_its_ball_and_does_harm(blobs, norm):
+LABELS = {
+    "int32": lambda y: y.int(),
+    "uint8": lambda y: y.byte(),
+    "float": lambda y: y.float(),
+    "numpy int16": lambda y: y.numpy().astype(np.int16),
+    "one column": lambda y: y[:, None],
+    "list": lambda y: y.tolist(),
+    "DataFrame": lambda y: pd.DataFrame({"class": y.numpy()}),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_classes_may_be_whole_numbers_of_any_type(blobs, kind):
     X, y = blobs
-    net = train_clip(classifier(), X, y, regularizer="none", epochs=10, progress=False).net
-    attacked = pgd_inputs(net, X, y, 0.5, norm=norm, step=0.1, iterations=20, batch_size=100)
-    distance = torch.linalg.vector_norm(attacked - X, ord=norm, dim=1)
-    assert distance.max() <= 0.5 + 1e-6
-    clean = accuracy(net, X, y)
-    harmed = accuracy(net, attacked, y)
-    noise = torch.randn(X.shape, generator=torch.Generator().manual_seed(1))
-    noise *= 0.5 / torch.linalg.vector_norm(noise, ord=norm, dim=1, keepdim=True)
-    assert harmed < accuracy(net, X + noise, y) <= clean + 0.01
-    wrong = net(X).argmax(dim=1) != y
-    torch.testing.assert_close(attacked[wrong], X[wrong], rtol=0, atol=0)
-    assert PgdAccuracy(X, y, 0.5, norm, 0.1, 20)(net) == pytest.approx(harmed)
+    settings = {"epochs": 2, "progress": False}
+    expected = train_clip(classifier(), X, y, **settings)
+    found = train_clip(classifier(), pd.DataFrame(X.numpy()), LABELS[kind](y), **settings)
+    torch.testing.assert_close(parameters(found.net), parameters(expected.net), rtol=0, atol=0)
+    assert accuracy(found.net, X, LABELS[kind](y)) == accuracy(found.net, X, y)
+
+
+@pytest.mark.parametrize(
+    ("y", "word"),
+    [
+        ([0, 1, 3], "got 3 at index 2"),
+        ([1, 2, 3], "count classes from 0"),
+        ([0, -1, 2], "got -1 at index 1"),
+        ([0, 1, 0.5], r"got 0\.5 at index 2"),
+        ([0, 1, math.nan], "NaN"),
+        (np.eye(3), "argmax"),
+        (["a", "b", "c"], "numeric"),
+        ([0, 1], "3 rows but y has 2"),
+    ],
+)
+def test_classes_of_a_wrong_kind_are_named(y, word):
+    for use in (
+        lambda X: train_clip(classifier(), X, y, epochs=1, progress=False),
+        lambda X: accuracy(classifier(), X, y),
+        lambda X: pgd_inputs(classifier(), X, y, 0.1),
+    ):
+        with pytest.raises(ValueError, match=word):
+            use(torch.ones(3, 2))
+
+
+def test_numbers_that_are_wrong_are_named():
+    net = nn.Linear(2, 1)
+    for y, word in (([0, 1, math.inf], r"index \(2,\)"), (np.ones((3, 2)), "shape"), ([0], "1 e")):
+        with pytest.raises(ValueError, match=word):
+            train_clip(net, torch.ones(3, 2), y, loss="mse", progress=False)
+    with pytest.raises(ValueError, match="does not fit the network"):
+        train_clip(net, torch.ones(3, 5), [0, 1, 2], loss="mse", progress=False)
+
+
+def test_numpys_seeds_are_taken(blobs):
+    one, two = (
+        train_clip(classifier(), *blobs, seed=seed, epochs=1, progress=False)
+        for seed in (7, np.int64(7))
+    )
+    torch.testing.assert_close(parameters(one.net), parameters(two.net), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
     ("change", "word"),
     [
         ({"regularizer": "l1"}, "regularizer"),
-        ({"pairs": None}, "needs pairs"),
-        ({"regularizer": "none", "strength": 1.0}, "no strength"),
-        ({"strength": -1}, "strength"),
         ({"loss": "hinge"}, "loss"),
-        ({"power": 3}, "power"),
-        ({"pooling": "min"}, "pooling"),
         ({"optimizer": "lbfgs"}, "optimizer"),
         ({"batch_size": 0}, "batch_size"),
-        ({"loss": "mse", "discrepancy": Discrepancy(0.9, 0.1)}, "needs an accuracy"),
-        ({"loss": "mse"}, "equally many numbers"),
+        ({"seed": 1.5}, "seed"),
+        ({"seed": -1}, "seed"),
+        ({"loss": "mse", "regularizer": Weights(0.1, Discrepancy(0.9, 0.1))}, "needs an accuracy"),
+        ({"loss": "mse"}, r"shape \(n, 3\)"),
     ],
 )
 def test_bad_settings(blobs, settings, change, word):
@@ -271,12 +312,23 @@ def test_bad_settings(blobs, settings, change, word):
 
 
 def test_bad_data_and_rules(settings):
-    with pytest.raises(ValueError, match="equally many rows"):
+    with pytest.raises(ValueError, match="X has 3 rows but y has 4"):
         train_clip(classifier(), torch.ones(3, 2), torch.zeros(4).long(), **settings)
     with pytest.raises(ValueError, match="NaN"):
         train_clip(classifier(), torch.full((3, 2), math.nan), torch.zeros(3).long(), **settings)
     with pytest.raises(ValueError, match="no parameters"):
         train_clip(nn.ReLU(), torch.ones(3, 2), torch.zeros(3).long(), **settings)
+    frozen = classifier().requires_grad_(False)
+    with pytest.raises(ValueError, match="no parameters to train"):
+        train_clip(frozen, torch.ones(3, 2), torch.zeros(3), **settings)
+    with pytest.raises(ValueError, match="pairs"):
+        Lipschitz(None, 1.0)
+    with pytest.raises(ValueError, match="strength"):
+        Weights(-1)
+    draw = uniform_pairs(0, 1, 5, 0.1)
+    for wrong in ({"power": 3}, {"pooling": "min"}, {"strength": -1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Lipschitz(**({"pairs": Pairs(draw), "strength": 1.0} | wrong))
     with pytest.raises(ValueError, match="target"):
         Discrepancy(95, 0.1)
     with pytest.raises(ValueError, match="increment"):
@@ -291,9 +343,8 @@ def test_divergence_says_what_to_change():
             net,
             X,
             3 * X[:, 0],
+            Lipschitz(Pairs(uniform_pairs(-1, 1, 5, 0.1)), 1.0),
             loss="mse",
-            strength=1.0,
-            pairs=Pairs(uniform_pairs(-1, 1, 5, 0.1)),
             learning_rate=1e6,
             progress=False,
         )

@@ -1,0 +1,156 @@
+"""What a bound sees of a network: its weights and sectors, their scale, and who is connected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.activations import Sector
+from lipsnn.certificate.exact import float_above
+from lipsnn.certificate.threads import one_blas_thread
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """W_0 (n_1, d), .., W_l (k, n_l) and the sectors (alpha, beta) between them."""
+
+    weights: tuple[Array, ...]
+    sectors: tuple[Sector, ...]
+
+    @classmethod
+    def of(cls, net: Any) -> Form:
+        """That of a `ShallowNet` or of a network with `weights` and `sectors`."""
+        if hasattr(net, "outer"):
+            return cls((net.weights[:, :-1], net.outer[None, :]), ((0.0, 1.0),))
+        return cls(tuple(net.weights), tuple(net.sectors))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units n_1 .. n_l of the hidden layers."""
+        return tuple(weight.shape[0] for weight in self.weights[:-1])
+
+    @property
+    def dim(self) -> int:
+        """Number d of inputs."""
+        return self.weights[0].shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Number k of outputs."""
+        return self.weights[-1].shape[0]
+
+    @property
+    def small(self) -> bool:
+        """Whether it has one hidden layer and one output: program (2) is then small (fact A)."""
+        return len(self.sectors) == 1 and self.outputs == 1
+
+    def part(self, live: list[Array]) -> Form:
+        """The network of the units in `live` alone."""
+        every = [np.ones(self.dim, dtype=bool), *live, np.ones(self.outputs, dtype=bool)]
+        return Form(
+            tuple(
+                weight if after.all() and before.all() else weight[np.ix_(after, before)]
+                for weight, before, after in zip(self.weights, every[:-1], every[1:], strict=True)
+            ),
+            self.sectors,
+        )
+
+
+def reach(form: Form) -> tuple[list[Array], list[Array]]:
+    """Units that see an input and act on an output, and those that see an input, by layer."""
+    linked = [weight != 0 for weight in form.weights]
+    seen, ahead = [], np.ones(form.dim, dtype=bool)
+    for links in linked[:-1]:
+        ahead = links[:, ahead].any(axis=1)
+        seen.append(ahead)
+    used, behind = [], np.ones(form.outputs, dtype=bool)
+    for links in reversed(linked[1:]):
+        behind = links[behind].any(axis=0)
+        used.append(behind)
+    return [a & b for a, b in zip(seen, used[::-1], strict=True)], seen
+
+
+def balance(weights: tuple[Array, ...]) -> list[Array]:
+    """Exponents k_0 = 0, k_1 (n_1,), .., k_l, k_(l+1) of powers of two, one per unit.
+
+    ``2^k_i`` at the rows of W_(i-1) and ``2^-k_i`` at the columns of W_i bring the largest entry
+    that enters a unit and the largest that leaves it together, and the largest of each layer
+    near 1: nothing overflows, and no unit is forgotten because its weights are tiny on one side.
+    k_(l+1), the same for all outputs, is what the bound is off by.
+    """
+    exponents = [
+        np.where(weight != 0, np.frexp(weight)[1], -(10**6)).astype(np.int64) for weight in weights
+    ]
+    found = [np.zeros(weights[0].shape[1], dtype=np.int64)]
+    for i in range(len(weights) - 1):
+        enters, leaves = exponents[i].max(axis=1), exponents[i + 1].max(axis=0)
+        known = (enters > -(10**5)) & (leaves > -(10**5))
+        move = np.where(known, (leaves - enters) // 2, 0)
+        exponents[i] += move[:, None]
+        exponents[i + 1] -= move
+        found.append(move)
+    shift = 0
+    for i, own in enumerate(exponents):
+        largest = int(own.max())
+        shift -= largest if largest > -(10**5) else 0
+        if i < len(weights) - 1:
+            found[i + 1] = found[i + 1] + shift
+    return [*found, np.full(weights[-1].shape[0], shift)]
+
+
+def scaled(weight: Array, rows: Array, columns: Array) -> Array:
+    """``2^rows weight 2^columns``; what underflows is below 1e-300 of the largest entry."""
+    power = rows[:, None] + columns
+    if np.abs(power).max(initial=0) < 900:
+        return np.ldexp(weight, power)
+    mantissa, exponents = np.frexp(weight)
+    return np.ldexp(mantissa, np.clip(exponents + power, -1100, 1100))
+
+
+@one_blas_thread
+def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[Array]]]:
+    """Products of the spectral norms and of the largest slopes: as given, and balanced.
+
+    Returns
+    -------
+    list of (Fraction, list of Fraction, list of ndarray)
+        The product, not below the true one, upper bounds of the norms, and the exponents (see
+        `balance`) of the scaling for which they are.
+    """
+    slopes = [Fraction(max(abs(alpha), abs(beta))) for alpha, beta in form.sectors]
+    plain = [np.zeros(n, dtype=np.int64) for n in (form.dim, *form.widths, form.outputs)]
+    found = []
+    for exponents in (plain, balance(form.weights)):
+        norms = []
+        for weight, before, after in zip(form.weights, exponents, exponents[1:], strict=False):
+            largest = _largest(weight, after, before)
+            matrix = scaled(weight, after - largest, -before)
+            gram = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix
+            top = float(np.sqrt(np.linalg.eigvalsh(gram)[-1].clip(min=0.0)))
+            # what the eigenvalue may be off by, and the last digits that a proof needs
+            norms.append(Fraction(top * (1 + 1e-12)) * Fraction(2) ** largest)
+        product = Fraction(1)
+        for factor in (*norms, *slopes):
+            product *= factor
+        found.append((product / Fraction(2) ** int(exponents[-1][0]), norms, exponents))
+    return found
+
+
+def _largest(weight: Array, rows: Array, columns: Array) -> int:
+    """The exponent of the largest entry of the scaled matrix."""
+    exponents = np.frexp(weight)[1] + rows[:, None] - columns
+    return int(exponents[weight != 0].max()) if weight.any() else 0
+
+
+def norm_product(net: Any) -> float:
+    """The product of the spectral norms and of the largest slopes, rounded up.
+
+    Of the weights as they are given or of the rescaled network, whichever is less: they differ
+    where single units are scaled unevenly. Infinite if it overflows.
+    """
+    form = Form.of(net)
+    return min(float_above(product) for product, _, _ in spectral_products(form))

@@ -1,0 +1,71 @@
+"""Proof in exact arithmetic that no diagonal multipliers give less than a certificate's `lower`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn._optional import flint
+from lipsnn.certificate.exact import Dyadic
+from lipsnn.certificate.form import Form
+from lipsnn.certificate.proof import ProofError, chunks, zero
+from lipsnn.certificate.threads import one_blas_thread
+
+
+@one_blas_thread
+def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
+    """Check that no diagonal multipliers prove less than `lower`.
+
+    Factors F_0 (d, K), .., F_l (n_l, K) stand for increments v_i = F_i xi, xi standard normal, of
+    which each unit satisfies its sector: with u = W_{i-1} F_{i-1} the rows have
+    ``<v - alpha u, v - beta u> <= 0``. Every (rho, T) of the LMI then has
+    ``rho |F_0|^2 >= |W_l F_l|^2``. For one hidden layer and one output F_1 follows from F_0 = R,
+    and the value is ``1/2 (|alpha + beta| |R'g| + (beta - alpha) sum_i |R'z_i|) / |R|``.
+
+    Raises
+    ------
+    ProofError
+        If a unit leaves its sector or the value is less than `lower`.
+    """
+    if lower == 0.0:
+        return
+    sizes = [form.dim, *form.widths][: len(factors)]
+    if not np.isfinite(lower) or lower < 0 or [len(F) for F in factors] != sizes:
+        raise ProofError("lower is not a value that its factors give: their shapes do not fit")
+    if not all(np.isfinite(F).all() for F in factors):
+        raise ProofError("a factor is NaN or infinite")
+    R = Dyadic.of(factors[0])
+    size = R.square()
+    target = Fraction(lower) ** 2 * size * (1 - Fraction(1, 10**12)) ** 2
+    if len(factors) == 1:
+        (W, outer), (alpha, beta) = form.weights, form.sectors[0]
+        hub, value = zero(1, R.integers.ncols()), Fraction(0)
+        for k in chunks(W):
+            rows = Dyadic.of(W[k], weights=outer[0, k]) @ R
+            value += rows.lengths_below()
+            hub += _sum_rows(rows)
+        value *= Fraction(beta) - Fraction(alpha)
+        value += abs(Fraction(beta) + Fraction(alpha)) * hub.lengths_below()
+        holds = value**2 / 4 >= target
+    else:
+        before = R
+        for i, F in enumerate(factors[1:]):
+            low, high = (Fraction(x) for x in form.sectors[i])
+            u, v = Dyadic.of(form.weights[i]) @ before, Dyadic.of(F)
+            # <v - alpha u, v - beta u> = |v - m u|^2 - r^2 |u|^2
+            off = (v - u.times((low + high) / 2)).rows_square()
+            most = ((high - low) / 2) ** 2
+            if any(x > most * y for x, y in zip(off, u.rows_square(), strict=True)):
+                raise ProofError(f"lower is not proved: a unit of layer {i + 1} leaves its sector")
+            before = v
+        holds = (Dyadic.of(form.weights[-1]) @ before).square() >= target
+    if not holds:
+        raise ProofError(f"lower is {lower!r}, but its factors give less")
+
+
+def _sum_rows(matrix: Dyadic) -> Dyadic:
+
+    ones = flint.fmpz_mat(1, matrix.integers.nrows(), [1] * matrix.integers.nrows())
+    return Dyadic(ones * matrix.integers, matrix.exponent)

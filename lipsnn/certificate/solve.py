@@ -1,0 +1,324 @@
+"""From a network to an evaluated certificate: the solve, what it proves, and the safe product."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.certificate import slopes as sl
+from lipsnn.certificate.chain import Chain
+from lipsnn.certificate.chordal import solve_chain
+from lipsnn.certificate.exact import float_above
+from lipsnn.certificate.form import Form, reach, scaled, spectral_products
+from lipsnn.certificate.interior import interior_point, work_of
+from lipsnn.certificate.lowrank import low_rank
+from lipsnn.certificate.result import Certificate
+from lipsnn.certificate.scaling import ROUNDING, ScaledChain
+from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.network import ShallowNet
+from lipsnn.solvers import Solution
+from lipsnn.status import Status
+
+# A CVXPY solver answers to about 1e-8: its gap is called optimal up to this.
+_REFERENCE_TOL = 1e-6
+# Multipliers are squares: below this they have lost digits.
+_SMALLEST = 1e-290
+# Up to here a bound and the product of norms differ by their rounding.
+_LAST_DIGITS = 1e-11
+
+
+@dataclass
+class _Found:
+    """A solve, evaluated: multipliers by layer, increments F_0 .., and what they certify."""
+
+    multipliers: list[Array]
+    factors: list[Array]
+    bound: float
+    lower: float
+    iterations: int | None
+    method: str
+    solver: str = "lipsnn"
+    failure: str | None = None  # of a solver that left no point
+
+
+@one_blas_thread
+def solved(
+    net: Any, form: Form, method: str, solver: str | None, tol: float, start: Array | None
+) -> Certificate:
+    begun = time.perf_counter()
+    live, seen = reach(form)
+    alive = all(units.any() for units in live)
+    if not alive:
+        found = _constant(form)
+    elif form.small and method != "chordal":
+        found = _small(form, method, solver, tol, start)
+    else:
+        part = form.part(live)
+        found = _deep(part, solver, tol)
+        found = _widened(found, form, live, seen, part)
+    proved = _within_product(form, live, found) if alive else True
+    tol = tol if solver is None else max(tol, _REFERENCE_TOL)
+    closed = found.bound - found.lower <= tol * found.bound < np.inf
+    status = found.failure or (Status.OPTIMAL if closed else Status.INACCURATE)
+    return Certificate(
+        net=net,
+        bound=found.bound,
+        lower=min(found.lower, found.bound),
+        multipliers=(
+            found.multipliers[0] if isinstance(net, ShallowNet) else tuple(found.multipliers)
+        ),
+        factors=tuple(found.factors),
+        status=status if proved else Status.PRODUCT,
+        seconds=time.perf_counter() - begun,
+        iterations=found.iterations,
+        method=found.method,
+        solver=found.solver,
+        tol=tol,
+    )
+
+
+def _constant(form: Form) -> _Found:
+    """No output depends on an input: any multipliers prove the bound 0."""
+    if form.small:
+        t = [sl.multipliers(sl.slopes(form), np.empty(0))]
+    else:
+        t = [np.zeros(n) for n in form.widths]
+    return _Found(t, [np.eye(form.dim, 1)], 0.0, 0.0, 0, "P" if form.small else "chordal")
+
+
+def _small(form: Form, method: str, solver: str | None, tol: float, start: Array | None) -> _Found:
+    """One hidden layer, one output: fact A."""
+    problem = sl.slopes(form)
+    if solver is None:
+        t, factor, iterations, method = _by_fact_a(problem, method, tol, start)
+        bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
+        return _Found([t], [factor], bound, lower, iterations, method)
+    t, factor, said = _by_lmi(problem, form, solver)
+    if not said.has_point:
+        return _nothing(form, said)
+    bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
+    return _Found([t], [factor], bound, lower, said.iterations, "lmi", said.solver)
+
+
+def _nothing(form: Form, said: Solution) -> _Found:
+    """A solver left no point: the product of norms will be the bound."""
+    t = [np.full(n, np.nan) for n in form.widths]
+    factors = [np.eye(form.dim, 1)]
+    return _Found(t, factors, np.inf, 0.0, said.iterations, "lmi", said.solver, said.status)
+
+
+def _by_fact_a(
+    problem: sl.Slopes, method: str, tol: float, start: Array | None
+) -> tuple[Array, Array, int, str]:
+    """Multipliers t, factor R, iterations and the form taken."""
+    n, d = problem.units.shape
+    basis, units = None, problem.units
+    if n < d:  # the span of the slopes
+        basis, triangle = np.linalg.qr(units.T)
+        units = triangle.T
+    if method == "auto":
+        method = _cheapest(*units.shape)
+    if start is not None and basis is not None:
+        start = basis.T @ start
+        start = start if start.any() else None
+    # the last tenth is for SHARE and ROUNDING
+    if method == "lowrank":
+        ascent = low_rank(problem.norms, units, 0.9 * tol, start)
+        q, factor, iterations = ascent.q, ascent.R, ascent.iterations
+    else:
+        P0 = None if start is None else _inside(start)
+        result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
+        q, factor, iterations = result.q, _root(result.P), result.iterations
+    return (
+        sl.multipliers(problem, q),
+        factor if basis is None else basis @ factor,
+        iterations,
+        method,
+    )
+
+
+def _root(P: Array) -> Array:
+    values, vectors = np.linalg.eigh(P)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def _cheapest(n: int, r: int) -> str:
+    """The fast form for n terms in r dimensions."""
+    form = min(("P", "q"), key=lambda form: work_of(form, n, r))
+    return "lowrank" if r > 40 and work_of(form, n, r) > 5e8 else form
+
+
+def _inside(factor: Array) -> Array:
+    """RR' moved away from the boundary, where an interior-point method cannot start."""
+    P = factor @ factor.T
+    r = len(P)
+    return P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
+
+
+def _by_lmi(problem: sl.Slopes, form: Form, solver: str) -> tuple[Array, Array, Solution]:
+    """The same from program (2) in CVXPY, its multipliers made feasible to the last digit.
+
+    The program is that of the units (w_i, a_i) rescaled to |w_i| = |a_i| and of the network over
+    the sum of its slopes: exact, and what a solver can digest.
+    """
+    from lipsnn.certificate.lmi import solve_lmi
+
+    chosen = problem.terms[problem.terms > 0] - 1
+    kept = problem.terms > 0
+    root = np.sqrt(problem.norms[kept])[:, None]
+    signs = np.sign(problem.outer[chosen])
+    scale = form.sectors[0][1] - form.sectors[0][0]
+    W = root * problem.units[kept] * signs[:, None] / scale
+    outer = (root[:, 0] * signs)[None]
+    answer = solve_lmi((W, outer), form.sectors, solver)
+    if not answer.solution.has_point:
+        return answer.t, answer.X, answer.solution
+    shares = sl.shares(outer[0], answer.t)
+    q = np.zeros(len(problem.terms))
+    q[kept] = shares
+    q[~kept] = max(1.0 - shares[np.isfinite(shares)].sum(), sl.SHARE)
+    # a unit at t_i = 0 or without end: the smallest share that keeps its term finite
+    q = np.where(np.isfinite(q), np.maximum(q, sl.SHARE / len(q)), 1.0)
+    t = sl.multipliers(problem, q)
+    return t, _root(answer.X[: form.dim, : form.dim]), answer.solution
+
+
+def _deep(form: Form, solver: str | None, tol: float) -> _Found:
+    """The chain of all layers; where digits run out, what was reached until then."""
+    found = _Found(
+        [np.full(n, np.nan) for n in form.widths], [np.eye(form.dim, 1)], np.inf, 0.0, 0, "chordal"
+    )
+    try:
+        chain = ScaledChain(form)
+        if solver is None:
+            result = solve_chain(chain.chain, 0.9 * tol)
+            X, found.iterations = result.X, result.iterations
+            t, found.bound = _feasible(chain, result.t)
+        else:
+            X, t, found.bound, said = _chain_by_lmi(chain, solver)
+            if X is None:
+                return _nothing(form, said)
+            found.iterations, found.method, found.solver = said.iterations, "lmi", said.solver
+        found.multipliers = chain.multipliers(t)
+        # few columns, or all of them where that costs the tolerance
+        for room in (0.01 * tol / len(form.sectors), 0.0):
+            found.factors, found.lower = chain.dual(X, t, room)
+            if found.bound - found.lower <= tol * found.bound:
+                break
+    except np.linalg.LinAlgError:
+        pass
+    return found
+
+
+def _chain_by_lmi(scaled: ScaledChain, solver: str) -> tuple[Any, Array, float, Solution]:
+    """X, t, the bound and the solver's word from the program in CVXPY."""
+    from lipsnn.certificate.lmi import solve_lmi
+
+    chain = scaled.chain
+    answer = solve_lmi(chain.weights, chain.sectors, solver)
+    if not answer.solution.has_point:
+        return None, answer.t, np.inf, answer.solution
+    t, bound = _feasible(scaled, answer.t)
+    # a solver's dual matrix is positive to its accuracy only
+    X = answer.X[: chain.order, : chain.order]
+    short = max(-float(np.linalg.eigvalsh(X)[0]), 1e-13 * float(np.trace(X)))
+    X = X + 2 * short * np.eye(chain.order)
+    return chain.part(X), t, bound, answer.solution
+
+
+def _feasible(scaled: ScaledChain, t: Array) -> tuple[Array, float]:
+    """Multipliers near t that certify the least, and that bound.
+
+    Those of a solver are feasible to its accuracy only, and to rounding at the end of our own:
+    each layer gives the one after it a growing share.
+    """
+    best, bound = t, np.inf
+    for share in (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4):
+        moved = np.maximum(t, share)
+        for i, place in enumerate(scaled.chain.of):
+            moved[place] *= 1 + share * (i + 1)
+        value = scaled.bound(moved)
+        if value < bound:
+            best, bound = moved, value
+        elif np.isfinite(bound):
+            break
+    return best, bound
+
+
+def _widened(found: _Found, form: Form, live: list[Array], seen: list[Array], part: Form) -> _Found:
+    """The same for the whole network: a unit that acts on no output has t = 0, one that sees no
+    input t = inf, and neither moves."""
+    multipliers, factors = [], list(found.factors[:1])
+    for t, units, sees in zip(found.multipliers, live, seen, strict=True):
+        full = np.where(sees, 0.0, np.inf)
+        full[units] = t
+        multipliers.append(full)
+    for F, units in zip(found.factors[1:], live, strict=False):
+        whole = np.zeros((len(units), F.shape[1]))
+        whole[units] = F
+        factors.append(whole)
+    found.multipliers, found.factors = multipliers, factors
+    return found
+
+
+def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
+    """The product of norms in place of a bound above it, or of one that float64 cannot prove.
+
+    Whether the multipliers prove the bound.
+    """
+    held = all(
+        np.isfinite(t[units]).all() and (t[units] > _SMALLEST).all()
+        for t, units in zip(found.multipliers, live, strict=True)
+    )
+    part = form if form.small else form.part(live)
+    product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
+    most = float_above(product)
+    limit = min(most * (1 + _LAST_DIGITS), np.finfo(float).max)
+    if held and 0 < found.bound <= limit:
+        return True
+    t, bound = _product_multipliers(part, norms, exponents)
+    if not 0 < bound <= limit:
+        found.multipliers, found.bound = [np.full(n, np.nan) for n in form.widths], most
+        return False
+    for full, own, units in zip(found.multipliers, t, live, strict=True):
+        full[slice(None) if form.small else units] = own
+    found.bound = bound
+    return True
+
+
+def _product_multipliers(
+    form: Form, norms: list[Any], exponents: list[Array]
+) -> tuple[list[Array], float]:
+    """Multipliers that certify the product of norms, and their bound; infinite if they are none.
+
+    T_l = c |W_l|^2 I and T_i = c (beta |W_i|)^2 T_{i+1}, with c = 1 for ReLU.
+    """
+    weights = [
+        scaled(weight, after, -before)
+        for weight, before, after in zip(form.weights, exponents, exponents[1:], strict=False)
+    ]
+    levels, level = [], 1.0
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for (alpha, beta), norm in zip(form.sectors[::-1], norms[:0:-1], strict=True):
+            level *= np.square(float_above(norm))
+            steepest = max(abs(alpha), abs(beta))
+            levels.append(level * steepest / (beta - alpha))
+            level *= steepest**2
+        chain = Chain(weights, form.sectors)
+        t = np.concatenate([np.full(n, x) for n, x in zip(form.widths, levels[::-1], strict=True)])
+        out = int(exponents[-1][0])
+        try:
+            rho = float(np.linalg.eigvalsh(chain.backward(t))[-1])
+        except np.linalg.LinAlgError:
+            rho = np.inf
+        bound = float(np.ldexp(np.sqrt(max(rho, 0.0)), -out)) * (1 + ROUNDING * (chain.depth + 1))
+        own = [
+            np.ldexp(t[place], 2 * (k - out))
+            for place, k in zip(chain.of, exponents[1:], strict=False)
+        ]
+    held = all(np.isfinite(x).all() and (x > _SMALLEST).all() for x in own)
+    return own, bound if held and 1e-145 < bound < 1e145 else np.inf

@@ -1,0 +1,179 @@
+"""The command line: ``lipsnn certify``, ``refine`` and ``verify``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lipsnn import verify
+
+_CODES = """
+exit codes:
+  0    done: the bound holds, the network is refined, the certificate is proved
+  1    not so: no finite bound, nothing improved, or the certificate is rejected
+  2    the arguments or the files are wrong; one line says what to do
+  130  interrupted by Ctrl-C; refine has then written the best network so far
+"""
+_TOP = """Lipschitz certificates and convex refinement of ReLU networks.
+
+  lipsnn certify net.pt --output certificate.json
+  lipsnn verify certificate.json
+  lipsnn refine net.pt data.csv --target price --strength 1 --output better.pt
+
+NET is .npz or .json (weights (m, d + 1) with the bias last, outer (m,), offset), .npz by layers
+(weights_0, biases_0, weights_1, ...), .pt (a state dict), .pt2 (torch.export) or .onnx.
+"""
+_CERTIFY = """An upper bound L on the Lipschitz constant: |f(x) - f(x')| <= L |x - x'|.
+
+  lipsnn certify net.npz
+  lipsnn certify net.pt2 --json | jq .bound
+  lipsnn certify net.onnx --method lmi --solver SCS
+  lipsnn certify state.pt --activation tanh --output certificate.json
+"""
+_REFINE = """Lower the objective  loss + STRENGTH L^2  of a trained network by convex programs.
+
+The result is never worse on this objective, which is about DATA; whether the error on new data is
+smaller is for you to measure.
+
+  lipsnn refine net.npz train.csv --target price --strength 1 --output better.npz
+  lipsnn refine net.pt train.parquet --target y --strength 0.1 --method walk --output better.pt
+
+DATA is .csv with a header, .parquet, or .npz (X (n, d) and the target by its name), scaled as the
+network was trained on it; every column but the target is an input, in the network's order.
+"""
+
+
+def main(given: list[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    parser = _command(argparse.ArgumentParser(prog="lipsnn"), _TOP)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    certify = _command(
+        commands.add_parser("certify", help="bound the Lipschitz constant"), _CERTIFY
+    )
+    certify.set_defaults(run=_certify)
+    _network(certify)
+    certify.add_argument("--method", default="auto", help='"lmi" is the program as printed')
+    certify.add_argument("--solver", help='of CVXPY, for --method "lmi"')
+    certify.add_argument("--tol", type=float, default=1e-7, help="relative gap (default 1e-7)")
+    certify.add_argument("--output", type=Path, help="write the certificate, for lipsnn verify")
+
+    refine = commands.add_parser("refine", help="improve a trained network")
+    _command(refine, _REFINE)
+    refine.set_defaults(run=_refine)
+    _network(refine)
+    refine.add_argument("data", type=Path, metavar="DATA")
+    refine.add_argument("--target", required=True, metavar="COLUMN")
+    refine.add_argument("--strength", required=True, type=float, help="lambda, positive")
+    refine.add_argument(
+        "--output", required=True, type=Path, metavar="NET2", help=".npz, .json or .pt"
+    )
+    refine.add_argument("--method", default="joint", help="joint, alternating, walk or polish")
+    refine.add_argument("--regularizer", default="lipschitz", help="lipschitz or l2")
+    refine.add_argument("--solver", help="structured, reference, or one of CVXPY")
+
+    check = commands.add_parser("verify", help="prove a certificate, without any solver")
+    _command(check, f"{verify.__doc__}").set_defaults(run=verify.run)
+    verify.arguments(check)
+
+    options = parser.parse_args(given)
+    logging.basicConfig(format="%(message)s")
+    try:
+        code: int = options.run(options)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        print(f"lipsnn {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _command(parser: argparse.ArgumentParser, teaches: str) -> argparse.ArgumentParser:
+    parser.description, parser.epilog = teaches, _CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    return parser
+
+
+def _network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("net", type=Path, metavar="NET")
+    parser.add_argument(
+        "--activation", default="relu", help="where NET has weights alone (default relu)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _certify(options: argparse.Namespace) -> int:
+    from lipsnn import certify, files
+
+    net = files.read_network(options.net, options.activation)
+    found = certify(net, method=options.method, solver=options.solver, tol=options.tol)
+    if options.output is not None:
+        if not hasattr(found, "to_json"):
+            raise ValueError("certificates of deeper networks are not written yet: drop --output")
+        options.output.write_text(found.to_json())
+    shown = {
+        "network": repr(net),
+        "bound": found.bound,
+        "lower": found.lower,
+        "gap": found.gap,
+        "status": str(found.status),
+        "method": found.method,
+        "solver": found.solver,
+        "seconds": found.seconds,
+    }
+    _show(shown, options.json)
+    return int(not found.bound < float("inf"))
+
+
+def _refine(options: argparse.Namespace) -> int:
+    from lipsnn import files, refine
+    from lipsnn.convert import as_shallow
+
+    if options.output.suffix not in files.WRITTEN:
+        raise ValueError(f"--output must end in one of {', '.join(files.WRITTEN)}")
+    net = as_shallow(files.read_network(options.net, options.activation))
+    X, y = files.read_data(options.data, options.target)
+    result = refine(
+        net,
+        X,
+        y,
+        options.strength,
+        options.regularizer,
+        options.method,
+        options.solver,
+    )
+    files.write_network(result.net, options.output)
+    shown: dict[str, Any] = {
+        "network": repr(result.net),
+        "objective before": result.initial_objective,
+        "objective": result.objective,
+        "mean squared error before": float(((net(X) - y) ** 2).mean()),
+        "mean squared error": float(((result.net(X) - y) ** 2).mean()),
+    }
+    if result.certificate is not None and result.initial_certificate is not None:
+        shown |= {"bound before": result.initial_certificate.bound}
+        shown |= {"bound": result.certificate.bound}
+    shown |= {"status": str(result.status), "method": result.method, "solver": result.solver}
+    _show({**shown, "seconds": result.seconds, "output": str(options.output)}, options.json)
+    if result.status == "interrupted":
+        return 130
+    return int(not result.objective < result.initial_objective)
+
+
+def _show(values: Mapping[str, Any], as_json: bool) -> None:
+    """A table of two columns, or JSON with the same names."""
+    if as_json:
+        print(json.dumps({name.replace(" ", "_"): value for name, value in values.items()}))
+        return
+    width = max(map(len, values))
+    for name, value in values.items():
+        print(f"{name:{width}}  {f'{value:.8g}' if isinstance(value, float) else value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""scikit-learn's multi-layer perceptrons, alone or after scalers in a Pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.activations import Activation
+from lipsnn.convert.affine import Linear, Scale, divide, scale
+from lipsnn.convert.chain import Act, Step, assemble, check, draws
+from lipsnn.network import Network
+
+_NAMES = {"relu": "relu", "tanh": "tanh", "logistic": "sigmoid"}
+SUPPORTED = (
+    "MLPRegressor and MLPClassifier, alone or in a Pipeline after StandardScaler, MinMaxScaler, "
+    "MaxAbsScaler or RobustScaler"
+)
+
+
+def from_sklearn(model: Any, X: Any = None) -> Network:
+    """The network of a fitted model; of a classifier its logits, one for two classes."""
+    parts = [model]
+    if type(model).__name__ == "Pipeline":
+        parts = [part for _, part in model.steps if part not in (None, "passthrough")]
+    *scalers, mlp = parts
+    if type(mlp).__name__ not in ("MLPRegressor", "MLPClassifier"):
+        raise ValueError(f"{type(mlp).__name__} is not supported; supported are {SUPPORTED}")
+    if not hasattr(mlp, "coefs_"):
+        raise ValueError(f"{type(mlp).__name__} is not fitted: call fit first")
+    if type(mlp).__name__ == "MLPRegressor" and mlp.out_activation_ != "identity":
+        raise ValueError(
+            f"MLPRegressor with the output activation {mlp.out_activation_!r} (loss "
+            f"{mlp.loss!r}) is not supported: fit it with the squared error"
+        )
+    steps: list[Step] = []
+    for scaler in scalers:
+        steps += _scaler(scaler)
+    if mlp.activation not in (*_NAMES, "identity"):
+        raise ValueError(f"activation {mlp.activation!r} is not supported")
+    for i, (W, b) in enumerate(zip(mlp.coefs_, mlp.intercepts_, strict=True)):
+        where = f"coefs_[{i}]"
+        if i and mlp.activation != "identity":
+            steps.append(Act(Activation(_NAMES[mlp.activation]), where))
+        steps.append(Linear(np.asarray(W, np.float64).T, np.asarray(b, np.float64), where))
+    dtype = np.dtype(mlp.coefs_[0].dtype)
+    dim = mlp.coefs_[0].shape[0]
+    result = assemble(steps, dim, dtype.name)
+    info = np.finfo(dtype)
+    for batch in draws(dim, X):
+        x = batch.astype(dtype)
+        if not np.isfinite(x).all():
+            continue
+        check(
+            result,
+            steps,
+            x.astype(np.float64),
+            _outputs(model, mlp, parts, x),
+            float(info.eps),
+            float(info.max),
+            type(model).__name__,
+        )
+    return result
+
+
+def _outputs(model: Any, mlp: Any, parts: list[Any], x: Array) -> Array:
+    """What the model itself predicts; of a classifier the logits, from its own forward pass."""
+    import warnings
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # names of features
+        if type(mlp).__name__ == "MLPRegressor":
+            return np.asarray(model.predict(x), dtype=np.float64).reshape(len(x), -1)
+        for part in parts[:-1]:
+            x = part.transform(x)
+        kept = mlp.out_activation_
+        try:
+            mlp.out_activation_ = "identity"
+            return np.asarray(mlp._forward_pass_fast(x, check_input=True), dtype=np.float64)
+        finally:
+            mlp.out_activation_ = kept
+
+
+def _scaler(part: Any) -> list[Scale]:
+    """A fitted scaler as its affine maps."""
+    name = type(part).__name__
+
+    def numbers(value: Any) -> Array:
+        return np.asarray(value, dtype=np.float64)
+
+    if name in ("StandardScaler", "RobustScaler", "MaxAbsScaler"):
+        if not hasattr(part, "scale_"):
+            raise ValueError(f"{name} is not fitted: call fit first")
+        width = part.n_features_in_
+        middle = getattr(part, "mean_" if name == "StandardScaler" else "center_", None)
+        centred = getattr(part, "with_mean", getattr(part, "with_centering", False))
+        found = []
+        if middle is not None and centred:
+            found.append(scale(np.ones(width), -numbers(middle), name))
+        if part.scale_ is not None:
+            found.append(divide(numbers(part.scale_), np.zeros(width), name))
+        return found
+    if name == "MinMaxScaler" and not part.clip:
+        if not hasattr(part, "scale_"):
+            raise ValueError(f"{name} is not fitted: call fit first")
+        return [scale(numbers(part.scale_), numbers(part.min_), name)]
+    kind = "MinMaxScaler with clip" if name == "MinMaxScaler" else name
+    raise ValueError(f"{kind} is not supported; supported are {SUPPORTED}")

@@ -1,0 +1,160 @@
+"""A tensor that records what is done to it, operation by operation, and refuses the rest."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+from lipsnn._optional import nn, torch
+from lipsnn.convert.chain import SUPPORTED, Step, evaluate
+from lipsnn.convert.operations import numbers, steps_of
+
+# What looks at the shape only.
+_FRESH = (
+    *("empty_like", "zeros_like", "ones_like", "full_like"),
+    *("new_empty", "new_zeros", "new_ones", "new_full"),
+)
+
+
+class _Record:
+    """What one run has done so far, and how roughly it calculates."""
+
+    def __init__(self, rows: int, names: dict[int, str]) -> None:
+        self.rows, self.names = rows, names
+        self.unit, self.largest = 0.0, math.inf
+
+    def where(self) -> str:
+        """The module whose forward is running: the innermost on Python's stack."""
+        frame = sys._getframe(1)
+        while frame is not None:
+            module = frame.f_locals.get("self")
+            if isinstance(module, nn.Module) and id(module) in self.names:
+                return self.names[id(module)]
+            frame = frame.f_back  # type: ignore[assignment]
+        return ""
+
+    def refuse(self, what: str) -> ValueError:
+        place = self.where()
+        return ValueError(
+            f"{place + ': ' if place else ''}{what} is not supported; supported are {SUPPORTED}"
+        )
+
+
+class _Cell:
+    """The steps that lead to a tensor and to its views."""
+
+    def __init__(self, record: _Record, steps: tuple[Step, ...]) -> None:
+        self.record, self.steps = record, steps
+
+
+class Tracked(torch.Tensor):
+    """A tensor without data of its own: `value` has them, `cell` how they came about."""
+
+    value: torch.Tensor
+    cell: _Cell
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @staticmethod
+    def __new__(cls, value: torch.Tensor, cell: _Cell) -> Tracked:
+        made = torch.Tensor._make_wrapper_subclass(
+            cls,
+            value.size(),
+            strides=value.stride(),
+            dtype=value.dtype,
+            device=value.device,
+        )
+        made.value, made.cell = value, cell
+        return made
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return f"Tracked{tuple(self.value.shape)}"
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        flat, _ = torch.utils._pytree.tree_flatten((args, kwargs))
+        tracked = [a for a in flat if isinstance(a, Tracked)]
+        cell = tracked[0].cell
+        record = cell.record
+        space, name = str(func).split(".")[:2]
+        if name in ("_local_scalar_dense", "is_nonzero", "item", "equal", "allclose"):
+            raise record.refuse("a decision of forward that depends on the values of its input")
+        if len(tracked) > 1:
+            raise record.refuse(f"what joins two branches (here {name})")
+        inplace = name.endswith("_") and not name.endswith("__")
+        base = name[:-1] if inplace else name
+        elsewhere = inplace and args[0] is not tracked[0]
+        if space != "aten" or kwargs.get("out") is not None or elsewhere:
+            raise record.refuse(f"the operation {space}.{name}")
+        before = tracked[0].value.detach().clone() if inplace else tracked[0].value
+        real_args, real_kwargs = torch.utils._pytree.tree_map(_plain, (args, kwargs))
+        out = func(*real_args, **real_kwargs)
+        if base in _FRESH:
+            return out
+        first = out[0] if isinstance(out, (tuple, list)) else out
+        if not isinstance(first, torch.Tensor) or not first.is_floating_point():
+            raise record.refuse(f"the operation {name}")
+        place = next((i for i, a in enumerate(args) if a is tracked[0]), -1)
+        steps = steps_of(base, real_args, real_kwargs, place, before, first, record)
+        info = torch.finfo(first.dtype)
+        record.unit, record.largest = max(record.unit, info.eps), min(record.largest, info.max)
+        _compare(steps, before, first, record)
+        if inplace:
+            cell.steps += steps
+            return tracked[0]
+        if first.untyped_storage().data_ptr() == before.untyped_storage().data_ptr():
+            return Tracked(first, cell)  # a view: what is done to one is done to the other
+        result = Tracked(first, _Cell(record, cell.steps + steps))
+        return (result, *out[1:]) if isinstance(out, (tuple, list)) else result
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Tracked) else value
+
+
+def record(
+    net: nn.Module, x: torch.Tensor, names: dict[int, str]
+) -> tuple[list[Step], torch.Tensor, tuple[float, float]]:
+    """Steps and outputs of ``net(x)``, and unit and largest number of the roughest arithmetic.
+
+    Raises
+    ------
+    ValueError
+        For an operation that a `Network` has not, with the layer in which it stands.
+    """
+    run = _Record(len(x), names)
+    try:
+        y = net(Tracked(x, _Cell(run, ())))
+    except ValueError:
+        raise
+    except Exception as error:
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise ValueError(
+            f"{type(net).__name__}.forward cannot be followed: {text}; build a Network from the "
+            "weights yourself"
+        ) from None
+    if not isinstance(y, Tracked):
+        raise ValueError(f"the output of {type(net).__name__}.forward does not come from its input")
+    return list(y.cell.steps), y.value, (run.unit, run.largest)
+
+
+def _compare(
+    steps: tuple[Step, ...], before: torch.Tensor, after: torch.Tensor, record: _Record
+) -> None:
+    """One operation against what its steps say."""
+    x = numbers(before).reshape(record.rows, -1)
+    value, size = x, np.abs(x)
+    for step in steps:
+        value, more = evaluate(step, value)
+        size = size.max() + more if size.shape != more.shape else size + more
+    if not np.isfinite(size).all() or size.max(initial=0.0) > record.largest / 16:
+        return
+    terms = 16 + x.shape[1]
+    apart = np.abs(numbers(after).reshape(record.rows, -1) - value)
+    if not (apart <= 2 * terms * record.unit * (size + 1e-30)).all():
+        raise ValueError(f"{record.where() or 'an operation'} does not compute what it says")

@@ -1,0 +1,240 @@
+"""Networks and tables of data in files, for the command line. Nothing that is read can run code."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn._optional import parquet, torch
+from lipsnn.activations import Activation
+from lipsnn.certificate.document import read_network as read_arrays
+from lipsnn.convert import as_network
+from lipsnn.network import Network, ShallowNet
+
+READ = (".npz", ".json", ".pt", ".pth", ".pt2", ".onnx")
+WRITTEN = (".npz", ".json", ".pt", ".pth")
+_HOW = (
+    "save its weights, torch.save(net.state_dict(), 'net.pt'), or export it, "
+    "torch.export.save(torch.export.export(net, (x,)), 'net.pt2')"
+)
+# torch's numbers for the types of the weights in an archive of torch.export
+_DTYPES = {6: "<f2", 7: "<f4", 8: "<f8"}
+
+
+def read_network(path: str | Path, activation: str = "relu") -> Network | ShallowNet:
+    """The network in a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        .npz or .json with weights (m, d + 1), outer (m,) and offset, or .npz with weights_0,
+        biases_0, weights_1, ...; .pt or .pth with a state dict; .pt2 (or .pt) of torch.export;
+        .onnx.
+    activation : str
+        Of the hidden layers, where the file has weights alone: .npz by layers, a state dict.
+
+    Raises
+    ------
+    ValueError
+        If the file is no network, or one that would have to be unpickled, saying what to do.
+    OSError
+        If it cannot be read.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in READ:
+        raise ValueError(f"{path.name} must end in one of {', '.join(READ)}")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    if kind == ".onnx":
+        return as_network(path)
+    if kind == ".json":
+        return read_arrays(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        raise ValueError(f"{path.name} is damaged, or no {kind} file: {_HOW}") from None
+    if kind == ".npz":
+        if "weights_0.npy" not in names:
+            return read_arrays(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            layers = range(sum(name.startswith("weights_") for name in arrays.files))
+            weights = [arrays[f"weights_{k}"] for k in layers]
+            biases = [arrays.get(f"biases_{k}", np.zeros(len(weights[k]))) for k in layers]
+        return Network(weights, biases, activation)
+    if any(name.endswith("/models/model.json") for name in names):
+        return _exported(path)
+    return _state_dict(path, activation)
+
+
+def write_network(net: ShallowNet, path: str | Path) -> None:
+    """Write a network as .npz or .json (weights, outer, offset) or as a torch state dict (.pt)."""
+    path = Path(path)
+    content = {"weights": net.weights, "outer": net.outer, "offset": np.array(net.offset)}
+    if path.suffix == ".npz":
+        np.savez(path, **content)  # type: ignore[arg-type]  # its stub has allow_pickle there
+    elif path.suffix == ".json":
+        path.write_text(json.dumps({name: value.tolist() for name, value in content.items()}))
+    else:
+        torch.save(net.to_torch().state_dict(), path)
+
+
+def read_data(path: str | Path, target: str) -> tuple[Array, Array]:
+    """Inputs X (n, d) and targets y (n,) of a table, all columns but `target` being inputs.
+
+    Parameters
+    ----------
+    path : str or Path
+        .csv with a header, .parquet, or .npz with an array X (n, d) and the target by its name.
+    target : str
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    kind = path.suffix.lower()
+    if kind == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            if not {"X", target} <= set(arrays.files):
+                raise ValueError(f"{path.name} must hold X and {target}, it has {arrays.files}")
+            return arrays["X"], arrays[target]
+    if kind == ".csv":
+        columns = _csv(path)
+    elif kind == ".parquet":
+        table = parquet.read_table(path)
+        columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    else:
+        raise ValueError(f"{path.name} must end in .csv, .parquet or .npz")
+    if target not in columns:
+        raise ValueError(f"{path.name} has no column {target!r}: it has {', '.join(columns)}")
+    y = columns.pop(target)
+    return np.column_stack([_numbers(v, name, path) for name, v in columns.items()]), _numbers(
+        y, target, path
+    )
+
+
+def _csv(path: Path) -> dict[str, list[str]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if len(rows) < 2:
+        raise ValueError(f"{path.name} must have a header and at least one row")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"row {number} of {path.name} has {len(row)} fields, the header {len(rows[0])}"
+            )
+    return {name.strip(): list(column) for name, *column in zip(*rows, strict=True)}
+
+
+def _numbers(values: Any, name: str, path: Path) -> Array:
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {name!r} of {path.name} is not numeric: {error}") from None
+
+
+def _state_dict(path: Path, activation: str) -> Network:
+    """From weights and biases of Linear layers, in their order."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        raise ValueError(
+            f"{path.name} holds more than weights, and to load it could run any code: where you "
+            f"have the network, {_HOW}"
+        ) from None
+    if not isinstance(content, Mapping) or not all(map(torch.is_tensor, content.values())):
+        raise ValueError(f"{path.name} holds no state dict: {_HOW}")
+    weights, biases = [], []
+    for name, tensor in content.items():
+        array = tensor.double().numpy()
+        if name.endswith("weight") and array.ndim == 2:
+            weights.append(array)
+            biases.append(np.zeros(len(array)))
+        elif name.endswith("bias") and weights and array.shape == biases[-1].shape:
+            biases[-1] = array
+        else:
+            raise ValueError(
+                f"{path.name} has {name} of shape {array.shape}, which belongs to no Linear layer: "
+                "export the network instead, "
+                "torch.export.save(torch.export.export(net, (x,)), 'net.pt2')"
+            )
+    return Network(weights, biases, activation)
+
+
+def _exported(path: Path) -> Network:
+    """From an archive of torch.export: a chain of linear maps and activations.
+
+    torch's own reader unpickles what the archive says is pickled, and evaluates the expressions
+    in it; here its JSON and its bytes are read.
+    """
+    with zipfile.ZipFile(path) as archive:
+        root = archive.namelist()[0].split("/")[0]
+        try:
+            model = json.loads(archive.read(f"{root}/models/model.json"))["graph_module"]
+            stored = json.loads(archive.read(f"{root}/data/weights/model_weights_config.json"))
+            tensors = {
+                name: _tensor(archive.read(f"{root}/data/weights/{entry['path_name']}"), entry)
+                for name, entry in stored["config"].items()
+            }
+            parameters = {}
+            for spec in model["signature"]["input_specs"]:
+                for kind in ("parameter", "buffer"):
+                    if kind in spec:
+                        name = spec[kind]["arg"]["name"]
+                        parameters[name] = tensors[spec[kind][f"{kind}_name"]]
+                if "user_input" in spec:
+                    here = spec["user_input"]["arg"]["as_tensor"]["name"]
+            weights: list[Array] = []
+            biases: list[Array] = []
+            found: list[Activation] = []
+            for node in model["graph"]["nodes"]:
+                operation = node["target"].removeprefix("torch.ops.aten.").split(".")[0]
+                first, *others = [entry["arg"] for entry in node["inputs"]]
+                if first["as_tensor"]["name"] != here:
+                    raise ValueError(f"{path.name} is no chain: {operation} takes another input")
+                if operation == "linear" and len(weights) == len(found):
+                    weights.append(parameters[others[0]["as_tensor"]["name"]])
+                    bias = others[1].get("as_tensor") if len(others) > 1 else None
+                    zero = np.zeros(len(weights[-1]))
+                    biases.append(parameters[bias["name"]] if bias else zero)
+                elif operation in ("dropout", "alias", "detach", "contiguous"):
+                    pass
+                elif len(weights) == len(found) + 1:
+                    slopes = [arg["as_float"] for arg in others if "as_float" in arg]
+                    if others and (operation != "leaky_relu" or len(slopes) != len(others)):
+                        raise ValueError(f"{path.name} has the operation {operation} with options")
+                    slopes = slopes or [0.01] * (operation == "leaky_relu")
+                    found.append(Activation(operation, tuple(slopes)))
+                else:
+                    raise ValueError(f"{path.name} has {operation} where none is supported")
+                here = node["outputs"][0]["as_tensor"]["name"]
+            (result,) = model["signature"]["output_specs"]
+            if result["user_output"]["arg"]["as_tensor"]["name"] != here:
+                raise ValueError(f"{path.name} gives out another value than its last")
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"{path.name} is not a chain of Linear layers: {error!r}") from None
+    return Network(weights, biases, found)
+
+
+def _tensor(content: bytes, entry: dict[str, Any]) -> Array:
+    meta = entry["tensor_meta"]
+    if entry["use_pickle"] or meta["dtype"] not in _DTYPES:
+        raise ValueError(f"the weights of {entry['path_name']} are no plain floats: {_HOW}")
+    dtype = np.dtype(_DTYPES[meta["dtype"]])
+    shape, strides = ([n["as_int"] for n in meta[key]] for key in ("sizes", "strides"))
+    start = meta["storage_offset"]["as_int"]
+    last = start + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    size = max(last + 1, math.prod(shape)) * dtype.itemsize
+    if min([start, *strides, *shape]) < 0 or math.prod(shape) == 0 or size > len(content):
+        raise ValueError(f"the weights of {entry['path_name']} are damaged")
+    flat = np.frombuffer(content, dtype)[start:]
+    steps = [step * dtype.itemsize for step in strides]
+    return np.lib.stride_tricks.as_strided(flat, shape, steps).astype(np.float64)

@@ -1,0 +1,140 @@
+"""Losses: what a network's outputs cost beside the targets.
+
+A loss is one class, and all that it needs is in it: copy `Squared` to add another, give it a name
+in `LOSSES`. Sums and means over the samples are taken where the loss is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from lipsnn import _checks
+from lipsnn._checks import Array
+from lipsnn._optional import torch
+
+
+class Loss(Protocol):
+    """What training asks of a loss.
+
+    Attributes
+    ----------
+    classifies : bool
+        Whether the targets are classes, so that there is an accuracy.
+    summed : bool
+        Whether objectives have its sum over the samples, as problem (4), rather than its mean.
+    """
+
+    classifies: bool
+    summed: bool
+
+    def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The mean over the samples, of outputs (n, k) and targets as `targets` hands them out."""
+
+    def targets(self, y: Any, outputs: tuple[int, ...]) -> Array:
+        """`y` as numbers for outputs of this shape, that of one sample.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit, saying what to do.
+        """
+
+
+class Squared:
+    """``1/2 |f(x) - y|^2``, as in problem (4)."""
+
+    classifies, summed = False, True
+
+    def value(self, outputs: Array, targets: Array) -> Array:
+        """The loss of each sample (n,), of one output each."""
+        return 0.5 * (outputs - targets) ** 2
+
+    def gradient(self, outputs: Array, targets: Array) -> Array:
+        """Its derivative by that output."""
+        return outputs - targets
+
+    def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The mean over the samples, differentiable."""
+        return 0.5 * ((outputs - targets) ** 2).sum() / len(outputs)
+
+    def targets(self, y: Any, outputs: tuple[int, ...]) -> Array:
+        """`y` as floats (n, *outputs); (n,) will do for one output."""
+        found = _checks.finite_array(y, "y", np.ndim(y))
+        if found.ndim == 1 and outputs == (1,):
+            found = found[:, None]
+        if found.shape[1:] != outputs:
+            raise ValueError(
+                f"y must be finite numbers of shape {('n', *outputs)}, as the outputs of the "
+                f"network, got {found.shape}".replace("'", "")
+            )
+        return found
+
+
+class MeanSquared(Squared):
+    """The mean of ``(f(x) - y)^2`` over the outputs: torch's MSE, and Pauli et al.'s."""
+
+    summed = False
+
+    def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The mean over the samples, differentiable."""
+
+        return torch.nn.functional.mse_loss(outputs, targets)
+
+
+class CrossEntropy:
+    """``log sum_j exp f_j(x) - f_y(x)``, of a network with an output for each class."""
+
+    classifies, summed = True, False
+
+    def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The mean over the samples, differentiable."""
+
+        return torch.nn.functional.cross_entropy(outputs, targets)
+
+    def targets(self, y: Any, outputs: tuple[int, ...]) -> Array:
+        """`y` as class numbers (n,)."""
+        if len(outputs) != 1 or outputs[0] < 2:
+            raise ValueError(
+                "classes need a network with outputs (n, k), one for each of at least two, got "
+                f"outputs of shape {('n', *outputs)}".replace("'", "")
+            )
+        return class_numbers(y, outputs[0])
+
+
+LOSSES: dict[str, Loss] = {
+    "squared": Squared(),
+    "mse": MeanSquared(),
+    "cross_entropy": CrossEntropy(),
+}
+SQUARED = Squared()
+
+
+def as_loss(loss: str | Loss) -> Loss:
+    """The loss of this name, or `loss` itself if it is one."""
+    if not isinstance(loss, str):
+        return loss
+    name = {"cross-entropy": "cross_entropy", "squares": "squared"}.get(loss, loss)
+    return LOSSES[_checks.one_of(name, "loss", tuple(LOSSES))]
+
+
+def class_numbers(y: Any, classes: int) -> Array:
+    """`y` as class numbers (n,) from 0 to `classes` - 1, whatever type of whole numbers it is."""
+    found = _checks.finite_array(y, "y", np.ndim(y))
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1:
+        raise ValueError(
+            f"y must be class numbers (n,), got shape {found.shape}: from rows with a one at the "
+            "class take y.argmax(axis=1)"
+        )
+    wrong = np.flatnonzero((found != np.floor(found)) | (found < 0) | (found >= classes))
+    if len(wrong):
+        first = int(wrong[0])
+        hint = ": count classes from 0" if (found >= 1).all() else ""
+        raise ValueError(
+            f"y must be whole class numbers from 0 to {classes - 1}, one for each of the "
+            f"network's {classes} outputs, got {found[first]:g} at index {first}{hint}"
+        )
+    return found.astype(np.int64)

@@ -1,0 +1,166 @@
+"""The Lipschitz step (10b) at fixed T: an interior-point method of our own.
+
+The saddle point of `lipsnn.train.admm.saddle` is found with primal-dual Newton steps in the
+Nesterov-Todd scaling of (Lambda, Z), Z = -dg/dLambda. Each iterate gives an upper and a lower
+bound of the step's value: the pair is certified whatever the iteration did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from lipsnn._checks import Array
+from lipsnn.certificate.interior import longest_step
+from lipsnn.train.admm.saddle import GramProblem, Iterate, Point, Saddle
+
+MAX_ITERATIONS = 60
+# A step stops this far from the boundary of the cone.
+_DAMPING = 0.98
+
+
+@dataclass(frozen=True, eq=False)
+class GramSolution:
+    """A feasible point of a `GramProblem` and what proves how good it is.
+
+    Attributes
+    ----------
+    weights : list of ndarray
+        x_j, one (k, R) array per entry of `GramProblem.columns`.
+    rho : float
+        The feasible rho.
+    value, lower : float
+        The objective there, and a lower bound of the optimal one.
+    multiplier : ndarray, (n, n)
+        Lambda, to start the next solve from.
+    iterations : int
+    """
+
+    weights: list[Array]
+    rho: float
+    value: float
+    lower: float
+    multiplier: Array
+    iterations: int
+
+
+def interior_point(problem: GramProblem, tol: float, start: Array | None = None) -> GramSolution:
+    """Solve `problem` until value - lower is at most ``tol/2 sum |v_j|^2``, if rounding allows.
+
+    The step is strongly convex: the weights are then within ``sqrt(tol)`` of the optimal ones,
+    relative to the norm of all v_j.
+    """
+    step = Saddle(problem)
+    at = step.begin(start)
+    size = max(step.size, np.finfo(float).tiny)
+    best: GramSolution | None = None
+    lower = -np.inf
+    iteration = stalled = 0
+    point = step.point(at.L, at.rho)
+    while True:
+        weights, value = step.primal(point, at.rho)
+        dual = step.dual(at, point)
+        before = np.inf if best is None else best.value - lower
+        if dual > lower:
+            lower, multiplier = dual, at.L
+        if best is None or value < best.value:
+            best = GramSolution(weights, at.rho * problem.rho, value, lower, at.L, iteration)
+        gap = best.value - lower
+        stalled = 0 if gap < 0.9 * before else stalled + 1
+        if gap <= tol * size or iteration == MAX_ITERATIONS or stalled == 6:
+            break
+        try:
+            at, point = _newton(step, at, point)
+        except np.linalg.LinAlgError:  # Lambda or Z is singular to rounding
+            break
+        iteration += 1
+    return replace(best, lower=lower, multiplier=multiplier, iterations=iteration)
+
+
+def _newton(step: Saddle, at: Iterate, point: Point) -> tuple[Iterate, Point]:
+    """One predictor-corrector step (Mehrotra)."""
+    n = step.n
+    root_l, root_z = np.linalg.cholesky(at.L), np.linalg.cholesky(at.Z)
+    left, sigma, right = np.linalg.svd(root_z.T @ root_l)
+    G = root_l @ (right.T / np.sqrt(sigma))
+    G_inverse = (left / np.sqrt(sigma)).T @ root_z.T
+    residual = G.T @ (at.Z - np.diag(step.E(at.rho)) + point.gram) @ G
+    solve = _system(step, point, G)
+    mu = float(sigma @ sigma) / n
+    cross = G.T @ (point.gram_by_rho - np.diag(step.by_rho)) @ G
+    through = float(np.sum(at.L * point.input_gram)) / at.rho
+    curvature = (through - float(np.sum(at.L * point.gram_by_rho))) / at.rho
+    along = solve(cross) if step.free else np.zeros((n, n))
+    bend = curvature + float(np.sum(cross * along))
+
+    def direction(centre: Array) -> tuple[Array, Array, float]:
+        dL = solve(centre + residual)
+        d_rho = -float(np.sum(cross * dL)) / bend if step.free else 0.0
+        dL = dL + d_rho * along
+        return dL, centre - dL, d_rho
+
+    D = np.diag(sigma)
+    dL, dZ, _ = direction(-D)
+    step_l, step_z = min(1.0, longest_step(dL, sigma)), min(1.0, longest_step(dZ, sigma))
+    left_over = float(np.sum((D + step_l * dL) * (D + step_z * dZ))) / n
+    centring = min(1.0, max(left_over / mu, 0.0)) ** 3
+    second = (dL @ dZ + dZ @ dL) / (sigma[:, None] + sigma[None, :])
+    dL, dZ, d_rho = direction(np.diag(centring * mu / sigma) - D - second)
+    step_l = min(1.0, _DAMPING * longest_step(dL, sigma))
+    step_z = min(1.0, _DAMPING * longest_step(dZ, sigma))
+    if d_rho < 0:
+        step_z = min(step_z, -0.9 * at.rho / d_rho)
+    dL, dZ = G @ dL @ G.T, G_inverse.T @ dZ @ G_inverse
+    for share in (1.0, 0.5):
+        moved = step.settle(
+            at.L + share * step_l * (dL + dL.T) / 2,
+            at.Z + share * step_z * (dZ + dZ.T) / 2,
+            at.rho + share * step_z * d_rho,
+        )
+        after = step.point(moved.L, moved.rho)
+        # U is not linear in Lambda: a step that leaves more to do than before is halved once
+        if _merit(step, moved, after) < _merit(step, at, point):
+            break
+    return moved, after
+
+
+def _merit(step: Saddle, at: Iterate, point: Point) -> float:
+    """What is left of the gap, with what the residual of Z can hide of it."""
+    residual = at.Z - np.diag(step.E(at.rho)) + point.gram
+    return float(np.sum(at.Z * at.L) + np.linalg.norm(residual) * np.linalg.norm(at.L))
+
+
+def _system(step: Saddle, point: Point, G: Array) -> Callable[[Array], Array]:
+    """Solver of ``D - d2g/dLambda2 [D] = B`` for symmetric D, in the scaled coordinates.
+
+    The second derivative is ``D -> 2 sum_j (N_j D A_j + A_j D N_j)`` with A_j = u_j u_j'.
+    """
+    n = step.n
+    outer, inner = [], []
+    for part, u, inverse in zip(step.problem.columns, point.columns, point.inverses, strict=True):
+        g = G[part.rows]
+        w = u @ g
+        shared = len(inverse) == 1
+        outer.append((w.T @ w)[None] if shared else w[:, :, None] * w[:, None, :])
+        inner.append(g.T @ inverse @ g)
+    left, right = np.concatenate(inner), np.concatenate(outer)
+    Q = left.reshape(len(left), -1).T @ right.reshape(len(right), -1)
+    Q = Q.reshape(n, n, n, n)  # N_ac A_bd at [a, c, b, d]
+    a, b = (index[:, None] for index in step.upper)
+    c, d = (index[None, :] for index in step.upper)
+    K = Q[a, c, b, d] + Q[a, d, b, c] + Q[b, d, a, c] + Q[b, c, a, d]
+    K *= np.outer(step.root2, step.root2)
+    K[np.diag_indices_from(K)] += 1.0
+    factor = cho_factor(K, overwrite_a=True, check_finite=False)
+
+    def solve(B: Array) -> Array:
+        x = cho_solve(factor, B[step.upper] * step.root2, check_finite=False) / step.root2
+        D = np.empty((n, n))
+        D[step.upper] = x
+        D[step.upper[::-1]] = x
+        return D
+
+    return solve

@@ -1,0 +1,35 @@
+"""Which cells a page shows, folds or hides."""
+
+import pytest
+
+from book import folding
+
+
+@pytest.mark.parametrize(
+    ("source", "added"),
+    [
+        ("result = lipsnn.refine(net, X, y)\nprint(result)", None),
+        ("lipsnn.certify(net)", None),
+        ("net(X)", None),
+        ("table", "remove-input"),
+        ("table.round(2).T", "remove-input"),
+        ("runs.loc[0]['a'].head()", "remove-input"),
+        ("import numpy as np\nfrom lipsnn import refine", "hide-input"),
+        ("def f(x):\n    return x", "hide-input"),
+        ("claims.check('a', 'b', 'c', 'd', 1.0, at_most=2.0)", "hide-input"),
+        ("fig, ax = plt.subplots()", "hide-input"),
+        ("x = 1\nglue('x', x)", "hide-input"),
+        ("x = 1\n" * (folding.LONGEST + 1), "hide-input"),
+        ("x = 1\n" * folding.LONGEST, None),
+        ("%timeit f(x)", None),
+        ("", None),
+    ],
+)
+def test_one_rule_for_all_cells(source: str, added: str | None) -> None:
+    assert folding.tags(source, []) == ([added] if added else [])
+
+
+def test_parameters_are_folded_and_a_tag_decides() -> None:
+    assert folding.tags("n = 3", ["parameters"]) == ["parameters", "hide-input"]
+    assert folding.tags("claims.check()", ["show"]) == ["show"]
+    assert folding.tags("x = 1", ["hide-input"]) == ["hide-input"]

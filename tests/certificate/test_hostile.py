@@ -1,0 +1,179 @@
+"""Networks and scales that break certificates: each bound holds, is proved, or is the product."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lipsnn import Certificate, Network, ShallowNet, certify
+from lipsnn.certificate import ProofError, certify_layers, norm_product
+from lipsnn.status import Status
+
+KINDS = (
+    "plain",
+    "dead units",
+    "zero columns",
+    "uneven scales",
+    "wild entries",
+    "duplicated units",
+    "opposite units",
+    "whole numbers",
+)
+
+
+def draw(rng, kind, depth, activation):
+    sizes = [rng.integers(1, 5), *rng.integers(1, 7, size=depth), rng.integers(1, 4)]
+    weights = [rng.normal(size=(b, a)) for a, b in itertools.pairwise(sizes)]
+    for W in weights:
+        if kind == "dead units":
+            W[rng.random(len(W)) < 0.3] = 0.0
+        elif kind == "zero columns":
+            W[:, rng.random(W.shape[1]) < 0.3] = 0.0
+        elif kind == "uneven scales":
+            W *= 10.0 ** rng.uniform(-150, 150, size=(len(W), 1))
+        elif kind == "wild entries":
+            W *= 10.0 ** rng.uniform(-20, 20, size=W.shape)
+        elif kind == "duplicated units":
+            W[-1] = W[0]
+        elif kind == "opposite units" and len(W) > 1:
+            W[-1] = -W[0]
+        elif kind == "whole numbers":
+            W[:] = np.round(W)
+    return Network(weights, activations=activation)
+
+
+def steepest(net, rng):
+    """The largest Jacobian at a few points, in float64 where it has one."""
+    with np.errstate(all="ignore"):
+        found = net.gradient(rng.normal(size=(20, net.dim)))
+    found = found[np.isfinite(found).all(axis=(1, 2))]
+    return max((np.linalg.norm(J, 2) for J in found), default=0.0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bounds_hold_and_are_proved(kind):
+    rng = np.random.default_rng(KINDS.index(kind))
+    for depth, activation in zip(
+        (1, 2, 3, 6, 1, 2), ("relu", "tanh", "silu", "relu", "abs", "gelu"), strict=True
+    ):
+        net = draw(rng, kind, depth, activation)
+        certificate = certify(net)
+        assert certificate.lower <= certificate.bound
+        assert certificate.bound <= norm_product(net) * (1 + 1e-10)
+        assert steepest(net, rng) <= certificate.bound * (1 + 1e-12)
+        if np.isfinite(certificate.bound):
+            proved = certificate.verify()
+            assert certificate.bound <= proved <= certificate.bound * (1 + 1e-9)
+            again = Certificate.from_json(certificate.to_json())
+            assert again.verify() == proved
+            assert again.lower == certificate.lower
+        if "scales" not in kind and "wild" not in kind:
+            assert certificate.status == "optimal"
+
+
+@pytest.mark.parametrize(
+    ("w", "a"),
+    [(1e-310, 1e160), (1.2e-162, 2e-162), (3e-162, 1e-161), (5e-324, 1.0), (1e200, 1e99)],
+)
+def test_one_unit_at_the_edge_of_float64(w, a):
+    certificate = certify(ShallowNet([[w, 0.0]], [a]))
+    exact = Fraction(w) * Fraction(a)
+    assert Fraction(certificate.bound) >= exact
+    assert certificate.bound <= max(float(exact) * (1 + 1e-9), 5e-323)
+    assert certificate.verify() == certificate.bound
+
+
+def test_a_bound_beyond_float64_is_infinite_and_says_so():
+    certificate = certify(ShallowNet([[1e200, 0.0]], [1e200]))
+    assert certificate.bound == np.inf
+    assert certificate.status == Status.PRODUCT
+    assert certificate.gap == 1.0
+    with pytest.raises(ProofError, match="says nothing"):
+        certificate.verify()
+
+
+def diagonal(*scales):
+    return Network([np.diag(s) for s in scales])
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        diagonal([1e100, 1e-100], [1e-100, 3e100]),
+        diagonal([1e300, 1e-300], [1e-300, 3e300]),
+    ],
+)
+def test_units_of_opposite_scales(net):
+    certificate = certify(net)
+    assert certificate.bound == pytest.approx(3.0, rel=1e-7)
+    assert certificate.verify() <= 3.0 * (1 + 1e-7)
+
+
+def test_a_product_that_underflows_is_not_zero():
+    certificate = certify(Network([[[1e-150]], [[1e-150]], [[1e-150]]]))
+    assert 0 < certificate.bound <= 1e-300
+    assert certificate.status == Status.PRODUCT
+    assert certificate.verify() == certificate.bound
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu", "abs", "leaky_relu"])
+def test_sectors_with_slopes_below_zero_agree_in_all_methods(activation):
+    rng = np.random.default_rng(3)
+    net = Network([rng.normal(size=(6, 3)), rng.normal(size=(1, 6))], activations=activation)
+    small, chordal = certify(net), certify(net, method="chordal")
+    reference = certify(net, solver="CLARABEL")
+    assert small.bound == pytest.approx(chordal.bound, rel=2e-7)
+    assert small.bound == pytest.approx(reference.bound, rel=1e-5)
+    for certificate in (small, chordal, reference):
+        assert certificate.verify() <= certificate.bound * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-4, 1.0, 1e6])
+@pytest.mark.parametrize("solver", ["CLARABEL", "SCS"])
+def test_the_program_as_printed_does_not_depend_on_the_scale(scale, solver):
+    rng = np.random.default_rng(0)
+    net = ShallowNet(scale * rng.normal(size=(6, 4)), rng.normal(size=6))
+    own, printed = certify(net), certify(net, method="lmi", solver=solver)
+    assert printed.bound == pytest.approx(own.bound, rel=1e-3)
+    assert (printed.status == "optimal") == (printed.gap <= printed.tol)
+    assert printed.bound <= norm_product(net)
+    assert printed.verify() <= printed.bound * (1 + 1e-9)
+
+
+def test_a_solver_that_fails_leaves_the_product_of_norms(monkeypatch):
+    from lipsnn.certificate import lmi
+    from lipsnn.solvers import Solution
+
+    nothing = Solution(np.nan, "solver_error: no digits", "CLARABEL", None, 0.0)
+    monkeypatch.setattr(lmi, "solve", lambda *_: nothing)
+    net = ShallowNet([[1.0, 2.0, 0.0], [0.0, 1.0, 0.0]], [1.0, -1.0])
+    for given in (net, net.to_network()):
+        certificate = certify_layers(given, solver="CLARABEL")
+        assert certificate.status == "solver_error: no digits"
+        assert 0 < certificate.bound <= norm_product(net) * (1 + 1e-9)
+        assert certificate.verify() <= certificate.bound * (1 + 1e-9)
+
+
+def test_gradient_of_a_deep_bound_is_that_of_differences():
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(size=(4, 3)), rng.normal(size=(5, 4)), rng.normal(size=(2, 5))]
+    gradients = certify(Network(weights, activations="silu"), tol=1e-10).gradient()
+    for i, gradient in enumerate(gradients):
+        change = rng.normal(size=gradient.shape)
+        ends = []
+        for step in (1e-4, -1e-4):
+            moved = [W + step * change if j == i else W for j, W in enumerate(weights)]
+            ends.append(certify(Network(moved, activations="silu"), tol=1e-10).bound)
+        assert (ends[0] - ends[1]) / 2e-4 == pytest.approx(np.vdot(gradient, change), rel=1e-3)
+
+
+def test_the_ladder_of_a_deep_network_is_in_order(capsys):
+    rng = np.random.default_rng(2)
+    weights = [rng.normal(size=(6, 3)), rng.normal(size=(6, 6)), rng.normal(size=(2, 6))]
+    net = Network(weights, [rng.normal(size=len(W)) for W in weights], "relu")
+    rungs = certify(net).ladder(rng.normal(size=(30, 3)))
+    assert 0 < rungs.sampled <= rungs.rounded <= rungs.certificate <= rungs.product
+    certify(net).summary()
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(repr(certify(net)).splitlines()) <= 3
