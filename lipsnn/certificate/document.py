@@ -119,8 +119,8 @@ def _certificate(document: Document, net: Any) -> Certificate:
         multipliers=t[0] if isinstance(net, ShallowNet) else t,
         factors=tuple(_array(F, 2) for F in document.get(fields["factors"])),
         iterations=iterations,
-        **numbers,
-        **words,  # type: ignore[arg-type]
+        **numbers,  # type: ignore[arg-type]
+        **words,
     )
 
 

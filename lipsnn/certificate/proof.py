@@ -130,8 +130,8 @@ def _check(form: Form, t: tuple[Array, ...], bound: float, live: list[Array]) ->
     counts = [len(own) for own in t]
     if counts != list(form.widths):
         said = " + ".join(map(str, counts))
-        units = " + ".join(map(str, form.widths))
-        raise ProofError(f"{said} multipliers for a network of {units} units")
+        widths = " + ".join(map(str, form.widths))
+        raise ProofError(f"{said} multipliers for a network of {widths} units")
     if not np.isfinite(bound) or any(np.isnan(own).any() for own in t):
         raise ProofError("a multiplier or the bound is NaN or infinite")
     if bound < 0 or any((own < 0).any() for own in t):
