@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from hunt.deep import chain
 from hunt.networks import KINDS as NETWORKS
-from hunt.networks import Network, chain
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
+
+from lipsnn import Network
 
 KINDS: dict[str, st.SearchStrategy[nn.Module]] = {}
 NO_FUNCTION = ("batch norm without statistics", "stateful")
@@ -44,7 +46,7 @@ def drawn(draw: Any) -> Network:
 
 
 def sequential(draw: Any) -> nn.Sequential:
-    return drawn(draw).module()
+    return drawn(draw).to_torch()
 
 
 @kind
@@ -55,9 +57,9 @@ def plain(draw):
 @kind
 def any_network(draw):
     """What `networks` draws, at every scale, its columns repeated or cut off."""
-    net = draw(NETWORKS[draw(st.sampled_from(list(NETWORKS)))])
+    net = draw(NETWORKS[draw(st.sampled_from(list(NETWORKS)))]).net
     first = np.resize(net.weights[0], (len(net.weights[0]), INPUTS))
-    return Network((first, *net.weights[1:]), net.biases, net.activation).module()
+    return Network((first, *net.weights[1:]), net.biases, net.activations).to_torch()
 
 
 @kind
@@ -214,7 +216,7 @@ def custom_forward(draw):
             ]
         )
     )
-    return Written(chain(draw, [INPUTS, draw(st.integers(1, 4)), 1]).module(), way)
+    return Written(chain(draw, [INPUTS, draw(st.integers(1, 4)), 1]).to_torch(), way)
 
 
 class Reordered(nn.Module):
@@ -231,7 +233,7 @@ class Reordered(nn.Module):
 @kind
 def reordered(draw):
     hidden = draw(st.sampled_from([[INPUTS, INPUTS], [3, 1]]))
-    return Reordered(chain(draw, [INPUTS, *hidden]).module())
+    return Reordered(chain(draw, [INPUTS, *hidden]).to_torch())
 
 
 class Five(nn.Sequential):
@@ -332,7 +334,7 @@ def other_activations(draw):
             ]
         )
     )
-    net = drawn(draw).module()
+    net = drawn(draw).to_torch()
     return nn.Sequential(*(make() if isinstance(m, nn.ReLU) else m for m in net)).double()
 
 
