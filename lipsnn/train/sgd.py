@@ -7,7 +7,7 @@ from typing import Any
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, beside_mean, loss_gradient
+from lipsnn.train.descent import Descent, Gradient, beside_mean, loss_gradient
 
 
 def train_sgd(
@@ -64,7 +64,11 @@ def train_sgd(
     descent = Descent(
         X, y, width, seed, epochs, batch_size, learning_rate, optimizer, schedule=schedule
     )
-    decay = beside_mean(strength, reduction, len(descent.X))
+    return descent.run(l2_gradient(descent, beside_mean(strength, reduction, len(descent.X))))
+
+
+def l2_gradient(descent: Descent, decay: float) -> Gradient:
+    """Of half the mean of squares plus ``decay/2 sum_i (|w_i|^2 + a_i^2)``, on its data."""
     inputs, targets = with_bias(descent.X), descent.y
 
     def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
@@ -72,4 +76,4 @@ def train_sgd(
         by_weights, by_outer = loss_gradient(weights, outer, inputs[rows], targets[rows])
         return by_weights + decay * weights, by_outer + decay * outer
 
-    return descent.run(gradient)
+    return gradient

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from lipsnn._checks import Array
 from lipsnn.convex.objective import objective
 from lipsnn.convex.refine import refine
 from lipsnn.convex.result import Refinement
 from lipsnn.datasets import Dataset, load_dataset
-from lipsnn.network import ShallowNet, with_bias
+from lipsnn.network import ShallowNet
 from lipsnn.train import train_admm, train_sgd
-from lipsnn.train.descent import Descent, Training, squared_loss_gradient
+from lipsnn.train.descent import Descent, Training
+from lipsnn.train.sgd import l2_gradient
 
 Row = dict[str, Any]
 
@@ -74,7 +72,17 @@ def search_lipschitz(task: Mapping[str, Any]) -> dict[str, Any]:
     rows: list[Row] = []
     for method, sample in (("C-lip", None), ("samp-lip", task["trial"])):
         rounds = max(task["stations"])
-        found = refine(net, X, y, strength, rounds=rounds, tol=0.0, sample=sample, progress=False)
+        found = refine(
+            net,
+            X,
+            y,
+            strength,
+            method="alternating",
+            rounds=rounds,
+            tol=0.0,
+            sample=sample,
+            progress=False,
+        )
         for station in task["stations"]:
             after = _after(found, station)
             rows.append(_row(station, method, found.initial_objective, after, found.status))
@@ -95,14 +103,7 @@ def _stations(
         schedule="constant",
         **_batch(task["training"], data),
     )
-    decay = strength / len(descent.X)
-    inputs, targets = with_bias(descent.X), descent.y
-
-    def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
-        rows = batch.numpy()
-        by_weights, by_outer = squared_loss_gradient(weights, outer, inputs[rows], targets[rows])
-        return by_weights + decay * weights, by_outer + decay * outer
-
+    gradient = l2_gradient(descent, strength / len(descent.X))
     training, found = Training(descent), []
     for epochs in sorted(task["stations"]):
         try:
