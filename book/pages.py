@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 
 from book import citation as cite
 from book.full import makers
 from book.layout import Layout
 from studies.common import freshness
+from studies.common.results import committed
 
 # Titles of the API page's sections, by the room of the package that a name comes from.
 ROOMS = {
@@ -33,7 +35,12 @@ def write_all(layout: Layout, records: list[dict[str, Any]]) -> None:
     text = json.dumps(records, indent=1, ensure_ascii=False)
     (layout.generated / "status.json").write_text(text + "\n", encoding="utf8")
     for name, page in {
-        "status": status_page(records, read_results(layout), made_by(layout)),
+        "status": status_page(
+            records,
+            read_results(layout),
+            made_by(layout),
+            hunt_section(*committed(layout.root / "results", "hunt")),
+        ),
         "api": api_page(),
         "cite": cite_page(cite.read(layout.root)),
     }.items():
@@ -100,8 +107,30 @@ def results_table(results: dict[str, dict[str, Any]], made_by: dict[str, str]) -
     return table(["Table", "Made by", "Rows", "Seconds", "Commit", "Current?"], rows)
 
 
+def hunt_section(figures: pd.DataFrame, record: dict[str, Any]) -> str:
+    """What `make hunt` tried last, a row for each property and kind of network."""
+    if figures.empty:
+        return "No hunt is recorded in `results/`: `make hunt` makes one."
+    rows = [
+        [f"{cell:,}" if isinstance(cell, int) else cell for cell in row]
+        for row in figures.astype(object).values.tolist()
+    ]
+    return "\n\n".join(
+        [
+            f"Networks of nasty kinds against exact arithmetic: {record['seconds']:,.0f} seconds "
+            f"at commit `{record['commit']}`: {figures['cases'].sum():,} cases, "
+            f"{figures['failures'].sum():,} failures. What is asked is on the page "
+            "[What the certificate promises](../executed/certificate-promises.ipynb).",
+            table([name.capitalize() for name in figures.columns], rows),
+        ]
+    )
+
+
 def status_page(
-    records: list[dict[str, Any]], results: dict[str, dict[str, Any]], made_by: dict[str, str]
+    records: list[dict[str, Any]],
+    results: dict[str, dict[str, Any]],
+    made_by: dict[str, str],
+    hunt: str,
 ) -> str:
     """Which notebooks this book shows, what each was run with, and which results are current."""
     rows = [
@@ -138,6 +167,8 @@ def status_page(
             "`python -m studies` prints the same, and `make full` runs the commands of "
             "those that are not current.",
             results_table(results, made_by),
+            "## The standing hunt",
+            hunt,
             "## Parameters",
             table(["Notebook", "Values"], used),
             "## Versions",

@@ -104,7 +104,7 @@ def _certificate(document: Document, net: Any) -> Certificate:
     if not all(isinstance(word, str) for word in words.values()):
         raise TypeError("status, method and solver must be strings")
     if words["status"] in set(Status):
-        words["status"] = Status(words["status"])
+        words["status"] = Status(words["status"])  # type: ignore[call-arg]  # by its word
     elif not words["status"].startswith(f"{Status.SOLVER_ERROR}: "):
         raise ProofError(f"unknown status {words['status'][:80]!r}")
     if not (iterations is None or (type(iterations) is int and iterations >= 0)):
@@ -119,7 +119,7 @@ def _certificate(document: Document, net: Any) -> Certificate:
         multipliers=t[0] if isinstance(net, ShallowNet) else t,
         factors=tuple(_array(F, 2) for F in document.get(fields["factors"])),
         iterations=iterations,
-        **numbers,
+        **numbers,  # type: ignore[arg-type]
         **words,
     )
 
@@ -149,7 +149,7 @@ def network_from(content: Any) -> Any:
     if unknown:
         raise ValueError(f"the network has an unknown entry {min(unknown)!r}")
     if "outer" in content:
-        offset = _array(content.get("offset", 0.0), 0)
+        offset = float(_array(content.get("offset", 0.0), 0))
         return ShallowNet(_array(content["weights"], 2), _array(content["outer"], 1), offset)
     from lipsnn.activations import Activation
     from lipsnn.network import Network

@@ -81,7 +81,9 @@ def train_lipschitz(
         by_weights, by_outer = loss_gradient(weights, outer, inputs[rows], targets[rows])
         # divergence is the loop's to report, at the end of the epoch
         if share > 0 and np.isfinite(weights).all() and np.isfinite(outer).all():
-            values, l_by_weights, l_by_outer = bound.solve(weights[None], outer[None])
+            values, (l_by_weights, l_by_outer) = bound.solve(
+                [weights[None], outer[None]], shallow=True
+            )
             by_weights += 2 * share * values[0] * l_by_weights[0]
             by_outer += 2 * share * values[0] * l_by_outer[0]
         return by_weights, by_outer

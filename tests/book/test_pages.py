@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 
+import pandas as pd
+
 import lipsnn
 from book import citation, foot, pages
 from book.layout import REPOSITORY
@@ -26,7 +28,7 @@ def test_status_page_has_a_row_for_each_run_and_its_facts() -> None:
     other["versions"] = {"python": "3.11.7", "numpy": "2.1.0"}
     result = {"rows": 7, "seconds": 12.3, "commit": "abc", "versions": {}}
     command = {"results/x.csv": "python x.py"}
-    page = pages.status_page([RECORD, other], {"results/x.csv": result}, command)
+    page = pages.status_page([RECORD, other], {"results/x.csv": result}, command, "the hunt")
     assert "| `results/x.csv` | `python x.py` | 7 | 12 | `abc` | sources not recorded |" in page
     row = next(line for line in page.splitlines() if "first-light.ipynb" in line)
     for fact in ("full", "12.3", "CLARABEL", "2026-11-21 08:00", "abc123+dirty"):
@@ -35,6 +37,17 @@ def test_status_page_has_a_row_for_each_run_and_its_facts() -> None:
     assert "../executed/other.ipynb" in page
     assert "`width = 50`" in page
     assert "| numpy | 2.0.0, 2.1.0 |" in page
+    assert "## The standing hunt\n\nthe hunt\n" in page
+
+
+def test_figures_of_the_hunt() -> None:
+    rows = [["bound", "one unit", 1200, 0], ["bound", "deep", 5, 2]]
+    figures = pd.DataFrame(rows, columns=["property", "kind", "cases", "failures"])
+    section = pages.hunt_section(figures, {"seconds": 3600.4, "commit": "abc"})
+    assert "for 3,600 seconds at commit `abc`: 1,205 cases, 2 failures" in section
+    assert "| Property | Kind | Cases | Failures |" in section
+    assert "| bound | one unit | 1,200 | 0 |" in section
+    assert "make hunt" in pages.hunt_section(pd.DataFrame(), {})
 
 
 def test_api_page_documents_every_public_name() -> None:
