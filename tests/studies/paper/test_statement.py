@@ -166,8 +166,14 @@ def test_entries_found_against_printed_are_drawn_once_each(table):
 
 def test_the_first_screen_of_figure_1_counts_rows(attacks):
     attacks = pd.concat([attacks, attacks.assign(regime="validated")], ignore_index=True)
-    lines = first_screen.figure1(statement.margins(attacks, (0.0, 0.1)), statement.ranges(attacks))
+    lines = first_screen.figure1(
+        statement.margins(attacks, (0.0, 0.1)),
+        statement.ranges(attacks),
+        statement.ratios(attacks),
+    )
     assert len(lines) == 5
+    # of three panels with two sizes above zero: both of one
+    assert "in 33% of them in `paper`, in 33% of them in `validated`" in lines[4]
     assert "in `paper` 0 from 0, 1 from 0.1" in lines[0]
     assert "wine from SGD for none" in lines[3]
 
@@ -179,6 +185,8 @@ def test_other_draws_are_regimes_of_their_own(attacks):
     assert set(found["regime"]) == {"paper, draw 2"}
     assert list(found) == list(attacks)
     both = pd.concat([attacks, attacks.assign(regime="validated"), found])
-    lines = first_screen.figure1(statement.margins(both, (0.0, 0.1)), statement.ranges(both))
+    lines = first_screen.figure1(
+        statement.margins(both, (0.0, 0.1)), statement.ranges(both), statement.ratios(both)
+    )
     assert "`paper, draw 2` 0 from 0, 1 from 0.1" in lines[0]
     assert "0 of 4 rows and first sizes" in lines[1]
