@@ -197,22 +197,21 @@ def _below_base(paired: pd.DataFrame) -> str:
 
 def _against(here: pd.DataFrame, others: pd.DataFrame) -> str:
     """What the strength that Table 1 asks for does to the statement, beside other strengths."""
-    worst = here.loc[here["excess_percent"].idxmax()]
+    worst = rows_of(here.sort_values("excess_percent"))[-1]
     text = (
         "The settings that half of Table 1 chose do not give Figure 1: where the regularisation is "
         "as weak as that, C-lip fits the data closer than its base and pays under attack, on "
-        f"{worst['dataset']} from {str(worst['base']).upper()} by {worst['excess_percent']:.0f} %."
+        f"{worst.dataset} from {worst.base.upper()} by {worst.excess_percent:.0f} %."
     )
     if others.empty:
         return text
-    here, others = (
-        part[part["norm"] == "l2"].groupby(["dataset", "base", "start"])["excess_percent"].min()
-        for part in (here, others)
-    )
-    nearer = int((others < here.reindex(others.index)).sum())
+    keys = ["dataset", "base", "start"]
+    of_others = others[others["norm"] == "l2"].groupby(keys)["excess_percent"].min()
+    own = here.groupby(keys)["excess_percent"].min().reindex(of_others.index)
+    nearer = int((of_others.to_numpy() < own.to_numpy()).sum())
     return text + (
-        f" Under what other draws chose, {nearer} of {len(others)} rows and first sizes hold more "
-        "nearly, or hold."
+        f" Under what other draws chose, {nearer} of {len(of_others)} rows and first sizes hold "
+        "more nearly, or hold."
     )
 
 
