@@ -33,8 +33,8 @@ def test_the_offset_is_kept(trained, data, monkeypatch):
     monkeypatch.setattr(polish, "EPOCHS", 20)
     X, y = data
     shifted = ShallowNet(trained.weights, trained.outer, offset=0.5)
-    result = refine(shifted, X, y + 0.5, 1.0, method="polish", rounds=1)
-    plain = refine(trained, X, y, 1.0, method="polish", rounds=1)
+    result = refine(shifted, X, y + 0.5, 1.0, method="polish", rounds=1, output_bias=False)
+    plain = refine(trained, X, y, 1.0, method="polish", rounds=1, output_bias=False)
     assert result.net.offset == 0.5
     assert result.objective == pytest.approx(plain.objective, rel=1e-3)
 
