@@ -1,7 +1,7 @@
 """The judge of the hunt: exact rational arithmetic, and balls where a function is not rational.
 
-It shares no code with the package. A network is its matrices, biases and activations, each a
-float64 taken as the exact number that it is.
+It shares no code with the package: of a `Network` it takes the matrices, biases and names of
+activations, each float64 as the exact number that it is. `hunt.slopes` is its second half.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Iterator
 import flint
 import numpy as np
 
-Q, Ball = flint.fmpq, flint.arb
-Vector, Matrix = list, list  # of Q, or of Ball
-# Bits of the balls: the scales that the hunt mixes span 2000.
-PRECISION = 4000
+from lipsnn import Network
+from lipsnn.activations import Activation
+
+Q = flint.fmpq
+Vector, Matrix = list, list  # of Q
 # Enumerated are networks of at most so many units, by the number of inputs.
 SMALL = {1: 40, 2: 14, 3: 8}
 
@@ -39,49 +40,53 @@ def product(A: Matrix, B: Matrix) -> Matrix:
 
 # --- the Lipschitz constant, region by region -------------------------------------------------
 
-# phi(u) = slope u + offset for low <= u <= high, (low, high, slope, offset), None: no end
-PIECES = {
-    "ReLU": [(None, 0, 0, 0), (0, None, 1, 0)],
-    "ReLU6": [(None, 0, 0, 0), (0, 6, 1, 0), (6, None, 0, 6)],
-    "Hardtanh": [(None, -1, 0, -1), (-1, 1, 1, 0), (1, None, 0, 1)],
-}
+
+def pieces(activation: Activation) -> list | None:
+    """(low, high, slope, offset): phi(u) = slope u + offset there; None if it is not so made."""
+    match activation.name, [exact(x) for x in activation.parameters]:
+        case "relu", _:
+            return [(None, 0, 0, 0), (0, None, 1, 0)]
+        case "abs", _:
+            return [(None, 0, -1, 0), (0, None, 1, 0)]
+        case "relu6", _:
+            return [(None, 0, 0, 0), (0, 6, 1, 0), (6, None, 0, 6)]
+        case (("leaky_relu" | "prelu"), [below]):
+            return [(None, 0, below, 0), (0, None, 1, 0)]
+        case "hardtanh", [low, high]:
+            return [(None, low, 0, low), (low, high, 1, 0), (high, None, 0, high)]
+    return None
 
 
-def pieces(activation: str) -> list:
-    name, _, slope = activation.partition(" ")
-    if name in ("LeakyReLU", "PReLU"):
-        return [(None, 0, exact(float(slope)), 0), (0, None, 1, 0)]
-    return PIECES[name]
+def enumerable(net: Network) -> bool:
+    """Whether all linear regions can be looked at."""
+    linear = all(pieces(phi) is not None for phi in net.activations)
+    return linear and sum(net.widths) <= SMALL.get(net.dim, 0)
 
 
-def enumerable(case) -> bool:
-    units = sum(len(bias) for bias in case.biases[:-1])
-    known = case.activation.partition(" ")[0] in (*PIECES, "LeakyReLU", "PReLU")
-    return known and units <= SMALL.get(case.weights[0].shape[1], 0)
-
-
-def jacobians(case) -> Iterator[Matrix]:
+def jacobians(net: Network) -> Iterator[Matrix]:
     """The Jacobian (k, d) of every linear region with an interior, piecewise linear networks.
 
     Unit by unit, a region is cut by what the unit's pieces ask for; a part counts if it has an
     interior point, which `interior_point` finds or excludes. A unit that is constant on a region
     lies in one piece.
     """
-    d = case.weights[0].shape[1]
+    d = net.dim
     identity = [[Q(int(i == j)) for j in range(d + 1)] for i in range(d)]  # x as (x, 1)
-    yield from _regions(case, 0, [], [Q(0)] * d, identity)
+    yield from _regions(net, 0, [], [Q(0)] * d, identity)
 
 
-def _regions(case, layer: int, rows: Matrix, point: Vector, values: Matrix) -> Iterator[Matrix]:
-    W, b = matrix(case.weights[layer]), [exact(x) for x in case.biases[layer].tolist()]
+def _regions(
+    net: Network, layer: int, rows: Matrix, point: Vector, values: Matrix
+) -> Iterator[Matrix]:
+    W, b = matrix(net.weights[layer]), [exact(x) for x in net.biases[layer].tolist()]
     units = product(W, values)
     for unit, bias in zip(units, b, strict=True):
         unit[-1] += bias
-    if layer == len(case.weights) - 1:
+    if layer == len(net.weights) - 1:
         yield [unit[:-1] for unit in units]
         return
-    for inside, at, active in _cut(rows, point, units, pieces(case.activation)):
-        yield from _regions(case, layer + 1, inside, at, active)
+    for inside, at, active in _cut(rows, point, units, pieces(net.activations[layer])):
+        yield from _regions(net, layer + 1, inside, at, active)
 
 
 def _cut(rows: Matrix, point: Vector, units: Matrix, parts: list) -> Iterator[tuple]:
@@ -146,107 +151,16 @@ def interior_point(rows: Matrix, d: int) -> Vector | None:
     return [*inner, last]
 
 
-def bounds_all(case, bound: float) -> bool:
+def bounds_all(net: Network, bound: float) -> bool:
     """Whether `bound` is at least the Lipschitz constant, by all Jacobians of a small network."""
     square = exact(bound) ** 2
-    return all(semidefinite(_room(square, J)) for J in jacobians(case))
+    return all(semidefinite(_room(square, J)) for J in jacobians(net))
 
 
 def _room(square: Q, J: Matrix) -> Matrix:
     """bound^2 I - JJ'."""
     gram = product(J, [list(column) for column in zip(*J, strict=True)])
     return [[square * int(i == j) - x for j, x in enumerate(row)] for i, row in enumerate(gram)]
-
-
-def squared_constant(case) -> Q:
-    """The square of the Lipschitz constant of a small network with one output."""
-    return max(dot(J[0], J[0]) for J in jacobians(case))
-
-
-# --- a slope that is attained, for networks of any size ---------------------------------------
-
-
-def _sigmoid(u: Ball) -> Ball:
-    return 1 / (1 + (-u).exp())
-
-
-def _elu(u: Ball, scale: str, alpha: str) -> tuple[Ball, Ball]:
-    if u > 0:
-        return Ball(scale) * u, Ball(scale)
-    return Ball(scale) * Ball(alpha) * (u.exp() - 1), Ball(scale) * Ball(alpha) * u.exp()
-
-
-def _gelu(u: Ball) -> tuple[Ball, Ball]:
-    below = (1 + (u / Ball(2).sqrt()).erf()) / 2
-    return u * below, below + u * (-u * u / 2).exp() / (2 * Ball.pi()).sqrt()
-
-
-SMOOTH = {
-    "Tanh": lambda u: (u.tanh(), 1 - u.tanh() ** 2),
-    "Sigmoid": lambda u: (_sigmoid(u), _sigmoid(u) * (1 - _sigmoid(u))),
-    "Softplus": lambda u: ((1 + u.exp()).log(), _sigmoid(u)),
-    "SiLU": lambda u: (u * _sigmoid(u), _sigmoid(u) * (1 + u * (1 - _sigmoid(u)))),
-    "ELU": lambda u: _elu(u, "1", "1"),
-    "SELU": lambda u: _elu(
-        u, "1.0507009873554804934193349852946", "1.67326324235437728481704299167"
-    ),
-    "GELU": _gelu,
-}
-
-
-def _value_and_slope(activation: str, u: Ball, moves: bool) -> tuple[Ball, Ball] | None:
-    """phi(u) and phi'(u); None where a unit that `moves` with x sits on a boundary."""
-    if activation in SMOOTH:
-        return SMOOTH[activation](u)
-    for low, high, slope, offset in pieces(activation):
-        if (low is None or u > low) and (high is None or u < high):
-            return slope * u + offset, Ball(slope)
-    if moves:
-        return None
-    return next(
-        (slope * u + offset, Ball(0))
-        for low, high, slope, offset in pieces(activation)
-        if not (low is not None and u < low) and not (high is not None and u > high)
-    )
-
-
-def attained_slope(case, x: np.ndarray) -> Ball:
-    """The square of a slope |J v| / |v| that the network attains at x (d,), v chosen by powers.
-
-    Zero where x lies on the boundary of a region, which says nothing.
-    """
-    with flint.ctx.workprec(PRECISION):
-        J = None
-        value = flint.arb_mat(len(x), 1, x.tolist())
-        for layer, (W, b) in enumerate(zip(case.weights, case.biases, strict=True)):
-            W = flint.arb_mat(*W.shape, W.ravel().tolist())
-            value = W * value + flint.arb_mat(len(b), 1, b.tolist())
-            J = W if J is None else W * J
-            if layer == len(case.weights) - 1:
-                break
-            rows = J.tolist()
-            found = [
-                _value_and_slope(case.activation, u, not all(e.is_zero() for e in row))
-                for u, row in zip(value.entries(), rows, strict=True)
-            ]
-            if None in found:
-                return Ball(0)
-            value = flint.arb_mat([[v] for v, _ in found])
-            J = flint.arb_mat(
-                [[s * e for e in row] for (_, s), row in zip(found, rows, strict=True)]
-            )
-        # the longest row of J'J, and powers from there: any v is right
-        v = max((J.transpose() * J).tolist(), key=lambda row: sum(e * e for e in row).mid())
-        best = Ball(0)
-        for _ in range(6):
-            v = flint.arb_mat([[e.mid()] for e in v])
-            image, length = J * v, (v.transpose() * v)[0, 0]
-            if not length > 0:
-                break
-            square = (image.transpose() * image)[0, 0] / length
-            best = square if square > best else best
-            v = (J.transpose() * image).entries()
-        return best
 
 
 # --- multipliers ------------------------------------------------------------------------------
@@ -266,28 +180,29 @@ def semidefinite(rows: Matrix) -> bool:
     return True
 
 
-def certifies(weights: tuple, sectors: list, multipliers: tuple, bound: float) -> bool:
+def certifies(net: Network, multipliers: tuple, bound: float) -> bool:
     """Whether multipliers certify `bound`: LipSDP-Neuron's matrix, entry by entry, in rationals.
 
-    For one hidden layer of ReLU units and one output it is the LMI (2b). A unit with an infinite
-    multiplier must be a constant, which adds nothing: it must see none of the others.
+    For one hidden layer of ReLU units and one output it is the LMI (2b). Left out are units that
+    see no input, which are constants, and those that no output sees.
     """
-    kept = [np.ones(weights[0].shape[1], dtype=bool)]
-    for W, t in zip(weights[:-1], multipliers, strict=True):
-        finite = np.isfinite(t)
-        if (t < 0).any() or np.isnan(t).any() or W[np.ix_(~finite, kept[-1])].any():
-            return False
-        kept.append(finite)
-    kept.append(np.ones(weights[-1].shape[0], dtype=bool))
+    weights, kept = net.weights, _reached(net)
+    if not all(units.any() for units in kept):
+        return bound >= 0
+    if any(
+        not (np.isfinite(t[k]) & (t[k] >= 0)).all()
+        for t, k in zip(multipliers, kept[1:-1], strict=True)
+    ):
+        return False
     Ws = [
-        matrix(W[np.ix_(o, i)]) if o.any() and i.any() else []
-        for W, i, o in zip(weights, kept[:-1], kept[1:], strict=True)
+        matrix(W[np.ix_(after, before)])
+        for W, before, after in zip(weights, kept[:-1], kept[1:], strict=True)
     ]
     starts = np.cumsum([0, *(int(k.sum()) for k in kept[:-1])]).tolist()
     M = [[Q(0)] * starts[-1] for _ in range(starts[-1])]
     for k in range(starts[1]):
         M[k][k] = exact(bound) ** 2
-    for layer, (alpha, beta) in enumerate(sectors):
+    for layer, (alpha, beta) in enumerate(net.sectors):
         T = [exact(t) for t in multipliers[layer][kept[layer + 1]].tolist()]
         alpha, beta = exact(alpha), exact(beta)
         before, here = starts[layer], starts[layer + 1]
@@ -304,6 +219,17 @@ def certifies(weights: tuple, sectors: list, multipliers: tuple, bound: float) -
             for j, other in enumerate(row):
                 M[last + i][last + j] -= w * other
     return semidefinite(M)
+
+
+def _reached(net: Network) -> list[np.ndarray]:
+    """Inputs, units and outputs on some path of nonzero weights from an input to an output."""
+    ahead = [np.ones(net.dim, dtype=bool)]
+    for W in net.weights:
+        ahead.append((W[:, ahead[-1]] != 0).any(axis=1))
+    behind = [np.ones(net.outputs, dtype=bool)]
+    for W in reversed(net.weights):
+        behind.append((W[behind[-1]] != 0).any(axis=0))
+    return [a & b for a, b in zip(ahead, reversed(behind), strict=True)]
 
 
 # --- problem (4) ------------------------------------------------------------------------------

@@ -162,3 +162,15 @@ def test_the_first_screen_of_figure_1_counts_rows(attacks):
     assert len(lines) == 5
     assert "in `paper` 0 from 0, 1 from 0.1" in lines[0]
     assert "wine from SGD for none" in lines[3]
+
+
+def test_other_draws_are_regimes_of_their_own(attacks):
+    moved = attacks.assign(choice="draw", factor=2.0)
+    unmoved = attacks.assign(choice="none", factor=1.0, regime="validated")
+    found = statement.of_draws(pd.concat([moved, unmoved]))
+    assert set(found["regime"]) == {"paper, draw 2"}
+    assert list(found) == list(attacks)
+    both = pd.concat([attacks, attacks.assign(regime="validated"), found])
+    lines = first_screen.figure1(statement.margins(both, (0.0, 0.1)), statement.ranges(both))
+    assert "`paper, draw 2` 0 from 0, 1 from 0.1" in lines[0]
+    assert "0 of 4 rows and first sizes" in lines[1]
