@@ -47,3 +47,9 @@ def test_training_starts_where_it_is_told(data):
     np.testing.assert_array_equal(same.outer, net.outer)
     with pytest.raises(ValueError, match="init must have 4 inputs and 5 units"):
         train_lipschitz(X, y, 5, 0.1, init=net)
+
+
+def test_a_strength_for_which_zero_is_best(trained, data):
+    result = refine(trained, *data, 1e12, method="polish", rounds=2)
+    assert result.status in ("converged", "optimal")
+    assert result.objective <= result.initial_objective
