@@ -62,8 +62,9 @@ class ShallowNet(Value):
     outer : array_like, (m,)
         Outer weights a_i.
     offset : float
-        A constant added to the output. The paper has none; it is what an output bias
-        of a torch network becomes, and no training or refinement changes it.
+        A constant added to the output. The paper has none; it is what an output bias of a torch
+        network becomes. `refine` takes a network to have one if it is not zero, and fits it;
+        no training changes it.
 
     Raises
     ------

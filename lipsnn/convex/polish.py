@@ -29,6 +29,9 @@ def polish(search: Search, rounds: int, tol: float) -> Iterator[None]:
     for turn in range(rounds):
         if search.status != "optimal":
             return
+        if not search.net.outer.any():  # zero is the best; training has no scale to start from
+            search.status = "converged"
+            return
         before = search.objective
         trained = _descend(search, size, seed=turn)
         search.offer("training", trained)

@@ -78,6 +78,8 @@ def neighbouring_cells(search: Search, solution: ProgramSolution) -> Cells | Non
     zero = size <= _ZERO * size.max()
     fitted = [f for _, f in samples.map(partial(_fitted, units.T, signs), patterns.bits)]
     residual = np.concatenate(fitted) - search.target
+    if search.output_bias:
+        residual -= residual.mean()
     # margin times multiplier is about the same for all rows: the smaller one tells which it is
     pull = max(float(np.abs(residual).max()), np.finfo(float).tiny)
     inside = np.where(zero[:, None], search.cells.inside, units)
