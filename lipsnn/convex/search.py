@@ -17,6 +17,7 @@ from lipsnn.convex.result import Refinement, Round
 from lipsnn.convex.samples import Patterns, Samples
 from lipsnn.convex.solution import ProgramSolution
 from lipsnn.network import ShallowNet
+from lipsnn.status import Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ class Search:
         self.cells = Cells.of(net, samples)
         self.certificate, self.objective = self.evaluate(net)
         self.initial_certificate, self.initial_objective = self.certificate, self.objective
-        self.status = "optimal"
+        self.status: str = Status.OPTIMAL
         self.violation = 0.0
         self.history: list[Round] = []
         self._record("initial", net, self.certificate, self.objective, "given", True)
@@ -113,7 +114,7 @@ class Search:
         arguments = self.samples, self.target, patterns, signs, *fixed, self.total_strength
         return program(*arguments, inside=self.cells.inside, offset=self.output_bias)
 
-    def offer(self, step: str, candidate: ShallowNet, status: str = "optimal") -> bool:
+    def offer(self, step: str, candidate: ShallowNet, status: str = Status.OPTIMAL) -> bool:
         """Keep `candidate` if it is better than the best so far, freshly evaluated."""
         self.status = status
         if self.output_bias:  # the best one for what the network really computes
@@ -140,7 +141,7 @@ class Search:
     def result(self, method: str) -> Refinement:
         """What was found; the initial network if nothing was better."""
         improved = any(entry.accepted for entry in self.history[1:])
-        if not improved and self.status != "interrupted":
+        if not improved and self.status != Status.INTERRUPTED:
             self.status = f"not improved ({self.status})"
         return Refinement(
             net=self.net,
@@ -205,9 +206,9 @@ def alternation(search: Search, rounds: int, tol: float) -> Iterator[None]:
         before = search.objective
         accepted = search.solve_lipschitz()
         yield
-        if search.status != "optimal":
+        if search.status != Status.OPTIMAL:
             return
         if not accepted or before - search.objective <= tol * before:
-            search.status = "converged"
+            search.status = Status.CONVERGED
             return
-    search.status = "round_limit"
+    search.status = Status.ROUND_LIMIT
