@@ -155,7 +155,6 @@ def pgd_inputs(
     ValueError
         For bad input.
     """
-
     ball = Ball(radius, norm, clip)
     steps = step_lengths(iterations, step, 2 * ball.radius, 0.0)
     with evaluating(net), torch.inference_mode(False), torch.enable_grad():
@@ -170,7 +169,6 @@ def pgd_inputs(
 
 def accuracy(net: nn.Module, X: Any, y: Any, batch_size: int = 1000) -> float:
     """Share of the inputs X (n, ...) whose largest output is that of their class y (n,)."""
-
     with evaluating(net), torch.no_grad():
         right = [
             net(inputs).argmax(dim=1) == classes
@@ -181,7 +179,6 @@ def accuracy(net: nn.Module, X: Any, y: Any, batch_size: int = 1000) -> float:
 
 def _margin(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> Evaluate:
     """The margin by which samples near X are taken for another class than y."""
-
     judge = net
     while type(net) is torch.nn.Sequential and len(net) and _normalises(net[-1]):
         net = net[:-1]  # it keeps the order of the outputs, and only hides their slopes
@@ -216,7 +213,6 @@ def _margin(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> Evaluate:
 
 
 def _normalises(layer: nn.Module) -> bool:
-
     return isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and layer.dim in (1, -1)
 
 

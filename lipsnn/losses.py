@@ -79,7 +79,6 @@ class MeanSquared(Squared):
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the samples, differentiable."""
-
         return torch.nn.functional.mse_loss(outputs, targets)
 
 
@@ -90,7 +89,6 @@ class CrossEntropy:
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the samples, differentiable."""
-
         return torch.nn.functional.cross_entropy(outputs, targets)
 
     def targets(self, y: Any, outputs: tuple[int, ...]) -> Array:

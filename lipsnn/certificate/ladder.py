@@ -69,8 +69,8 @@ class Ladder:
 def ladder(net: Any, factor: Array, bound: float, X: Array | None = None, seed: int = 0) -> Ladder:
     """The ladder of `net` below and above a certificate with this `factor` and `bound`."""
     if not isinstance(net, ShallowNet):
-        sampled, formal = steepest_slopes(net, factor, X, seed)
-        return Ladder(sampled, None, formal, bound, norm_product(net))
+        attained, formal = steepest_slopes(net, factor, X, seed)
+        return Ladder(attained, None, formal, bound, norm_product(net))
     problem = slopes(net)
     sampled = largest_gradient(net, X, seed)
     directions, exact = [sampled], None

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -114,19 +115,23 @@ def proved_product(form: Form, bound: float) -> float:
             gram = gram.times(Fraction(-1))
             gram.exponent -= 2 * shift
             ones = [Fraction(1)] * gram.integers.nrows()
-            root = norm / Fraction(2) ** shift
-            if not _positive(_Matrix(ones, [gram], [], lambda _, r=root: r * r), bound):
+            square = (norm / Fraction(2) ** shift) ** 2
+            if not _positive(_Matrix(ones, [gram], [], partial(_constant, square)), bound):
                 raise ProofError("a spectral norm is not proved")
         return bound
     raise ProofError(f"the product of norms is not below the bound {bound!r}")
+
+
+def _constant(value: Fraction, _: float) -> Fraction:
+    return value
 
 
 def _check(form: Form, t: tuple[Array, ...], bound: float, live: list[Array]) -> None:
     counts = [len(own) for own in t]
     if counts != list(form.widths):
         said = " + ".join(map(str, counts))
-        units = " + ".join(map(str, form.widths))
-        raise ProofError(f"{said} multipliers for a network of {units} units")
+        widths = " + ".join(map(str, form.widths))
+        raise ProofError(f"{said} multipliers for a network of {widths} units")
     if not np.isfinite(bound) or any(np.isnan(own).any() for own in t):
         raise ProofError("a multiplier or the bound is NaN or infinite")
     if bound < 0 or any((own < 0).any() for own in t):
@@ -208,7 +213,6 @@ def _shares_above(outer: Array, t: Array) -> Fraction:
 
 def _bordered(W: Array, g: Dyadic, shifts: list[int], gram: Dyadic) -> Dyadic:
     """The Gram matrix with the row of g, scaled by ``2**shifts[-1]``, added at the end."""
-
     g = Dyadic(g.integers, g.exponent + shifts[-1])
     side = g @ Dyadic.of(W, shifts[:-1]).T
     corner = g @ g.T

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from lipsnn._checks import Array
+from lipsnn._optional import torch
 from lipsnn.activations import Activation
 from lipsnn.convert.affine import Linear, divide, normalise, scale
 from lipsnn.convert.chain import Act, Step

@@ -170,10 +170,10 @@ def code_version() -> str:
 def _tables(job: Job) -> None:
     command = job.options.command
     grids: dict[str, list[dict[str, Any]]] = {}
-    for regime, settings in job.settings.items():
+    for settings in job.settings.values():
         wanted = [name for name in grid.EXPERIMENTS if command in (name, "all")]
-        if command == "all" and ("sensitivity" not in settings or regime != REGIMES[0]):
-            wanted.remove("sensitivity")  # of the other regime its search is that
+        if command == "all" and not {"sensitivity", "others"} & set(settings):
+            wanted.remove("sensitivity")
         for name in wanted:
             grids[name] = grids.get(name, []) + grid.tasks(name, settings)
     # what a sensitivity trial is compared by is no part of what its numbers depend on

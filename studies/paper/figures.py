@@ -74,7 +74,7 @@ def table1(table: pd.DataFrame, problem: str) -> Styler:
     shown.columns = pd.MultiIndex.from_tuples([(TITLES[s], w) for s, w in order])
     return (
         shown.style.format("{:+.2f} %", na_rep="")
-        .map(_tinted)  # type: ignore[arg-type]
+        .map(_tinted)
         .set_uuid(f"table1-{problem}")
         .set_table_styles(
             [

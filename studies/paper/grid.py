@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from studies.paper.printed import BASES
+from studies.paper.printed import BASES, LOWEST_THROUGHOUT
 from studies.paper.settings import Settings, chosen
 
 EXPERIMENTS = ("table1", "figure1", "sensitivity")
@@ -48,7 +48,7 @@ def tasks(experiment: str, settings: Settings) -> list[Task]:
             for base in BASES
         ]
     if experiment == "sensitivity":
-        return list(_sensitivity(settings))
+        return list(_others(settings) if "others" in settings else _sensitivity(settings))
     raise ValueError(f"experiment must be one of {', '.join(EXPERIMENTS)}, got {experiment!r}")
 
 
@@ -107,6 +107,23 @@ def estimate(task: Mapping[str, Any]) -> float:
     """About how long a task takes next to others, in seconds."""
     share = 0.1 if task["problem"] == "l2" else 1.0
     return _SECONDS[task["dataset"]] * share * (task["width"] / 100) ** 2
+
+
+def _others(settings: Settings) -> Iterator[Task]:
+    """The regime `paper` under what other draws chose, on the rows of the statement on Figure 1."""
+    for draw, other in settings["others"].items():
+        shared = settings["chosen"]["all"]
+        # the base keeps its strength, which may stand beside the other form of the loss
+        for dataset, base in LOWEST_THROUGHOUT:
+            if dataset not in settings["datasets"]:
+                continue
+            for trial in range(settings["trials"]):
+                made = task(settings, dataset, trial, "lipschitz", base)
+                made["lipschitz"] = other["lipschitz"]
+                made["loss"] = {"l2": shared["loss"], "lipschitz": other["loss"]}
+                made["admm"] |= {"penalty": other["penalty"], "iterations": other["iterations"]}
+                made["refine"] |= {"rounds": other["rounds"], "methods": ["C-lip"]}
+                yield made | {"choice": "draw", "factor": float(draw)}
 
 
 def _sensitivity(settings: Settings) -> Iterator[Task]:

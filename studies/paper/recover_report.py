@@ -80,7 +80,7 @@ def by_draw(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """For each draw and half, its choice on the UCI cells that it held out, beside chance.
 
     The means alone are compared, and the first stage alone, in which every setting of the search
-    has the same trial.
+    has the same trial. Chance is the median over all settings of the search.
 
     Parameters
     ----------
@@ -90,34 +90,56 @@ def by_draw(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        problem, draw, the distances of the choice from the used and from the held-out cells, the
-        median over all settings of the latter (chance), and beaten: the share of the settings
-        that are farther from the held-out cells than the choice is; signs, of cells.
+        problem, draw; used, the distance from the cells that the draw used; and on the held-out
+        ones held_out (the distance), signs, rank and points of `agreement`, each with its
+        `*_chance`; beaten, the share of the settings that are farther from them; cells, how many.
     """
     rows: list[dict[str, Any]] = []
     for problem, setting in recover.SETTING.items():
         table = tables[f"recover_{problem}"]
         first = table[table["stage"] == 1]
+        found = _by_setting(first, problem)
         chosen = tables["recover_choice"]
-        for r in chosen[chosen["problem"] == problem].to_dict("records"):
-            used = rule.draw(r["draw"])
-            held = [c for c in rule.CELLS if c not in used and c[0] != rule.DRAWN]
-            chance = recover.distances(first, problem, held, 1)
-            near = recover.distances(first, problem, [c for c in used if c[0] != rule.DRAWN], 1)
-            own = np.all([chance[k] == r[k] for k in setting], axis=0)
-            of_own = np.all([near[k] == r[k] for k in setting], axis=0)
-            at = float(chance.loc[own, "distance"].iloc[0])
-            cells = cells_of(first, problem, r)
-            asked = [c for c in held if c in cells]
-            signs = [np.sign(cells[c]) == np.sign(rule.table1(*c, "mean") or 0) for c in asked]
+        for r in rows_of(chosen[chosen["problem"] == problem]):
+            used = rule.draw(r.draw)
+            held = [c for c in rule.CELLS if c not in used and c[1] in rule.HALVES[problem][1]]
+            of_all = pd.DataFrame([_held_out(cells, held) for cells in found.values()])
+            own = tuple(getattr(r, column) for column in setting)
+            mine = _held_out(found[own], held)
+            chance = {f"{name}_chance": float(of_all[name].median()) for name in mine}
             rows.append(
-                {"problem": problem, "draw": r["draw"]}
-                | {"used": float(near.loc[of_own, "distance"].iloc[0]), "held_out": at}
-                | {"chance": float(chance["distance"].median())}
-                | {"beaten": float((chance["distance"] > at).mean())}
-                | {"signs": int(sum(signs)), "cells": len(asked)}
+                {"problem": problem, "draw": r.draw, "used": rule.distance(found[own], used)}
+                | mine
+                | chance
+                | {"beaten": float((of_all["held_out"] > mine["held_out"]).mean())}
+                | {"cells": sum(cell in found[own] for cell in held)}
             )
     return pd.DataFrame(rows)
+
+
+def _by_setting(first: pd.DataFrame, problem: str) -> dict[tuple[Any, ...], dict[rule.Cell, float]]:
+    """The mean reductions on the UCI sets, of each setting that did not diverge."""
+    found = {}
+    whole = len(rule.MEASURED) * len(rule.HALVES[problem][1])
+    table = recover.reductions(first, problem)
+    for setting, part in table.groupby(recover.SETTING[problem], sort=False):
+        cells = {(r.dataset, r.method): float(r.percent) for r in rows_of(part)}
+        if len(cells) == whole:
+            found[tuple(setting)] = cells
+    return found
+
+
+def _held_out(cells: dict[rule.Cell, float], held: list[rule.Cell]) -> dict[str, float]:
+    asked = [cell for cell in held if cell in cells]
+    table = pd.DataFrame(
+        [
+            {"statistic": "mean", "reduction_percent": cells[cell]}
+            | {"paper_percent": rule.table1(*cell, "mean")}
+            for cell in asked
+        ]
+    )
+    found = agreement(table)
+    return {"held_out": found["distance"]} | {k: found[k] for k in ("signs", "rank", "points")}
 
 
 def cells_of(table: pd.DataFrame, problem: str, setting: dict[Any, Any]) -> dict[rule.Cell, float]:

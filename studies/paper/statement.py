@@ -60,6 +60,19 @@ def margins(attacks: pd.DataFrame, starts: tuple[float, ...], seed: int = 0) -> 
     return pd.DataFrame(rows)
 
 
+def of_draws(moved: pd.DataFrame) -> pd.DataFrame:
+    """The attacks under what other draws chose, each as a regime of its own.
+
+    Parameters
+    ----------
+    moved : DataFrame
+        "sensitivity-attacks": the columns of `margins`' attacks, choice and factor.
+    """
+    own = moved[(moved["regime"] == "paper") & (moved["choice"] == "draw")]
+    names = own["factor"].map("paper, draw {:.0f}".format)
+    return own.assign(regime=names).drop(columns=["choice", "factor"])
+
+
 def ranges(attacks: pd.DataFrame) -> pd.DataFrame:
     """For how many ranges of attack sizes C-lip has the lowest median throughout.
 

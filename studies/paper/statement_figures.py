@@ -87,7 +87,11 @@ def verdicts(margins: pd.DataFrame) -> Figure:
     regimes = list(dict.fromkeys(margins["regime"]))
     starts = sorted(margins["start"].unique())
     figure, axes = plt.subplots(
-        1, len(regimes), sharey=True, figsize=(1.8 + 3.3 * len(regimes), 4.2), squeeze=False
+        1,
+        len(regimes),
+        sharey=True,
+        figsize=(1.8 + (3.3 if len(regimes) < 3 else 2.3) * len(regimes), 4.2),
+        squeeze=False,
     )
     colors = ("#7d828a", "#2f8fc4", "#2d9d78", "#b98a1e")
     for ax, regime in zip(axes[0], regimes, strict=True):
@@ -113,10 +117,10 @@ def verdicts(margins: pd.DataFrame) -> Figure:
         ax.axvline(0, color=INK, lw=1.2)
         ax.set_xscale("symlog", linthresh=2, linscale=1.0)
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.set_title(f"regime `{regime}`", fontsize=11)
-        ax.set_xlabel("C-lip's median over the lowest other, %", fontsize=9)
+        ax.set_title(regime, fontsize=10.5)
         ax.tick_params(axis="x", labelsize=8)
         ax.grid(False, axis="y")
+    figure.supxlabel("C-lip's median over the lowest other, %", fontsize=9)
     axes[0, 0].set_yticks(range(len(rows)), [f"{d}, {b.upper()}" for d, b in rows])
     axes[0, 0].set_ylim(len(rows) - 0.5, -0.5)
     handles = [

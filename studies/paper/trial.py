@@ -53,10 +53,12 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
 def beside_the_sum(task: Mapping[str, Any], samples: int) -> dict[str, Any]:
     """The task with its strengths as problem (4) has them, beside a sum over the samples.
 
-    Those of a task whose ``loss`` is "mean" stand beside the mean.
+    Those of a task whose ``loss`` is "mean" stand beside the mean; it may say so of each.
     """
-    factor = samples if task.get("loss") == "mean" else 1
-    return {**task, **{k: factor * task[k] for k in ("l2", "lipschitz") if k in task}}
+    loss = task.get("loss", "sum")
+    loss = loss if isinstance(loss, Mapping) else dict.fromkeys(("l2", "lipschitz"), loss)
+    beside = {k: samples if kind == "mean" else 1 for k, kind in loss.items()}
+    return {**task, **{k: factor * task[k] for k, factor in beside.items() if k in task}}
 
 
 def train_base(task: Mapping[str, Any], data: Dataset) -> ShallowNet:
@@ -145,7 +147,8 @@ def _lipschitz_models(
         wanted["walk"] = refined("walk", settings["walk"])
     if task["base"] == "admm":
         wanted["samp-lip"] = refined("alternating", settings["rounds"], sample=task["trial"])
-    for name, compute in wanted.items():
+    for name in settings.get("methods", wanted):
+        compute = wanted[name]
         result = _timed(timer, name, compute)
         models.append((name, result.net, result.status))
     return models

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate import LayeredCertificate, certify_layers
+from lipsnn.certificate import Certificate, certify_layers
 from lipsnn.network import Network
 from lipsnn.train.admm.engine import AdmmResult, run
 from lipsnn.train.admm.step import FixedStep
@@ -71,7 +71,7 @@ def initial_nets(seed: int, count: int, noise_first: bool = False) -> list[TanhN
     return nets
 
 
-def certificate(net: TanhNet) -> LayeredCertificate:
+def certificate(net: TanhNet) -> Certificate:
     """LipSDP of a network; tanh has slopes in [0, 1]."""
     return certify_layers(Network(net.weights, activations="tanh"))
 

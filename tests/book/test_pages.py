@@ -55,6 +55,9 @@ def test_api_page_documents_every_public_name() -> None:
     for name in lipsnn.__all__:
         kind = "autoclass" if isinstance(getattr(lipsnn, name), type) else "autofunction"
         assert f".. {kind}:: {name}\n" in page
+    titles = [line for line in page.splitlines() if line.startswith("## ")]
+    assert len(set(titles)) == len(titles)
+    assert all(title[3:] in pages.ROOMS.values() for title in titles)
 
 
 def test_cite_page_is_made_from_the_citation_file() -> None:

@@ -79,6 +79,8 @@ def updated(
 ) -> Array | None:
     """`gram` after the patterns of a few samples have changed; None if of many."""
     rows = np.flatnonzero((before != bits).any(axis=1))
+    if not rows.size:
+        return gram
     if rows.size > _CHANGED * samples.n:
         return None
     out = np.array(gram.T, order="F")

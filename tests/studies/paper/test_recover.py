@@ -171,7 +171,8 @@ def test_every_draw_is_judged_by_what_it_held_out(searched):
     found = recover_report.by_draw(searched[0])
     assert len(found) == 2 * rule.DRAWS
     assert found["held_out"].max() == pytest.approx(0, abs=1e-9)
-    assert (found["chance"] > 0.1).all()
+    assert (found["held_out_chance"] > 0.1).all()
+    assert (found["rank"] > 0.99).all()
     assert (found["signs"] == found["cells"]).all()
 
 

@@ -61,6 +61,25 @@ def test_the_settings_are_what_the_recovery_chose():
     assert dimensions == {"l2": left["dimension"], "lipschitz": right["dimension"]}
 
 
+def test_the_other_settings_are_what_other_draws_chose():
+    choices = pd.read_csv(RESULTS / "recover_choice.csv")
+    right = choices[choices["problem"] == "lipschitz"].set_index("draw")
+    settings = load_settings("full", "paper")
+    first, keys = right.loc[0], ["loss", "strength", "penalty", "iterations", "rounds"]
+    found = set()
+    for draw, other in settings["others"].items():
+        row = right.loc[int(draw)]
+        found.add(tuple(row[keys]))
+        assert other["loss"] == row["loss"]
+        assert other["lipschitz"] == row["strength"]
+        assert [other[key] for key in keys[2:]] == row[keys[2:]].tolist()
+        assert row["learning_rate"] == settings["admm"]["learning_rate"]
+    # and none that a draw chose is left out
+    assert found | {tuple(first[keys])} == {tuple(r) for r in right[keys].to_numpy()}
+    tasks = grid.tasks("sensitivity", settings | {"trials": 1})
+    assert len(tasks) == len(printed.LOWEST_THROUGHOUT) * len(settings["others"])
+
+
 def test_validated_knows_nothing_of_the_other_regime():
     settings = load_settings("full")
     assert "regime" not in settings
@@ -73,6 +92,8 @@ def test_strengths_beside_a_mean_are_n_times_those_beside_the_sum():
     task = {"l2": 0.5, "lipschitz": 2.0, "loss": "mean"}
     assert trial.beside_the_sum(task, 10) == {**task, "l2": 5.0, "lipschitz": 20.0}
     assert trial.beside_the_sum({"l2": 0.5}, 10) == {"l2": 0.5}
+    of_each = {"l2": 0.5, "lipschitz": 2.0, "loss": {"l2": "mean", "lipschitz": "sum"}}
+    assert trial.beside_the_sum(of_each, 10) == {**of_each, "l2": 5.0}
 
 
 def test_a_trial_of_the_regime_paper():

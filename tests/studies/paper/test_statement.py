@@ -137,11 +137,19 @@ def test_the_first_screen_of_table_1_counts_signs_and_says_where_lines_meet(tabl
             for method, value in (("C-lip", 1.0), ("ADMM", 0.5 if dataset == "wine" else 2.0))
         ]
     )
-    signs, order, why, _, admm = first_screen.table1(table, curve, trials)
+    draws = pd.DataFrame(
+        [
+            {"problem": problem, "draw": 0, "cells": 4, "signs": 4, "signs_chance": 2.0}
+            | {"points": 1.5, "points_chance": 9.0}
+            for problem in ("l2", "lipschitz")
+        ]
+    )
+    signs, order, why, _, admm = first_screen.table1(table, curve, trials, draws)
     assert "60 of 60" in signs
     assert "30 of 30" in signs
     assert "`validated` it is 0 of 60" in signs
     assert "none fails" in signs
+    assert "at random has 4 of 8 right, the chosen one 8" in signs
     assert "is 1.00 over all" in order
     assert "(5 of 5 do)" in why
     assert "on 1 of 2 data sets in `validated` (wine)" in admm
@@ -158,7 +166,27 @@ def test_entries_found_against_printed_are_drawn_once_each(table):
 
 def test_the_first_screen_of_figure_1_counts_rows(attacks):
     attacks = pd.concat([attacks, attacks.assign(regime="validated")], ignore_index=True)
-    lines = first_screen.figure1(statement.margins(attacks, (0.0, 0.1)), statement.ranges(attacks))
+    lines = first_screen.figure1(
+        statement.margins(attacks, (0.0, 0.1)),
+        statement.ranges(attacks),
+        statement.ratios(attacks),
+    )
     assert len(lines) == 5
+    # of three panels with two sizes above zero: both of one
+    assert "in 33% of them in `paper`, in 33% of them in `validated`" in lines[4]
     assert "in `paper` 0 from 0, 1 from 0.1" in lines[0]
     assert "wine from SGD for none" in lines[3]
+
+
+def test_other_draws_are_regimes_of_their_own(attacks):
+    moved = attacks.assign(choice="draw", factor=2.0)
+    unmoved = attacks.assign(choice="none", factor=1.0, regime="validated")
+    found = statement.of_draws(pd.concat([moved, unmoved]))
+    assert set(found["regime"]) == {"paper, draw 2"}
+    assert list(found) == list(attacks)
+    both = pd.concat([attacks, attacks.assign(regime="validated"), found])
+    lines = first_screen.figure1(
+        statement.margins(both, (0.0, 0.1)), statement.ranges(both), statement.ratios(both)
+    )
+    assert "`paper, draw 2` 0 from 0, 1 from 0.1" in lines[0]
+    assert "0 of 4 rows and first sizes" in lines[1]
