@@ -20,8 +20,8 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 import lipsnn
-from lipsnn.convex import global_optimum
 from studies.common.provenance import commit, write_table
+from studies.theory.enumerate import global_optimum
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = [(6, 1, 2), (8, 1, 2), (8, 1, 3), (6, 2, 2), (8, 2, 2), (8, 2, 3)]  # n, d, m

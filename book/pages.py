@@ -19,10 +19,16 @@ from studies.common.results import committed
 # Titles of the API page's sections, by the room of the package that a name comes from.
 ROOMS = {
     "network": "Networks",
+    "shallow": "Networks",
+    "convert": "Networks of other libraries",
+    "files": "Files",
     "datasets": "Data",
-    "solvers": "Solvers",
+    "images": "Data",
+    "losses": "Losses",
     "certificate": "Certificates",
-    "torch": "PyTorch",
+    "autograd": "The bound as a scalar to differentiate",
+    "status": "Statuses",
+    "solvers": "Solvers",
     "attack": "Attacks",
     "train": "Training",
     "convex": "Convex refinement",
@@ -182,13 +188,13 @@ def api_page() -> str:
     """The public names of lipsnn, from `lipsnn.__all__`, by the room they live in."""
     import lipsnn
 
-    rooms: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for name in lipsnn.__all__:
-        module = getattr(lipsnn, name).__module__
-        rooms.setdefault(module.split(".")[1], []).append(name)
-    order = [room for room in ROOMS if room in rooms]
-    order += [room for room in rooms if room not in ROOMS]
-    names = "\n".join(f"   {name}" for room in order for name in rooms[room])
+        room = getattr(lipsnn, name).__module__.split(".")[1]
+        found.setdefault(ROOMS.get(room, room), []).append(name)
+    # in the order of the titles; a room without one last, under its own name
+    order = [title for title in dict.fromkeys([*ROOMS.values(), *found]) if title in found]
+    names = "\n".join(f"   {name}" for title in order for name in found[title])
     parts = [
         "# API",
         # before a paragraph, which then takes the module's id
@@ -197,9 +203,9 @@ def api_page() -> str:
         "{cite:t}`yin2026convex`.",
         f"```{{eval-rst}}\n.. autosummary::\n   :nosignatures:\n\n{names}\n```",
     ]
-    for room in order:
-        parts.append(f"## {ROOMS.get(room, room)}")
-        for name in rooms[room]:
+    for title in order:
+        parts.append(f"## {title}")
+        for name in found[title]:
             is_class = isinstance(getattr(lipsnn, name), type)
             directive = (
                 f".. autoclass:: {name}\n   :members:"

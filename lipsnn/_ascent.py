@@ -165,5 +165,4 @@ def _namespace(values: Any) -> Any:
     """numpy, or torch: of the few functions used here both have the same."""
     if isinstance(values, np.ndarray):
         return np
-
     return torch

@@ -35,7 +35,6 @@ def data(net: nn.Module, X: Any, y: Any, loss: Loss) -> tuple[torch.Tensor, torc
     ValueError
         If they do not fit `net` or `loss`, saying what to do.
     """
-
     floating = (p for p in net.parameters() if p.is_floating_point())
     like = next(floating, torch.zeros((), dtype=torch.get_default_dtype()))
     if (

@@ -93,6 +93,7 @@ def adversarial_mse(net: Any, X: Any, y: Any, radii: Any, **settings: Any) -> Ar
     `settings` go to `pgd_attack`; a radius of 0 is the clean error.
     """
     net = as_shallow(net, X)
+    radii = _checks.finite_array(radii, "radii", 1)
     attacked = [net(pgd_attack(net, X, y, radius, **settings)) for radius in radii]
     _, y = _checks.data_pair(X, y, net.dim)
     return np.array([2 * np.mean(SQUARED.value(output, y)) for output in attacked])
@@ -155,7 +156,6 @@ def pgd_inputs(
     ValueError
         For bad input.
     """
-
     ball = Ball(radius, norm, clip)
     steps = step_lengths(iterations, step, 2 * ball.radius, 0.0)
     with evaluating(net), torch.inference_mode(False), torch.enable_grad():
@@ -170,7 +170,6 @@ def pgd_inputs(
 
 def accuracy(net: nn.Module, X: Any, y: Any, batch_size: int = 1000) -> float:
     """Share of the inputs X (n, ...) whose largest output is that of their class y (n,)."""
-
     with evaluating(net), torch.no_grad():
         right = [
             net(inputs).argmax(dim=1) == classes
@@ -181,7 +180,6 @@ def accuracy(net: nn.Module, X: Any, y: Any, batch_size: int = 1000) -> float:
 
 def _margin(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> Evaluate:
     """The margin by which samples near X are taken for another class than y."""
-
     judge = net
     while type(net) is torch.nn.Sequential and len(net) and _normalises(net[-1]):
         net = net[:-1]  # it keeps the order of the outputs, and only hides their slopes
@@ -216,7 +214,6 @@ def _margin(net: nn.Module, X: torch.Tensor, y: torch.Tensor) -> Evaluate:
 
 
 def _normalises(layer: nn.Module) -> bool:
-
     return isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and layer.dim in (1, -1)
 
 

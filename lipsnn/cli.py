@@ -26,7 +26,8 @@ _TOP = """Lipschitz certificates and convex refinement of ReLU networks.
   lipsnn refine net.pt data.csv --target price --strength 1 --output better.pt
 
 NET is .npz or .json (weights (m, d + 1) with the bias last, outer (m,), offset), .npz by layers
-(weights_0, biases_0, weights_1, ...), .pt (a state dict), .pt2 (torch.export) or .onnx.
+(weights_0, biases_0, weights_1, ...), .pt (a state dict), .pt2 (torch.export) or .onnx. In Python
+lipsnn.files.write_network(net, "net.npz") writes any network that the library takes.
 """
 _CERTIFY = """An upper bound L on the Lipschitz constant: |f(x) - f(x')| <= L |x - x'|.
 
@@ -75,6 +76,9 @@ def main(given: list[str] | None = None) -> int:
     )
     refine.add_argument("--method", default="joint", help="joint, alternating, walk or polish")
     refine.add_argument("--regularizer", default="lipschitz", help="lipschitz or l2")
+    refine.add_argument(
+        "--reduction", default="sum", help="of the loss over the rows: sum (the paper's) or mean"
+    )
     refine.add_argument("--solver", help="structured, reference, or one of CVXPY")
 
     check = commands.add_parser("verify", help="prove a certificate, without any solver")
@@ -86,7 +90,8 @@ def main(given: list[str] | None = None) -> int:
     try:
         code: int = options.run(options)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        print(f"lipsnn {options.command}: {error}", file=sys.stderr)
+        says = " ".join(str(error).split()) or type(error).__name__
+        print(f"lipsnn {options.command}: {says}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -113,8 +118,6 @@ def _certify(options: argparse.Namespace) -> int:
     net = files.read_network(options.net, options.activation)
     found = certify(net, method=options.method, solver=options.solver, tol=options.tol)
     if options.output is not None:
-        if not hasattr(found, "to_json"):
-            raise ValueError("certificates of deeper networks are not written yet: drop --output")
         options.output.write_text(found.to_json())
     shown = {
         "network": repr(net),
@@ -134,7 +137,7 @@ def _refine(options: argparse.Namespace) -> int:
     from lipsnn import files, refine
     from lipsnn.convert import as_shallow
 
-    if options.output.suffix not in files.WRITTEN:
+    if options.output.suffix.lower() not in files.WRITTEN:
         raise ValueError(f"--output must end in one of {', '.join(files.WRITTEN)}")
     net = as_shallow(files.read_network(options.net, options.activation))
     X, y = files.read_data(options.data, options.target)
@@ -146,6 +149,7 @@ def _refine(options: argparse.Namespace) -> int:
         options.regularizer,
         options.method,
         options.solver,
+        reduction=options.reduction,
     )
     files.write_network(result.net, options.output)
     shown: dict[str, Any] = {

@@ -233,20 +233,11 @@ def _solar(variant: str) -> Table:
         # the raw file lacks the tenth input, the area of the largest spot, which is always 1
         letters = [_letter(zurich), _letter(spot), _letter(distribution)]
         table.append([*letters, *map(float, middle), 1.0, float(c)])
-    columns = [
-        "Zurich class",
-        "spot size",
-        "spot distribution",
-        "activity",
-        "evolution",
-        "previous 24 h",
-        "historically complex",
-        "became complex",
-        "area",
-        "area of largest spot",
-        "C-class flares",
-    ]
-    return columns, np.array(table)
+    columns = (
+        "Zurich class,spot size,spot distribution,activity,evolution,previous 24 h,"
+        "historically complex,became complex,area,area of largest spot,C-class flares"
+    )
+    return columns.split(","), np.array(table)
 
 
 def _wine(variant: str) -> Table:

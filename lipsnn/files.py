@@ -6,7 +6,8 @@ import csv
 import json
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn._optional import parquet, torch
 from lipsnn.activations import Activation
+from lipsnn.certificate.document import activations_of
 from lipsnn.certificate.document import read_network as read_arrays
 from lipsnn.convert import as_network
 from lipsnn.network import Network, ShallowNet
@@ -35,9 +37,9 @@ def read_network(path: str | Path, activation: str = "relu") -> Network | Shallo
     Parameters
     ----------
     path : str or Path
-        .npz or .json with weights (m, d + 1), outer (m,) and offset, or .npz with weights_0,
-        biases_0, weights_1, ...; .pt or .pth with a state dict; .pt2 (or .pt) of torch.export;
-        .onnx.
+        .npz or .json with weights (m, d + 1), outer (m,) and offset, or with the layers of a deeper
+        network, as `write_network` writes them; .pt or .pth with a state dict; .pt2 (or .pt) of
+        torch.export; .onnx.
     activation : str
         Of the hidden layers, where the file has weights alone: .npz by layers, a state dict.
 
@@ -52,40 +54,70 @@ def read_network(path: str | Path, activation: str = "relu") -> Network | Shallo
     kind = path.suffix.lower()
     if kind not in READ:
         raise ValueError(f"{path.name} must end in one of {', '.join(READ)}")
+    with _reading(path):
+        if kind == ".onnx":
+            return as_network(path)
+        if kind == ".json":
+            return read_arrays(path)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except zipfile.BadZipFile:
+            raise ValueError(f"{path.name} is damaged, or no {kind} file: {_HOW}") from None
+        if kind == ".npz":
+            return read_arrays(path, activation)
+        if any(name.endswith("/models/model.json") for name in names):
+            return _exported(path)
+        return _state_dict(path, activation)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever a reader says of a file that is not what its name says, as one kind of error."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    if kind == ".onnx":
-        return as_network(path)
-    if kind == ".json":
-        return read_arrays(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile:
-        raise ValueError(f"{path.name} is damaged, or no {kind} file: {_HOW}") from None
-    if kind == ".npz":
-        if "weights_0.npy" not in names:
-            return read_arrays(path)
-        with np.load(path, allow_pickle=False) as arrays:
-            layers = range(sum(name.startswith("weights_") for name in arrays.files))
-            weights = [arrays[f"weights_{k}"] for k in layers]
-            biases = [arrays.get(f"biases_{k}", np.zeros(len(weights[k]))) for k in layers]
-        return Network(weights, biases, activation)
-    if any(name.endswith("/models/model.json") for name in names):
-        return _exported(path)
-    return _state_dict(path, activation)
+        yield
+    except (ValueError, OSError, ImportError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{path.name} cannot be read: {error or type(error).__name__}") from None
 
 
-def write_network(net: ShallowNet, path: str | Path) -> None:
-    """Write a network as .npz or .json (weights, outer, offset) or as a torch state dict (.pt)."""
+def write_network(net: Any, path: str | Path) -> None:
+    """Write a network, such that `read_network` and ``lipsnn verify --network`` read it.
+
+    Parameters
+    ----------
+    net : ShallowNet, Network or anything that `as_network` takes
+    path : str or Path
+        .npz or .json: of a `ShallowNet` weights (m, d + 1), outer (m,) and offset; of any other the
+        weights, biases and activations of its layers. .pt or .pth: a torch state dict, which does
+        not say what the activations are.
+    """
     path = Path(path)
-    content = {"weights": net.weights, "outer": net.outer, "offset": np.array(net.offset)}
-    if path.suffix == ".npz":
-        np.savez(path, **content)  # type: ignore[arg-type]  # its stub has allow_pickle there
-    elif path.suffix == ".json":
-        path.write_text(json.dumps({name: value.tolist() for name, value in content.items()}))
+    kind = path.suffix.lower()
+    if kind not in WRITTEN:
+        raise ValueError(f"{path.name} must end in one of {', '.join(WRITTEN)}")
+    if not isinstance(net, ShallowNet):
+        net = as_network(net)
+    if kind in (".pt", ".pth"):
+        torch.save(net.to_torch(torch.float64).state_dict(), path)
+        return
+    content: dict[str, Any]
+    if isinstance(net, ShallowNet):
+        content = {"weights": net.weights, "outer": net.outer, "offset": np.array(net.offset)}
+    elif kind == ".json":
+        content = {"weights": net.weights, "biases": net.biases, "activations": activations_of(net)}
     else:
-        torch.save(net.to_torch().state_dict(), path)
+        content = {f"weights_{k}": W for k, W in enumerate(net.weights)}
+        content |= {f"biases_{k}": b for k, b in enumerate(net.biases)}
+        content["activations"] = np.array(json.dumps(activations_of(net)))
+    if kind == ".json":
+        path.write_text(json.dumps(content, default=np.ndarray.tolist))
+    else:
+        with path.open("wb") as file:  # by its name numpy would add .npz to .NPZ
+            np.savez(file, **content)
 
 
 def read_data(path: str | Path, target: str) -> tuple[Array, Array]:
@@ -98,8 +130,11 @@ def read_data(path: str | Path, target: str) -> tuple[Array, Array]:
     target : str
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    with _reading(path):
+        return _data(path, target)
+
+
+def _data(path: Path, target: str) -> tuple[Array, Array]:
     kind = path.suffix.lower()
     if kind == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
@@ -116,9 +151,10 @@ def read_data(path: str | Path, target: str) -> tuple[Array, Array]:
     if target not in columns:
         raise ValueError(f"{path.name} has no column {target!r}: it has {', '.join(columns)}")
     y = columns.pop(target)
-    return np.column_stack([_numbers(v, name, path) for name, v in columns.items()]), _numbers(
-        y, target, path
-    )
+    if not columns:
+        raise ValueError(f"{path.name} has no column but {target!r}: there are no inputs")
+    X = np.column_stack([_numbers(values, name, path) for name, values in columns.items()])
+    return X, _numbers(y, target, path)
 
 
 def _csv(path: Path) -> dict[str, list[str]]:

@@ -19,9 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         type=Path,
-        help=".npz or .json with weights (m, d + 1), outer (m,) and offset, or the weights, biases "
-        "and activations of a deeper network, "
-        "for a certificate without its network or to check that it is the one inside",
+        help=".npz or .json as lipsnn.files.write_network writes it, for a certificate without its "
+        "network or to check that it is the one inside",
     )
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 

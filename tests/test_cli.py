@@ -79,6 +79,19 @@ def test_refine_writes_a_network_that_can_be_read(
     assert shown["mean_squared_error"] == pytest.approx(error, rel=1e-9)
 
 
+def test_refine_by_the_mean_is_refine_by_the_sum_at_n_times_the_strength(
+    net, data, servo, tmp_path, capsys
+):
+    command = ["refine", str(net), str(data), "--target", "y", "--output", str(tmp_path / "o.npz")]
+    n = len(servo.y_train)
+    assert main([*command, "--json", "--strength", "0.5"]) == 0
+    total = lines(capsys)
+    assert main([*command, "--json", "--strength", str(0.5 / n), "--reduction", "mean"]) == 0
+    mean = lines(capsys)
+    for name in ("objective", "objective_before"):
+        assert mean[name] == pytest.approx(total[name] / n, rel=1e-6)
+
+
 def test_refine_that_gains_nothing_says_so(net, data, tmp_path, capsys):
     command = ["refine", str(net), str(data), "--target", "y", "--strength", "0.5", "--output"]
     once, twice = str(tmp_path / "once.npz"), str(tmp_path / "twice.npz")
@@ -132,6 +145,101 @@ def test_a_state_dict_and_weights_by_layers(deep, tmp_path):
         assert [str(phi.name) for phi in net.activations] == ["tanh", "tanh"]
         np.testing.assert_array_equal(net.weights[2], deep[4].weight.detach().numpy())
         np.testing.assert_array_equal(net.biases[2], deep[4].bias.detach().numpy())
+
+
+def test_every_network_is_written_as_it_is_read(deep, trained, tmp_path, capsys):
+    certificate = tmp_path / "certificate.json"
+    for net in (deep, trained, trained.to_network()):
+        ours = lipsnn.as_network(net)
+        found = lipsnn.certify(net)
+        certificate.write_text(found.to_json(network=False))
+        for kind in (".npz", ".json", ".NPZ"):
+            path = tmp_path / f"net{kind}"
+            files.write_network(net, path)
+            assert lipsnn.as_network(files.read_network(path)) == ours
+            assert main(["verify", str(certificate), "--network", str(path)]) == 0
+            assert main(["verify", str(certificate)]) == 1
+        capsys.readouterr()
+    files.write_network(deep, tmp_path / "net.pth")
+    state = torch.load(tmp_path / "net.pth", weights_only=True)
+    for ours, theirs in zip(state.values(), deep.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+    with pytest.raises(ValueError, match=r"\.npz"):
+        files.write_network(deep, tmp_path / "net.onnx")
+
+
+def test_each_kind_of_file_from_a_shell(deep, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    bound = lipsnn.certify(deep).bound
+    program = torch.export.export(deep, (torch.zeros(2, 3).double(),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    tanh = nn.Sequential(*[nn.Tanh() if isinstance(m, nn.LeakyReLU) else m for m in deep])
+    torch.save(tanh.state_dict(), tmp_path / "net.pt")
+    files.write_network(deep, tmp_path / "net.npz")
+    tensor, helper = onnx.numpy_helper.from_array, onnx.helper
+    nodes, held, at = [], [], "x"
+    for k, layer in enumerate(deep):
+        names = [f"w{k}", f"b{k}"] if isinstance(layer, nn.Linear) else []
+        held += [
+            tensor(part.detach().numpy(), name)
+            for part, name in zip((layer.weight, layer.bias) if names else (), names, strict=True)
+        ]
+        kind = "Gemm" if names else {"Tanh": "Tanh", "LeakyReLU": "LeakyRelu"}[type(layer).__name__]
+        options = {"Gemm": {"transB": 1}, "LeakyRelu": {"alpha": 0.2}}.get(kind, {})
+        nodes.append(helper.make_node(kind, [at, *names], [f"y{k}"], **options))
+        at = f"y{k}"
+    double = onnx.TensorProto.DOUBLE
+    ends = (("x", 3), (at, 2))
+    graph = helper.make_graph(
+        nodes,
+        "deep",
+        *[[helper.make_tensor_value_info(name, double, ["n", size])] for name, size in ends],
+        held,
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / "net.onnx")
+    for name, wanted, *more in (
+        ("net.pt2", bound),
+        ("net.npz", bound),
+        ("net.onnx", bound),
+        ("net.pt", lipsnn.certify(tanh).bound, "--activation", "tanh"),
+    ):
+        certificate = str(tmp_path / "certificate.json")
+        shell = [sys.executable, "-m", "lipsnn"]
+        command = [*shell, "certify", str(tmp_path / name), "--output", certificate, "--json"]
+        done = subprocess.run([*command, *more], capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)["bound"] == pytest.approx(wanted, rel=1e-6), name
+        done = subprocess.run([*shell, "verify", certificate], capture_output=True, text=True)
+        assert done.stdout.startswith("proved: "), done.stderr
+
+
+@pytest.mark.parametrize("damage", ["noise", "half", "a bit"])
+@pytest.mark.parametrize("kind", [".npz", ".json", ".pt", ".pt2", ".onnx", ".csv", ".parquet"])
+def test_damaged_files_are_one_line(kind, damage, deep, net, tmp_path, capsys):
+    path = tmp_path / f"damaged{kind}"
+    if kind == ".pt2":
+        torch.export.save(torch.export.export(deep, (torch.zeros(2, 3).double(),)), path)
+    elif kind == ".parquet":
+        parquet.write_table(table({"a": np.arange(900.0), "y": np.arange(900.0)}), path)
+    elif kind in (".csv", ".onnx"):
+        path.write_bytes(b"a,y\n1,2\n\xff,3\n")
+    else:
+        files.write_network(deep, path)
+    content = bytearray(path.read_bytes())
+    if damage == "noise":
+        content = bytearray(np.random.default_rng(0).bytes(1000))
+    elif damage == "half":
+        content = content[: len(content) // 2]
+    else:
+        content[len(content) // 2] ^= 0x80
+    path.write_bytes(content)
+    command = ["certify", str(path)]
+    if kind in (".csv", ".parquet"):
+        command = ["refine", str(net), str(path), "--target", "y", "--strength", "1"]
+        command += ["--output", str(tmp_path / "o.npz")]
+    code = main(command)
+    err = capsys.readouterr().err
+    assert (code, len(err.splitlines())) == (2, 1) or (code == 0 and damage == "a bit"), err
 
 
 class Evil:

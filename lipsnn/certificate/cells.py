@@ -42,7 +42,6 @@ def cell_patterns(net: ShallowNet) -> Array:
     ValueError
         For more than 20 units with a slope or more than 3 inputs.
     """
-
     sloped = int(net.weights[:, :-1].any(axis=1).sum())
     if net.dim > MOST_INPUTS or sloped > MOST_UNITS:
         raise ValueError(
@@ -75,7 +74,6 @@ def _hyperplanes(rows: list[Row]) -> list[Row]:
 
 def _interior_points(rows: list[Row], dim: int) -> list[Point]:
     """One point inside each cell of full dimension of the arrangement of `rows` in R^dim."""
-
     planes = _hyperplanes(rows)
     if dim == 1:
         breaks = sorted(-plane[1] for plane in planes)
@@ -121,7 +119,6 @@ def _points_on(plane: Row, others: list[Row], dim: int) -> list[Point]:
 
 def _step_off(plane: Row, others: list[Row], point: Point) -> Any:
     """A step along the normal of `plane` that crosses none of `others` from `point`."""
-
     step = flint.fmpq(1)
     for other in others:
         slope = sum((w * x for w, x in zip(other[:-1], plane[:-1], strict=True)), flint.fmpq(0))

@@ -29,7 +29,7 @@ def network_hash(net: Any) -> str:
         digest = hashlib.sha256(np.array(net.weights.shape, dtype="<i8").tobytes())
         arrays = [net.weights, net.outer, np.array(net.offset)]
     else:
-        digest = hashlib.sha256(json.dumps(_activations(net)).encode())
+        digest = hashlib.sha256(json.dumps(activations_of(net)).encode())
         for weight in net.weights:
             digest.update(np.array(weight.shape, dtype="<i8").tobytes())
         arrays = [*net.weights, *net.biases]
@@ -52,7 +52,7 @@ def to_json(certificate: Certificate, network: bool = True) -> str:
         content["network"] = {
             "weights": [weight.tolist() for weight in net.weights],
             "biases": [bias.tolist() for bias in net.biases],
-            "activations": _activations(net),
+            "activations": activations_of(net),
         }
     for name in (*_NUMBERS, *_WORDS, "iterations"):
         value = getattr(certificate, name)
@@ -127,6 +127,10 @@ def _certificate(document: Document, net: Any) -> Certificate:
 def _network_of(document: Document, net: Any) -> Any:
     """The network inside, or `net`; its hash checked."""
     fields = document.fields
+    wanted = document.get(fields["network_sha256"])
+    # one hidden layer of ReLU units may be written by layers, and is certified as a `ShallowNet`
+    if getattr(net, "is_shallow", False) and network_hash(net) != wanted:
+        net = net.to_shallow()
     if "network" in fields:
         inside = network_from(document.get(fields["network"]))
         if net is not None and network_hash(net) != network_hash(inside):
@@ -134,7 +138,7 @@ def _network_of(document: Document, net: Any) -> Any:
         net = inside
     if net is None:
         raise ProofError("the weights are not inside: give the network beside the certificate")
-    if network_hash(net) != document.get(fields["network_sha256"]):
+    if network_hash(net) != wanted:
         raise ProofError("the weights are not those of the certificate: their sha256 differs")
     return net
 
@@ -161,8 +165,15 @@ def network_from(content: Any) -> Any:
     )
 
 
-def read_network(path: str | Path) -> Any:
+def read_network(path: str | Path, activation: str = "relu") -> Any:
     """A network from .npz or .json with the entries that `network_from` takes.
+
+    Parameters
+    ----------
+    path : str or Path
+        .npz may also have weights_0, biases_0, weights_1, ... and, as JSON text, activations.
+    activation : str
+        Of the hidden layers of such an .npz without activations.
 
     Raises
     ------
@@ -175,10 +186,16 @@ def read_network(path: str | Path) -> Any:
     import zlib
 
     path = Path(path)
+    if path.suffix.lower() not in (".npz", ".json"):
+        raise ProofError(
+            f"{path.name} must end in .npz or .json: lipsnn.files.write_network writes both"
+        )
     try:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 content = {name: arrays[name] for name in arrays.files}
+            if "weights_0" in content:
+                content = _by_layers(content, activation)
         else:
             document = Document(path.read_bytes())
             content = document.get(document.fields)
@@ -191,6 +208,23 @@ def read_network(path: str | Path) -> Any:
         NotImplementedError,
     ) as error:
         raise ProofError(f"{path.name} is not a network: {_reason(error)}") from None
+
+
+def _by_layers(arrays: dict[str, Array], activation: str) -> dict[str, Any]:
+    """What `network_from` takes, of one array for each layer."""
+    count = sum(name.startswith("weights_") for name in arrays)
+    weights = [arrays[f"weights_{k}"] for k in range(count)]
+    given = arrays.get("activations")
+    return {
+        "weights": weights,
+        "biases": [arrays.get(f"biases_{k}", np.zeros(len(W))) for k, W in enumerate(weights)],
+        "activations": [[activation]] * (count - 1) if given is None else json.loads(str(given)),
+    }
+
+
+def activations_of(net: Any) -> list[list[Any]]:
+    """Names and parameters of the activations of a `Network`, as `network_from` takes them."""
+    return [[phi.name, *phi.parameters] for phi in net.activations]
 
 
 def checked(path: str | Path, network: str | Path | None = None) -> str:
@@ -224,10 +258,6 @@ def checked(path: str | Path, network: str | Path | None = None) -> str:
         f"{net.dim} inputs; no diagonal multipliers prove less than {certificate.lower!r} "
         f"({certificate.status})"
     )
-
-
-def _activations(net: Any) -> list[list[Any]]:
-    return [[phi.name, *phi.parameters] for phi in net.activations]
 
 
 def _number(value: Any, name: str, beyond: bool) -> float:

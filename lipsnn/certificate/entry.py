@@ -2,7 +2,7 @@
 
 One multiplier t_j >= 0 per unit (T diagonal), as Fazlyab et al. (2019) call LipSDP-Neuron. Their
 LipSDP-Network, with a T that couples units of a layer, is not offered: it is wrong, as Pauli et al.
-(2022, II-C) show by a network that it certifies to be a constant; see `lmi.increment_form`.
+(2022, II-C) show by a network that it certifies to be a constant.
 
 One hidden layer. Let f = W_1 phi(W_0 x + b), the sector [alpha, beta], m = (alpha + beta)/2 and
 r = (beta - alpha)/2, the columns of W_1 be |a_i| c_i with |c_i| = 1, zbar_i = |a_i| w_i. Writing

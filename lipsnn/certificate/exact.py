@@ -41,7 +41,6 @@ class Dyadic:
             Exponents of the powers of two that scale rows and columns.
         weights : ndarray, (m,), optional
         """
-
         whole, exponents = integers(array)
         power = exponents + np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))
         numbers = whole.ravel().tolist()
@@ -58,7 +57,6 @@ class Dyadic:
     @classmethod
     def diagonal(cls, entries: list[Fraction]) -> Dyadic:
         """A diagonal matrix of dyadic fractions."""
-
         n = len(entries)
         bits = max(x.denominator.bit_length() - 1 for x in entries)
         matrix = flint.fmpz_mat(n, n)

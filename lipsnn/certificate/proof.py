@@ -213,7 +213,6 @@ def _shares_above(outer: Array, t: Array) -> Fraction:
 
 def _bordered(W: Array, g: Dyadic, shifts: list[int], gram: Dyadic) -> Dyadic:
     """The Gram matrix with the row of g, scaled by ``2**shifts[-1]``, added at the end."""
-
     g = Dyadic(g.integers, g.exponent + shifts[-1])
     side = g @ Dyadic.of(W, shifts[:-1]).T
     corner = g @ g.T

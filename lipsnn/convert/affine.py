@@ -115,7 +115,6 @@ def merge(
 
 def _product(parts: Sequence[Affine], inputs: int) -> tuple[Array, int]:
     """Integers M and an exponent e: M 2^-e is the map of (x, 1), the last row (0, .., 0, 1)."""
-
     total, exponent = None, 0
     for part in parts:
         matrix, own = _integers(part)

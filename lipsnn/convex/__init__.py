@@ -1,6 +1,5 @@
 """Convex refinement: programs (6), (12) and the joint one, and Algorithm 1 around them."""
 
-from lipsnn.convex.enumerate import global_optimum
 from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import objective
 from lipsnn.convex.path import RefinementPath, refine_path
@@ -11,7 +10,6 @@ __all__ = [
     "Refinement",
     "RefinementPath",
     "Round",
-    "global_optimum",
     "objective",
     "refine",
     "refine_path",

@@ -12,6 +12,7 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.convex.progress import Pulse
+from lipsnn.network import with_bias
 
 # Samples read at a time: their hidden values at 100 units stay in cache.
 CHUNK = 4096
@@ -71,7 +72,7 @@ class Samples:
         """(x_k, 1) of some samples, (.., p)."""
         X = self.source[part]
         X = np.asarray(X.compute() if self.remote else X, dtype=np.float64)
-        X = X if self._biased else with_ones(X)
+        X = X if self._biased else with_bias(X)
         return X if self._scale == 1.0 else X * self._scale
 
     def scaled(self, scale: float) -> Samples:
@@ -232,14 +233,6 @@ class Patterns:
 def unpacked(bits: Array, m: int) -> Array:
     """Packed rows as a boolean (.., m)."""
     return np.unpackbits(bits, axis=1, count=m).view(bool)
-
-
-def with_ones(X: Array) -> Array:
-    """X (n, d) with the constant feature 1 appended as last column, (n, d + 1)."""
-    out = np.empty((X.shape[0], X.shape[1] + 1))
-    out[:, :-1] = X
-    out[:, -1] = 1.0
-    return out
 
 
 def _parts(n: int, size: int = CHUNK) -> Iterator[slice]:

@@ -35,39 +35,17 @@ def train_lipschitz(
 
     Parameters
     ----------
-    X : array_like, (n, d)
-    y : array_like, (n,)
-    width : int
-        Number m of hidden units.
+    X, y, width, seed, epochs, learning_rate, optimizer, reduction
+        As for `train_sgd`, with its result and its errors.
     strength : float
         lam_lip, not negative.
-    seed : int
-        Fixes the initial weights and the order of the mini-batches; torch's global state is
-        neither read nor changed.
-    epochs : int
     batch_size : int or None
         None is the full batch.
-    learning_rate : float
-    optimizer : {"adam", "sgd"}
-        "sgd" has momentum 0.9.
     tol : float
         Relative gap of the certificates between the steps.
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
-    reduction : {"sum", "mean"}
-        "mean" divides the loss by n, so that a strength means the same at every n.
-
-    Returns
-    -------
-    ShallowNet
-
-    Raises
-    ------
-    ValueError
-        For bad input.
-    RuntimeError
-        If the weights diverge.
     """
     from lipsnn.autograd import WarmBound  # its classes are torch's
 

@@ -42,43 +42,21 @@ def train_pgd(
 
     Parameters
     ----------
-    X : array_like, (n, d)
-    y : array_like, (n,)
-    width : int
-        Number m of hidden units.
-    strength : float
-        lam_reg, not negative.
+    X, y, width, strength
+        As for `train_sgd`.
     seed : int
-        Fixes the initial weights, the order of the mini-batches and the random starts; torch's
-        and numpy's global states are neither read nor changed.
+        Fixes the random starts too; numpy's global state is neither read nor changed either.
     radius : float
         Attack size, in the units of X; not negative.
     norm : {2, inf}
         The norm of the ball.
     attack_steps : int
         Ascent steps of each attack, each of length ``2.5 radius / attack_steps``.
-    epochs, batch_size : int
-    learning_rate : float
-    optimizer : {"adam", "sgd", "plain"}
-        "sgd" has momentum 0.9, "plain" has none.
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
-    schedule : {"cosine", "constant"}
-        Of the learning rate, as in `train_sgd`.
-    reduction : {"sum", "mean"}
-        "mean" divides the loss by n, so that a strength means the same at every n.
-
-    Returns
-    -------
-    ShallowNet
-
-    Raises
-    ------
-    ValueError
-        For bad input.
-    RuntimeError
-        If the weights diverge.
+    epochs, batch_size, learning_rate, optimizer, schedule, reduction
+        As for `train_sgd`, with its result and its errors.
     """
     descent = Descent(
         X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule

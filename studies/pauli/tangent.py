@@ -18,8 +18,8 @@ from lipsnn._checks import Array
 from lipsnn.network import ShallowNet, with_bias
 from lipsnn.solvers import Solution, solve
 from lipsnn.train.admm.engine import run
-from lipsnn.train.admm.reference import holds
 from lipsnn.train.admm.step import FixedStep
+from studies.pauli.reference import holds
 
 
 @dataclass(frozen=True, eq=False)

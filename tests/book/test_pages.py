@@ -44,7 +44,7 @@ def test_figures_of_the_hunt() -> None:
     rows = [["bound", "one unit", 1200, 0], ["bound", "deep", 5, 2]]
     figures = pd.DataFrame(rows, columns=["property", "kind", "cases", "failures"])
     section = pages.hunt_section(figures, {"seconds": 3600.4, "commit": "abc"})
-    assert "for 3,600 seconds at commit `abc`: 1,205 cases, 2 failures" in section
+    assert "arithmetic: 3,600 seconds at commit `abc`: 1,205 cases, 2 failures" in section
     assert "| Property | Kind | Cases | Failures |" in section
     assert "| bound | one unit | 1,200 | 0 |" in section
     assert "make hunt" in pages.hunt_section(pd.DataFrame(), {})
@@ -55,6 +55,9 @@ def test_api_page_documents_every_public_name() -> None:
     for name in lipsnn.__all__:
         kind = "autoclass" if isinstance(getattr(lipsnn, name), type) else "autofunction"
         assert f".. {kind}:: {name}\n" in page
+    titles = [line for line in page.splitlines() if line.startswith("## ")]
+    assert len(set(titles)) == len(titles)
+    assert all(title[3:] in pages.ROOMS.values() for title in titles)
 
 
 def test_cite_page_is_made_from_the_citation_file() -> None:

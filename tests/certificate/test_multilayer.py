@@ -13,8 +13,9 @@ from lipsnn import Network
 from lipsnn.activations import Activation
 from lipsnn.certificate import certify_layers, margin_bounds, output_bounds
 from lipsnn.certificate.chain import Chain
-from lipsnn.certificate.lmi import increment_form, layers_matrix, sector_bound, sector_matrix
+from lipsnn.certificate.lmi import layers_matrix
 from lipsnn.convert import as_network
+from studies.pauli.sector import increment_form, sector_bound, sector_matrix
 
 RELU, LEAKY, SIGMOID = (0.0, 1.0), (0.2, 1.0), (0.0, 0.25)
 

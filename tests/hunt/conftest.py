@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SECONDS = float(os.environ.get("LIPSNN_HUNT_SECONDS", 0))
 # Examples of each kind, in the short run and between two looks at the clock.
-EXAMPLES = 6
+EXAMPLES = 5
 COLUMNS = ("cases", "bounds", "exact", "attained", "proofs", "refused", "failures")
 
 

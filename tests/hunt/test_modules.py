@@ -24,12 +24,13 @@ ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 0.05, torch
 
 def check(module: nn.Module, counts: Counter[str]) -> None:
     try:
-        bound = lipsnn.certify(module).bound
+        net = as_network(module)
     except (ValueError, TypeError):
         counts["refused"] += 1
         return
+    bound = lipsnn.certify(net).bound
     counts["bounds"] += 1
-    check_same(module, as_network(module))
+    check_same(module, net)
     for slope, rounding in slopes(module):
         assert slope <= bound * (1 + rounding) or not np.isfinite(slope)
         counts["attained"] += 1

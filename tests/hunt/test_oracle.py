@@ -127,7 +127,7 @@ def test_planted_faults_are_found(monkeypatch):
         patch.setattr(lipsnn, "refine", changed(refine, net=louder))
         assert found(test_refinement.trials("ordinary"), test_refinement.check)
     with monkeypatch.context() as patch:  # a hook is not seen
-        patch.setattr(lipsnn, "certify", lambda module: certify(by_layers(module)))
+        patch.setattr(test_modules, "as_network", by_layers)
         assert found(modules.KINDS["forward hooks"], test_modules.check)
 
 

@@ -98,7 +98,7 @@ def train_admm(
     callback : callable, optional
         Called with the network of Wbar, the later `feasible`, after every iteration.
     reduction : {"sum", "mean"}
-        "mean" divides the loss "squares" by n, so that a strength means the same at every n: it is
+        "mean" divides the loss "squared" by n, so that a strength means the same at every n: it is
         "sum" at n times the strength, which the history shows.
 
     Returns
@@ -113,8 +113,10 @@ def train_admm(
         If the weights or the residuals diverge; the message says what to change.
     """
     begun = time.perf_counter()
-    if _checks.one_of(reduction, "reduction", ("sum", "mean")) == "mean" and strength is not None:
-        strength = _checks.positive(strength, "strength") * (len(X) if loss == "squares" else 1)
+    chosen = as_loss(loss)
+    mean = _checks.one_of(reduction, "reduction", ("sum", "mean")) == "mean"
+    if mean and chosen.summed and strength is not None:
+        strength = _checks.positive(strength, "strength") * len(X)
     options = AdmmOptions(
         strength=strength,
         enforce=enforce,
@@ -129,7 +131,6 @@ def train_admm(
         tol=tol,
         seed=seed,
     )
-    chosen = as_loss(loss)
     fit: Any  # of either kind
     if hasattr(init, "state_dict"):
         if width is not None:

@@ -6,7 +6,7 @@ import pytest
 from lipsnn import ShallowNet, certify
 from lipsnn.certificate.lmi import lmi_matrix
 from lipsnn.train.admm.free import FreeStep
-from lipsnn.train.admm.reference import solve_free_step
+from studies.pauli.reference import solve_free_step
 
 PENALTY = 0.7
 

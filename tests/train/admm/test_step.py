@@ -5,7 +5,7 @@ import pytest
 
 from lipsnn import ShallowNet, certify
 from lipsnn.train.admm import FixedStep
-from lipsnn.train.admm.reference import solve_step
+from studies.pauli.reference import solve_step
 
 PENALTY = 1.7
 

@@ -3,7 +3,7 @@ import pytest
 from drawing import draw_network
 
 import lipsnn
-from lipsnn.certificate.lmi import increment_form, sector_bound, sector_matrix
+from studies.pauli.sector import increment_form, sector_bound, sector_matrix
 
 LEAK = 0.2
 SECTORS = {

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tqdm
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn._optional import tqdm
 from lipsnn.certificate.cells import cell_patterns
 from lipsnn.convex.backend import Backend, backend
 from lipsnn.convex.mapping import from_products

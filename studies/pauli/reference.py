@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cvxpy as cp
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn._optional import cp
 from lipsnn.solvers import Solution, solve
 
 
@@ -35,7 +35,6 @@ def solve_step(
     list of ndarray, float, Solution
         Wbar, rho and what the solver said; NaN without a point.
     """
-
     weights = [cp.Variable(matrix.shape) for matrix in target]
     level = cp.Variable(nonneg=True)
     fixed = [] if mu is not None else [level == rho]
@@ -55,7 +54,6 @@ def holds(
     slopes: Sequence[float] | None = None,
 ) -> Any:
     """M(rho, Wbar) <= 0 as a constraint of CVXPY, on variables Wbar and rho = `level`."""
-
     beta = [1.0] * len(multipliers) if slopes is None else list(slopes)
     sizes = [weights[0].shape[1]] + [matrix.shape[0] for matrix in weights]
     blocks: list[list[object]] = [[np.zeros((n, k)) for k in sizes] for n in sizes]
@@ -86,7 +84,6 @@ def solve_free_step(
     sum q <= 1: the reference for `FreeStep`. Returns the hidden weights (m, d), rho and what the
     solver said.
     """
-
     W = cp.Variable(hidden.shape)
     q = cp.Variable(len(outer) + 1, nonneg=True)
     level = cp.Variable(nonneg=True)
