@@ -124,7 +124,7 @@ def hunt_section(figures: pd.DataFrame, record: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"Networks of nasty kinds against exact arithmetic: {record['seconds']:,.0f} seconds "
-            f"at commit `{record['commit']}`: {figures['cases'].sum():,} cases, "
+            f"at commit `{record['commit']}`, {figures['cases'].sum():,} cases, "
             f"{figures['failures'].sum():,} failures. What is asked is on the page "
             "[What the certificate promises](../executed/certificate-promises.ipynb).",
             table([name.capitalize() for name in figures.columns], rows),

@@ -11,6 +11,7 @@ from . import losses as losses
 from . import network as network
 from . import solvers as solvers
 from . import status as status
+from . import torch as torch
 from . import train as train
 from . import verify as verify
 from .attack import pgd_attack

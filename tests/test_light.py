@@ -17,7 +17,7 @@ from lipsnn import _optional
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("cvxpy", "joblib", "matplotlib", "onnx", "pandas", "pyarrow", "sklearn", "torch", "tqdm")
 # Modules whose classes are torch's own.
-TORCH = ("lipsnn.autograd", "lipsnn.convert.torch", "lipsnn.convert.tracked")
+TORCH = ("lipsnn.autograd", "lipsnn.convert.torch", "lipsnn.convert.tracked", "lipsnn.torch")
 
 # With arrays alone; prints the proved bound.
 CORE = """

@@ -110,7 +110,6 @@ class Descent:
 
     def __post_init__(self) -> None:
         X, y = _checks.data_pair(self.X, self.y)
-        _checks.warn_of_scales(X, y if self.init is None else y - self.init(X))
         width = _checks.count(self.width, "width")
         batch_size = len(X) if self.batch_size is None else self.batch_size
         init = self.init
@@ -119,6 +118,7 @@ class Descent:
                 f"init must have {X.shape[1]} inputs and {width} units, "
                 f"got {init.dim} and {init.width}"
             )
+        _checks.warn_of_scales(X, y if init is None else y - init(X))
         checked = {
             "X": X,
             "y": y if init is None else y - init.offset,

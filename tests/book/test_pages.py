@@ -44,7 +44,7 @@ def test_figures_of_the_hunt() -> None:
     rows = [["bound", "one unit", 1200, 0], ["bound", "deep", 5, 2]]
     figures = pd.DataFrame(rows, columns=["property", "kind", "cases", "failures"])
     section = pages.hunt_section(figures, {"seconds": 3600.4, "commit": "abc"})
-    assert "arithmetic: 3,600 seconds at commit `abc`: 1,205 cases, 2 failures" in section
+    assert "arithmetic: 3,600 seconds at commit `abc`, 1,205 cases, 2 failures" in section
     assert "| Property | Kind | Cases | Failures |" in section
     assert "| bound | one unit | 1,200 | 0 |" in section
     assert "make hunt" in pages.hunt_section(pd.DataFrame(), {})

@@ -210,7 +210,7 @@ class _Program:
     def _loss(self, before: _Program | None) -> losses.Loss:
         n, bits, g = len(self.y), self.units.patterns.bits, self.g
         samples = self.given.scaled(1.0 / self.inputs)
-        gram = None
+        gram: Array | None = None
         if before is not None and before.g == g:
             gram, old = before.gram, before.units.patterns.bits
             if old is not bits:
