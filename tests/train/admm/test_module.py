@@ -177,7 +177,10 @@ def test_divergence_is_said(classes):
         ({"y": [0, 1, 2, 3]}, "from 0 to 2"),
         ({"y": [0.5, 1, 2, 0]}, "whole class numbers"),
         ({"y": np.ones(4), "loss": "mse"}, r"y must be finite numbers of shape \(n, 3\)"),
-        ({"init": nn.Sequential(nn.Linear(2, 3), nn.GELU(), nn.Linear(3, 3))}, "is not supported in training"),
+        (
+            {"init": nn.Sequential(nn.Linear(2, 3), nn.GELU(), nn.Linear(3, 3))},
+            "is not supported in training",
+        ),
         ({"init": nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU(), nn.Linear(3, 3))}, "only from 0"),
         ({"init": nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(4, 3))}, "do not chain"),
         (
