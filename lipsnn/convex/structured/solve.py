@@ -219,7 +219,7 @@ class _Program:
             gram = np.zeros((0, 0))
         elif gram is None:
             gram = losses.gram(self.samples, self.bits, g, self.counts / n)
-        self.gram = gram  # as the next program may need it, not centred
+        self.gram: Array = gram  # as the next program may need it, not centred
         weighted = self.y * (self.inputs * self.scale / self.factor)
         linear = losses.linear(samples, bits, g, weighted)
         sizes = np.diagonal(gram).reshape(self.p, g).sum(axis=1) / max(g, 1)
