@@ -119,7 +119,11 @@ def test_every_function_that_a_trial_runs_is_reached() -> None:
         for node in ast.walk(ast.parse(code))
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
     }
-    functions = {(path, name) for path, name in ran if not name.startswith("<")}
+    functions = {
+        (path, name)
+        for path, name in ran
+        if not name.startswith("<") and path != "lipsnn/_optional.py"  # imports alone
+    }
     assert len(functions) > 100
     assert functions <= named, sorted(functions - named)
 
