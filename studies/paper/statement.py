@@ -43,12 +43,13 @@ def margins(attacks: pd.DataFrame, starts: tuple[float, ...], seed: int = 0) -> 
         ["regime", "dataset", "base", "norm"], sort=False
     ):
         radii, errors = _by_trial(part)
+        resampled = _excess(_resampled(errors, seed))
         for start in starts:
             at = radii >= start - 1e-9
             if not at.any():
                 continue
             excess = _excess(errors[:, :, at])
-            again = np.array([_excess(e[:, :, at]).max() for e in _resampled(errors, seed)])
+            again = resampled[:, at].max(axis=1)
             lower, upper = np.quantile(again, [0.05, 0.95])
             rows.append(
                 {"regime": regime, "dataset": dataset, "base": base, "norm": norm, "start": start}
@@ -130,12 +131,13 @@ def _by_trial(part: pd.DataFrame) -> tuple[Array, Array]:
 
 
 def _excess(errors: Array) -> Array:
-    """C-lip's median over the lowest of the others', in per cent, for each radius."""
-    middle = np.median(errors, axis=1)
+    """C-lip's median over the lowest of the others', in per cent, of (model, .., trial, radius)."""
+    middle = np.median(errors, axis=-2)
     return np.asarray(100 * (middle[0] / middle[1:].min(axis=0) - 1))
 
 
-def _resampled(errors: Array, seed: int) -> list[Array]:
+def _resampled(errors: Array, seed: int) -> Array:
+    """Errors of trials drawn again, (model, resample, trial, radius)."""
     rng = np.random.default_rng(seed)
     drawn = rng.integers(errors.shape[1], size=(RESAMPLES, errors.shape[1]))
-    return [errors[:, index] for index in drawn]
+    return np.asarray(errors[:, drawn])
