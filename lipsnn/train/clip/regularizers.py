@@ -11,7 +11,7 @@ from lipsnn import _checks
 from lipsnn._optional import torch
 
 # A generator -> the two halves of the pairs, (p, ...) each.
-Draw = Callable[[torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+Draw = Callable[["torch.Generator"], tuple["torch.Tensor", "torch.Tensor"]]
 NORMS = (2, math.inf)
 
 
