@@ -12,10 +12,10 @@ import numpy as np
 Array = np.ndarray
 
 
-def finite_array(value: Any, name: str, ndim: int) -> Array:
-    """`value` as a float64 array of `ndim` dimensions without NaN or infinity."""
+def finite_array(value: Any, name: str, ndim: int | None) -> Array:
+    """`value` as a float64 array of `ndim` dimensions, if given, without NaN or infinity."""
     array = _numeric(value, name)
-    if array.ndim != ndim:
+    if ndim is not None and array.ndim != ndim:
         hint = ""
         if ndim == 2 and array.ndim == 1 and name == "X":
             hint = " (one feature: X.reshape(-1, 1); one sample: X.reshape(1, -1))"
@@ -124,7 +124,7 @@ def inputs(X: Any, dim: int | None = None) -> Array:
     return X
 
 
-def warn_of_scales(X: Array, residual: Array) -> None:
+def warn_of_scales(X: Array, residual: Array, centred: bool = False) -> None:
     """One warning where an l2 Lipschitz bound will say little about these data.
 
     Parameters
@@ -132,6 +132,8 @@ def warn_of_scales(X: Array, residual: Array) -> None:
     X : ndarray, (n, d)
     residual : ndarray, (n,)
         What the network has still to explain: ``y - f(X)``, or y before training.
+    centred : bool
+        Whether an output bias will take up the residual's mean.
     """
     found = []
     ranges = np.ptp(X, axis=0)
@@ -145,10 +147,11 @@ def warn_of_scales(X: Array, residual: Array) -> None:
                 "alike, so that the bound is about the narrow one only: standardise X"
             )
     mean, spread = float(residual.mean()), float(residual.std())
-    if len(residual) > 1 and abs(mean) > _OFF_CENTRE * spread:
+    if not centred and len(residual) > 1 and abs(mean) > _OFF_CENTRE * spread:
         found.append(
             f"the residual has mean {mean:.3g} and spread {spread:.3g}: a network without output "
-            "bias reaches that mean by its slopes, which the bound pays for: subtract it from y"
+            "bias reaches that mean by its slopes, which the bound pays for: subtract it from "
+            "y, or let `refine` fit one (output_bias=True)"
         )
     if found:
         warnings.warn("; ".join(found), UserWarning, stacklevel=3)
@@ -177,7 +180,7 @@ def nonnegative(value: Any, name: str) -> float:
 def count(value: Any, name: str, least: int = 1) -> int:
     """`value` as an integer of at least `least`."""
     try:
-        whole = not isinstance(value, (bool, str, bytes)) and int(value) == value >= least
+        whole = not isinstance(value, (bool, np.bool_, str, bytes)) and int(value) == value >= least
     except (TypeError, ValueError, OverflowError):
         whole = False
     if not whole:

@@ -93,6 +93,7 @@ def adversarial_mse(net: Any, X: Any, y: Any, radii: Any, **settings: Any) -> Ar
     `settings` go to `pgd_attack`; a radius of 0 is the clean error.
     """
     net = as_shallow(net, X)
+    radii = _checks.finite_array(radii, "radii", 1)
     attacked = [net(pgd_attack(net, X, y, radius, **settings)) for radius in radii]
     _, y = _checks.data_pair(X, y, net.dim)
     return np.array([2 * np.mean(SQUARED.value(output, y)) for output in attacked])

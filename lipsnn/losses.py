@@ -61,7 +61,7 @@ class Squared:
 
     def targets(self, y: Any, outputs: tuple[int, ...]) -> Array:
         """`y` as floats (n, *outputs); (n,) will do for one output."""
-        found = _checks.finite_array(y, "y", np.ndim(y))
+        found = _checks.finite_array(y, "y", None)
         if found.ndim == 1 and outputs == (1,):
             found = found[:, None]
         if found.shape[1:] != outputs:
@@ -118,8 +118,21 @@ def as_loss(loss: str | Loss) -> Loss:
 
 
 def class_numbers(y: Any, classes: int) -> Array:
-    """`y` as class numbers (n,) from 0 to `classes` - 1, whatever type of whole numbers it is."""
-    found = _checks.finite_array(y, "y", np.ndim(y))
+    """`y` as class numbers (n,) from 0 to `classes` - 1, whatever type of whole numbers it is.
+
+    Raises
+    ------
+    ValueError
+        For anything else (names, one-hot rows, fractions, NaN, numbers that are no class), saying
+        what to do.
+    """
+    try:
+        found = _checks.finite_array(y, "y", None)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} (y holds class numbers: names become some by "
+            "numpy.unique(y, return_inverse=True)[1])"
+        ) from None
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim != 1:

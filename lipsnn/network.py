@@ -12,13 +12,34 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.activations import Activation, Sector
-from lipsnn.shallow import ShallowNet, Value, with_bias
+from lipsnn.shallow import ShallowNet, Value, positive_factors, with_bias
 
 __all__ = ["Network", "ShallowNet", "with_bias"]
 
 
+class Layers:
+    """What the shapes of W_0 (n_1, d), .., W_l (k, n_l) say."""
+
+    weights: tuple[Array, ...]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units n_1 .. n_l of the hidden layers."""
+        return tuple(W.shape[0] for W in self.weights[:-1])
+
+    @property
+    def dim(self) -> int:
+        """Number d of inputs."""
+        return self.weights[0].shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Number k of outputs."""
+        return self.weights[-1].shape[0]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Network(Value):
+class Network(Layers, Value):
     """``f(x) = W_l phi_l(W_{l-1} ... phi_1(W_0 x + b_0) ... + b_{l-1}) + b_l``; immutable.
 
     Parameters
@@ -94,21 +115,6 @@ class Network(Value):
         """(alpha, beta) of phi_1 .. phi_l: alpha <= (phi(u) - phi(v)) / (u - v) <= beta."""
         return tuple(phi.sector for phi in self.activations)
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Units n_1 .. n_l of the hidden layers."""
-        return tuple(W.shape[0] for W in self.weights[:-1])
-
-    @property
-    def dim(self) -> int:
-        """Number d of inputs."""
-        return self.weights[0].shape[1]
-
-    @property
-    def outputs(self) -> int:
-        """Number k of outputs."""
-        return self.weights[-1].shape[0]
-
     def __call__(self, X: Any) -> Array:
         """Outputs (n, k) for inputs X (n, d); (k,) for one input (d,)."""
         X, one = self._inputs(X)
@@ -142,7 +148,7 @@ class Network(Value):
             raise ValueError(f"give factors for {len(self.widths)} layers, got {len(factors)}")
         weights, biases = list(self.weights), list(self.biases)
         for i, (g, n) in enumerate(zip(factors, self.widths, strict=True)):
-            gamma = _factors(g, n)
+            gamma = positive_factors(g, n)
             if not self.activations[i].homogeneous and (gamma != 1).any():
                 raise ValueError(f"{self.activations[i]} is not positively homogeneous")
             weights[i], biases[i] = gamma[:, None] * weights[i], gamma * biases[i]
@@ -242,10 +248,3 @@ def _combination(outputs: Any, k: int) -> Array:
     C = np.zeros((1, k))
     C[0, list(chosen)] = (1.0, -1.0)[: len(chosen)]
     return C
-
-
-def _factors(gamma: Any, units: int) -> Array:
-    gamma = _checks.finite_array(np.broadcast_to(gamma, (units,)), "gamma", 1)
-    if (gamma <= 0).any():
-        raise ValueError("gamma must be positive in every entry")
-    return gamma

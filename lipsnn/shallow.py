@@ -20,6 +20,14 @@ def with_bias(X: Array) -> Array:
     return np.hstack([X, np.ones((X.shape[0], 1))])
 
 
+def positive_factors(gamma: Any, units: int) -> Array:
+    """Rescaling factors, one for each of the units, from one for each or one for all."""
+    gamma = _checks.finite_array(np.broadcast_to(gamma, (units,)), "gamma", 1)
+    if (gamma <= 0).any():
+        raise ValueError("gamma must be positive in every entry")
+    return gamma
+
+
 class Value:
     """A frozen dataclass of numbers: compared by value, and rebuilt (so frozen) by pickle."""
 
@@ -62,8 +70,9 @@ class ShallowNet(Value):
     outer : array_like, (m,)
         Outer weights a_i.
     offset : float
-        A constant added to the output. The paper has none; it is what an output bias
-        of a torch network becomes, and no training or refinement changes it.
+        A constant added to the output. The paper has none; it is what an output bias of a torch
+        network becomes. `refine` takes a network to have one if it is not zero, and fits it;
+        no training changes it.
 
     Raises
     ------
@@ -149,9 +158,7 @@ class ShallowNet(Value):
         gamma : float or array_like, (m,)
             Positive factors, one per unit or one for all.
         """
-        gamma = _checks.finite_array(np.broadcast_to(gamma, (self.width,)), "gamma", 1)
-        if (gamma <= 0).any():
-            raise ValueError("gamma must be positive in every entry")
+        gamma = positive_factors(gamma, self.width)
         return ShallowNet(gamma[:, None] * self.weights, self.outer / gamma, self.offset)
 
     @classmethod

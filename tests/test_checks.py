@@ -157,3 +157,4 @@ def test_no_warning_for_standardised_data_or_constant_features():
         lipsnn.train_sgd(np.hstack([DATA, np.ones((30, 1))]), NOISE, 2, 1e-3, epochs=1)
         _checks.warn_of_scales(DATA[:1], NOISE[:1] + 100)
         _checks.warn_of_scales(DATA, np.zeros(30))
+        _checks.warn_of_scales(DATA, NOISE + 1e3, centred=True)

@@ -1,11 +1,15 @@
 """Losses: value, derivative and mean agree, and targets are checked."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 
 from lipsnn import train_admm, train_pgd, train_sgd
-from lipsnn.losses import LOSSES, SQUARED, as_loss
+from lipsnn.attack import accuracy, pgd_inputs
+from lipsnn.losses import LOSSES, SQUARED, as_loss, class_numbers
+from lipsnn.train.clip import train_clip
 
 
 def test_the_derivative_is_that_of_differences():
@@ -53,3 +57,68 @@ def test_seeds_of_numpys_types_are_taken_and_others_named(train):
     for seed in (-1, 1.5, True):
         with pytest.raises(ValueError, match="seed must be a whole number"):
             train(X, X[:, 0], seed=seed)
+
+
+CLASSES = np.array([0, 2, 1, 1])
+LABELS = {
+    "booleans": CLASSES > 0,
+    "uint8": CLASSES.astype(np.uint8),
+    "whole floats": CLASSES.astype(np.float16),
+    "one column": CLASSES[:, None],
+    "list": CLASSES.tolist(),
+    "rows": CLASSES[:, None].tolist(),
+    "Series": pd.Series(CLASSES, index=[9, 8, 7, 6]),
+    "DataFrame": pd.DataFrame(CLASSES),
+    "objects": CLASSES.astype(object),
+    "tensor": torch.tensor(CLASSES).to(torch.uint8)[:, None],
+    "tensors": list(torch.tensor(CLASSES).bfloat16().requires_grad_()),
+}
+NO_LABELS = {
+    "one-hot": (np.eye(3)[CLASSES], "argmax"),
+    "two columns": (np.stack([CLASSES, CLASSES], 1), "argmax"),
+    "one number": (1, "shape"),
+    "fractions": (CLASSES + 0.5, "whole class numbers"),
+    "NaN": (np.array([0, np.nan, 1, 1]), "NaN"),
+    "infinite": (np.array([0, np.inf, 1, 1]), "infinite"),
+    "from one": (CLASSES + 1, "count classes from 0"),
+    "negative": (CLASSES - 1, "got -1 at index 0"),
+    "too large for int64": (CLASSES * 1e300, "from 0 to 2"),
+    "names": (np.array(["cat", "dog", "cat", "cow"]), "return_inverse"),
+    "names in objects": (pd.Series(["cat", "dog", "cat", "cow"], dtype=object), "return_inverse"),
+    "categories": (pd.Series(["cat", "dog", "cat", "cow"], dtype="category"), "return_inverse"),
+    "masked": (np.ma.masked_equal(CLASSES, 2), "masked"),
+    "sparse": (scipy.sparse.csr_array(CLASSES[:, None]), "toarray"),
+    "complex": (CLASSES + 0j, "complex"),
+    "NA": (pd.Series(pd.array([0, None, 1, 1], dtype="Int64")), "impute"),
+    "structured": (np.zeros(4, dtype=[("class", int)]), "structured"),
+    "None": (None, "numeric"),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels_of_every_kind_are_class_numbers(name):
+    found = class_numbers(LABELS[name], 3)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, CLASSES > 0 if name == "booleans" else CLASSES)
+
+
+@pytest.mark.parametrize("name", NO_LABELS)
+def test_what_holds_no_labels_is_named(name):
+    y, message = NO_LABELS[name]
+    with pytest.raises(ValueError, match=message):
+        class_numbers(y, 3)
+
+
+@pytest.mark.parametrize("name", ["one-hot", "fractions", "NaN", "from one", "names", "masked"])
+def test_attack_accuracy_and_training_take_the_same_labels(name):
+    y, message = NO_LABELS[name]
+    X = np.random.default_rng(0).normal(size=(4, 2))
+    net = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))
+    for use in (
+        lambda: accuracy(net, X, y),
+        lambda: pgd_inputs(net, X, y, 0.1, iterations=1),
+        lambda: train_clip(net, X, y, regularizer="none", epochs=1, progress=False),
+        lambda: train_admm(X, y, strength=0.1, init=net, loss="cross_entropy", iterations=1),
+    ):
+        with pytest.raises(ValueError, match=message):
+            use()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -47,6 +48,16 @@ def killed(task):
     if task["trial"] == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.2)
+    return {"trial": task["trial"]}
+
+
+def filling(task):
+    """From here on the disk is full, for this process."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    os.fsync = full
     return {"trial": task["trial"]}
 
 

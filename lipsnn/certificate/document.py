@@ -186,6 +186,10 @@ def read_network(path: str | Path, activation: str = "relu") -> Any:
     import zlib
 
     path = Path(path)
+    if path.suffix.lower() not in (".npz", ".json"):
+        raise ProofError(
+            f"{path.name} must end in .npz or .json: lipsnn.files.write_network writes both"
+        )
     try:
         if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as arrays:

@@ -12,10 +12,11 @@ from lipsnn._checks import Array
 from lipsnn.activations import Sector
 from lipsnn.certificate.exact import float_above
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.network import Layers
 
 
 @dataclass(frozen=True, eq=False)
-class Form:
+class Form(Layers):
     """W_0 (n_1, d), .., W_l (k, n_l) and the sectors (alpha, beta) between them."""
 
     weights: tuple[Array, ...]
@@ -27,21 +28,6 @@ class Form:
         if hasattr(net, "outer"):
             return cls((net.weights[:, :-1], net.outer[None, :]), ((0.0, 1.0),))
         return cls(tuple(net.weights), tuple(net.sectors))
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Units n_1 .. n_l of the hidden layers."""
-        return tuple(weight.shape[0] for weight in self.weights[:-1])
-
-    @property
-    def dim(self) -> int:
-        """Number d of inputs."""
-        return self.weights[0].shape[1]
-
-    @property
-    def outputs(self) -> int:
-        """Number k of outputs."""
-        return self.weights[-1].shape[0]
 
     @property
     def small(self) -> bool:

@@ -72,6 +72,20 @@ def svec(n: int) -> tuple[tuple[Array, Array], Array]:
     return upper, np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
 
 
+def svec_solver(K: Array, n: int) -> Solve:
+    """Solver for a symmetric (n, n) matrix of the system whose matrix between `svec`s is K."""
+    upper, scale = svec(n)
+    factor = cho_factor(K, overwrite_a=True, check_finite=False)
+
+    def solve(B: Array) -> Array:
+        D = np.empty((n, n))
+        D[upper] = cho_solve(factor, B[upper] * scale, check_finite=False) / scale
+        D[upper[::-1]] = D[upper]
+        return D
+
+    return solve
+
+
 def order_of(form: str, n: int, r: int) -> int:
     """Order of the Newton system of a form."""
     return r * (r + 1) // 2 if form == "P" else n
@@ -96,16 +110,7 @@ def _system_p(rows: Array, w: Array) -> Solve:
         features = part[:, upper[0]] * part[:, upper[1]]
         features *= scale
         K += features.T @ features
-    factor = cho_factor(K, overwrite_a=True, check_finite=False)
-
-    def solve(B: Array) -> Array:
-        x = cho_solve(factor, B[upper] * scale, check_finite=False) / scale
-        D = np.empty((r, r))
-        D[upper] = x
-        D[upper[::-1]] = x
-        return D
-
-    return solve
+    return svec_solver(K, r)
 
 
 def _system_q(rows: Array, w: Array) -> Solve:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,33 +71,11 @@ def layers_matrix(weights: Any, sectors: Any, rho: Any, t: Any) -> Any:
     return -(form + form.T) - rho * start + ends
 
 
-@dataclass(frozen=True, eq=False)
-class LmiSolution:
-    """What a solver found for the program: min rho such that the LMI holds.
-
-    Attributes
-    ----------
-    rho : float
-        The solver's optimal value, NaN without a point.
-    t : ndarray, (n_1 + .. + n_l,)
-        The solver's multipliers, cut off at zero.
-    X : ndarray
-        The dual matrix, in the order of the LMI; its first (d, d) block is fact A's P.
-    solution : Solution
-        Status, iterations, seconds.
-    """
-
-    rho: float
-    t: Array
-    X: Array
-    solution: Solution
-
-
 def solve_lmi(
     weights: Sequence[Array],
     sectors: Sequence[Sector],
     solver: str | None = None,
-) -> LmiSolution:
+) -> tuple[Array, Array, Solution]:
     """min rho over rho and T = diag(t) >= 0 such that the LMI holds: program (2) and its kin.
 
     Parameters
@@ -108,6 +85,15 @@ def solve_lmi(
     sectors : sequence of (alpha, beta)
     solver : str, optional
         A CVXPY solver; MOSEK with a licence, else Clarabel, if None.
+
+    Returns
+    -------
+    ndarray, (n_1 + .. + n_l,)
+        The solver's multipliers, cut off at zero; NaN without a point.
+    ndarray
+        The dual matrix, in the order of the LMI; its first (d, d) block is fact A's P.
+    Solution
+        Value, status, iterations, seconds.
     """
     units = sum(len(weight) for weight in weights[:-1])
     rho, t = cp.Variable(), cp.Variable(units, nonneg=True)
@@ -118,9 +104,6 @@ def solve_lmi(
     lmi = matrix << 0
     solution = solve(cp.Problem(cp.Minimize(rho), [lmi]), solver)
     if not solution.has_point or t.value is None:
-        nothing = np.full(units, np.nan)
-        return LmiSolution(float("nan"), nothing, np.full(matrix.shape, np.nan), solution)
+        return np.full(units, np.nan), np.full(matrix.shape, np.nan), solution
     X = lmi.dual_value
-    return LmiSolution(
-        solution.value, np.maximum(np.asarray(t.value), 0.0), (X + X.T) / 2, solution
-    )
+    return np.maximum(np.asarray(t.value), 0.0), (X + X.T) / 2, solution

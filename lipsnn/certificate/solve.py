@@ -174,17 +174,17 @@ def _by_lmi(problem: sl.Slopes, form: Form, solver: str) -> tuple[Array, Array, 
     scale = form.sectors[0][1] - form.sectors[0][0]
     W = root * problem.units[kept] * signs[:, None] / scale
     outer = (root[:, 0] * signs)[None]
-    answer = solve_lmi((W, outer), form.sectors, solver)
-    if not answer.solution.has_point:
-        return answer.t, answer.X, answer.solution
-    shares = sl.shares(outer[0], answer.t)
+    t, X, said = solve_lmi((W, outer), form.sectors, solver)
+    if not said.has_point:
+        return t, X, said
+    shares = sl.shares(outer[0], t)
     q = np.zeros(len(problem.terms))
     q[kept] = shares
     q[~kept] = max(1.0 - shares[np.isfinite(shares)].sum(), sl.SHARE)
     # a unit at t_i = 0 or without end: the smallest share that keeps its term finite
     q = np.where(np.isfinite(q), np.maximum(q, sl.SHARE / len(q)), 1.0)
     t = sl.multipliers(problem, q)
-    return t, _root(answer.X[: form.dim, : form.dim]), answer.solution
+    return t, _root(X[: form.dim, : form.dim]), said
 
 
 def _deep(form: Form, solver: str | None, tol: float) -> _Found:
@@ -219,15 +219,15 @@ def _chain_by_lmi(scaled: ScaledChain, solver: str) -> tuple[Any, Array, float, 
     from lipsnn.certificate.lmi import solve_lmi
 
     chain = scaled.chain
-    answer = solve_lmi(chain.weights, chain.sectors, solver)
-    if not answer.solution.has_point:
-        return None, answer.t, np.inf, answer.solution
-    t, bound = _feasible(scaled, answer.t)
+    t, X, said = solve_lmi(chain.weights, chain.sectors, solver)
+    if not said.has_point:
+        return None, t, np.inf, said
+    t, bound = _feasible(scaled, t)
     # a solver's dual matrix is positive to its accuracy only
-    X = answer.X[: chain.order, : chain.order]
+    X = X[: chain.order, : chain.order]
     short = max(-float(np.linalg.eigvalsh(X)[0]), 1e-13 * float(np.trace(X)))
     X = X + 2 * short * np.eye(chain.order)
-    return chain.part(X), t, bound, answer.solution
+    return chain.part(X), t, bound, said
 
 
 def _feasible(scaled: ScaledChain, t: Array) -> tuple[Array, float]:

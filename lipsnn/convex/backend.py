@@ -52,8 +52,11 @@ def backend(solver: str | Backend | None) -> Backend:
 def _whole(solve: Callable[..., ProgramSolution]) -> Callable[..., ProgramSolution]:
     """`solve` on whole arrays, and without what only the structured solver uses."""
 
-    def solve_arrays(X1: Any, y: Any, patterns: Any, *rest: Any, inside: Any = None) -> Any:
-        return solve(as_samples(X1).array(), y, Patterns.pack(patterns).unpack(), *rest)
+    def solve_arrays(
+        X1: Any, y: Any, patterns: Any, *rest: Any, inside: Any = None, offset: bool = False
+    ) -> Any:
+        whole = as_samples(X1).array(), y, Patterns.pack(patterns).unpack()
+        return solve(*whole, *rest, offset=offset)
 
     return solve_arrays
 
@@ -62,9 +65,9 @@ def _following(solve: Callable[..., ProgramSolution]) -> Callable[..., ProgramSo
     """`solve`, each time started from its last solution."""
     last: ProgramSolution | None = None
 
-    def solve_from_last(*arguments: Any, inside: Any = None) -> ProgramSolution:
+    def solve_from_last(*arguments: Any, **settings: Any) -> ProgramSolution:
         nonlocal last
-        last = solve(*arguments, inside=inside, start=last)
+        last = solve(*arguments, start=last, **settings)
         return last
 
     return solve_from_last

@@ -12,6 +12,7 @@ import numpy as np
 
 from lipsnn.convex.search import Cells, Search
 from lipsnn.network import ShallowNet
+from lipsnn.status import Status
 from lipsnn.train.lipschitz import train_lipschitz
 
 # Full-batch steps of one turn, and step sizes relative to the weights' own: from coarse to fine,
@@ -27,7 +28,10 @@ def polish(search: Search, rounds: int, tol: float) -> Iterator[None]:
     sizes = iter(STEP_SIZES)
     size = next(sizes)
     for turn in range(rounds):
-        if search.status != "optimal":
+        if search.status != Status.OPTIMAL:
+            return
+        if not search.net.outer.any():  # zero is the best; training has no scale to start from
+            search.status = "converged"
             return
         before = search.objective
         trained = _descend(search, size, seed=turn)
@@ -38,9 +42,9 @@ def polish(search: Search, rounds: int, tol: float) -> Iterator[None]:
         if before - search.objective <= tol * before:
             size = next(sizes, 0.0)
             if size == 0.0:
-                search.status = "converged"
+                search.status = Status.CONVERGED
                 return
-    search.status = "round_limit"
+    search.status = Status.ROUND_LIMIT
 
 
 def _descend(search: Search, size: float, seed: int) -> ShallowNet:

@@ -3,7 +3,8 @@
 Each takes the data with the bias feature, X (n, d + 1); activation patterns, a boolean (n, m)
 whose column i is the diagonal of D_i; and signs s (m,). A unit with s_i = +1 is one of the
 paper's u_i (its pattern in P+), one with s_i = -1 a v_j (its pattern in P-); both are rows of
-one matrix here.
+one matrix here. With `offset` an output bias b, which the paper's networks do not have, is one more
+variable: it is linear in the output, has no rows and no cost.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from lipsnn.solvers import solve
 
 
 def solve_l2(
-    X: Array, y: Array, patterns: Array, signs: Array, strength: float, solver: str | None = None
+    X: Array,
+    y: Array,
+    patterns: Array,
+    signs: Array,
+    strength: float,
+    solver: str | None = None,
+    offset: bool = False,
 ) -> ProgramSolution:
     """Program (6): l2-regularised training within fixed patterns and signs.
 
@@ -29,7 +36,7 @@ def solve_l2(
         `weights` are the u_i and v_j, (m, d + 1).
     """
     u = cp.Variable((patterns.shape[1], X.shape[1]))
-    value = _loss(X, y, patterns, signs, u) + strength * cp.sum(cp.norm(u, 2, axis=1))
+    value = _loss(X, y, patterns, signs, u, offset) + strength * cp.sum(cp.norm(u, 2, axis=1))
     problem = cp.Problem(cp.Minimize(value), _cones(X, patterns, u))
     return _solution(problem, u, solver)
 
@@ -43,6 +50,7 @@ def solve_lipschitz(
     multipliers: Array,
     strength: float,
     solver: str | None = None,
+    offset: bool = False,
 ) -> ProgramSolution:
     """Program (12): Lipschitz training at fixed T = diag(multipliers) and kappa = |a|.
 
@@ -57,14 +65,20 @@ def solve_lipschitz(
     patterns, outer, t = patterns[:, used], (signs * kappa)[used], multipliers[used]
     w, rho = cp.Variable((outer.size, X.shape[1])), cp.Variable()
     problem = cp.Problem(
-        cp.Minimize(_loss(X, y, patterns, outer, w) + strength * rho),
+        cp.Minimize(_loss(X, y, patterns, outer, w, offset) + strength * rho),
         [*_cones(X, patterns, w), lmi_matrix(rho, t, w[:, :-1], outer) << 0],
     )
     return _solution(problem, w, solver, used, rho)
 
 
 def solve_joint(
-    X: Array, y: Array, patterns: Array, signs: Array, strength: float, solver: str | None = None
+    X: Array,
+    y: Array,
+    patterns: Array,
+    signs: Array,
+    strength: float,
+    solver: str | None = None,
+    offset: bool = False,
 ) -> ProgramSolution:
     """The joint program: (4) within fixed patterns and signs, over W, |a| and T together.
 
@@ -83,16 +97,18 @@ def solve_joint(
     shares = cp.hstack([1 - cp.sum(q), q])
     lmi = cp.bmat([[rho * np.eye(d), slopes.T], [slopes, 4 * cp.diag(shares)]])
     problem = cp.Problem(
-        cp.Minimize(_loss(X, y, patterns, np.ones(m), z) + strength * rho),
+        cp.Minimize(_loss(X, y, patterns, np.ones(m), z, offset) + strength * rho),
         [*_cones(X, patterns, cp.multiply(signs[:, None], z)), (lmi + lmi.T) / 2 >> 0],
     )
     return _solution(problem, z, solver, rho=rho, shares=q)
 
 
-def _loss(X: Array, y: Array, patterns: Array, outer: Array, w: cp.Expression) -> cp.Expression:
-    """``1/2 |sum_i a_i D_i X w_i - y|^2``."""
+def _loss(
+    X: Array, y: Array, patterns: Array, outer: Array, w: cp.Expression, offset: bool
+) -> cp.Expression:
+    """``1/2 |sum_i a_i D_i X w_i + b - y|^2``, with b = 0 unless there is an offset."""
     fitted = cp.sum(cp.multiply(patterns * outer[None, :], X @ w.T), axis=1)
-    return 0.5 * cp.sum_squares(fitted - y)
+    return 0.5 * cp.sum_squares(fitted + (cp.Variable() if offset else 0.0) - y)
 
 
 def _cones(X: Array, patterns: Array, w: cp.Expression) -> list[cp.Constraint]:

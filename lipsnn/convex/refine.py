@@ -33,6 +33,7 @@ def refine(
     tol: float = 1e-5,
     sample: int | None = None,
     reduction: str = "sum",
+    output_bias: bool | None = None,
     progress: bool | None = None,
 ) -> Refinement:
     """Improve a trained network by convex programs within its own activation patterns.
@@ -44,7 +45,7 @@ def refine(
     Parameters
     ----------
     net : ShallowNet or torch.nn.Sequential
-        The trained network (Linear, ReLU, Linear). Its offset is kept.
+        The trained network (Linear, ReLU, Linear).
     X : array_like, (n, d)
         The data it was trained on, without the bias feature. A memory-mapped file
         (`numpy.memmap`) or a Dask array is read chunk by chunk, on a Dask cluster where its chunks
@@ -78,6 +79,11 @@ def refine(
     reduction : {"sum", "mean"}
         Of the loss, as in torch: the paper's problem (4) has the sum. "mean" divides it by n, so
         that a strength means the same at every n (that of "sum", divided by n).
+    output_bias : bool, optional
+        Whether the output bias is a variable of the programs too: it costs nothing and belongs to
+        no activation pattern. If None, whether the network has one, which is to say that its
+        `offset` is not zero (the paper's networks have none, and keep the paper's programs). If
+        False the offset stays as it is.
     progress : bool, optional
         Show a progress bar; on a terminal only, if None. What lasts also logs a line every ten
         seconds, at level INFO of the logger "lipsnn".
@@ -98,7 +104,9 @@ def refine(
     net = as_shallow(net, X)
     samples, y = checked(X, y, net.dim)
     first = samples.rows(slice(CHUNK))[:, :-1]
-    _checks.warn_of_scales(first, y[:CHUNK] - net(first))
+    if output_bias is None:
+        output_bias = net.offset != 0
+    _checks.warn_of_scales(first, y[:CHUNK] - net(first), centred=output_bias)
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(method, "method", METHODS)
@@ -108,7 +116,7 @@ def refine(
     programs = backend(solver)
     if method == "polish" or programs.name != "structured":
         samples.array()  # whole, or an error
-    given = Search(net, samples, y, strength, regularizer, programs, reduction)
+    given = Search(net, samples, y, strength, regularizer, programs, reduction, output_bias)
     if not any(key and a != 0 for key, a in zip(given.cells.patterns.keys, net.outer, strict=True)):
         raise ValueError(
             "the network is dead on this data: no unit with a non-zero outer weight is active on "
@@ -117,7 +125,7 @@ def refine(
     search = given
     if sample is not None:
         halved = sample_half(net, _checks.count(sample, "sample", least=0))
-        search = Search(halved, samples, y, strength, regularizer, programs, reduction)
+        search = Search(halved, samples, y, strength, regularizer, programs, reduction, output_bias)
     if regularizer == "l2":
         steps = restriction(search)
     elif method == "joint":

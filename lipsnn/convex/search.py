@@ -12,11 +12,12 @@ from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
 from lipsnn.convex.backend import Backend
 from lipsnn.convex.mapping import cone_violation, from_products
-from lipsnn.convex.objective import loss, objective
+from lipsnn.convex.objective import loss, objective, outputs
 from lipsnn.convex.result import Refinement, Round
 from lipsnn.convex.samples import Patterns, Samples
 from lipsnn.convex.solution import ProgramSolution
 from lipsnn.network import ShallowNet
+from lipsnn.status import Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,8 @@ class Search:
     ----------
     samples, y : Samples and ndarray
         As `checked` gives them.
+    output_bias
+        Whether the offset is a variable too; it stays as it is otherwise.
     strength, reduction
         Of problem (4). `total_strength` is that of its form with the sum, which the programs have.
     """
@@ -58,11 +61,13 @@ class Search:
         regularizer: str,
         programs: Backend,
         reduction: str = "sum",
+        output_bias: bool = False,
     ) -> None:
         self.began = time.perf_counter()
         self.samples, self.y = samples, y
-        # the offset is no variable of the programs: they fit what it leaves
-        self.target = y - net.offset
+        # where the programs have no output bias they fit what the given one leaves
+        self.output_bias = output_bias
+        self.target = y if output_bias else y - net.offset
         self.strength, self.regularizer, self.programs = strength, regularizer, programs
         self.reduction = reduction
         self.total_strength = strength * (len(y) if reduction == "mean" else 1)
@@ -70,7 +75,7 @@ class Search:
         self.cells = Cells.of(net, samples)
         self.certificate, self.objective = self.evaluate(net)
         self.initial_certificate, self.initial_objective = self.certificate, self.objective
-        self.status = "optimal"
+        self.status: str = Status.OPTIMAL
         self.violation = 0.0
         self.history: list[Round] = []
         self._record("initial", net, self.certificate, self.objective, "given", True)
@@ -107,18 +112,21 @@ class Search:
     def _solve(self, program: Callable[..., ProgramSolution], *fixed: Array) -> ProgramSolution:
         patterns, signs = self.cells.patterns, self.cells.signs
         arguments = self.samples, self.target, patterns, signs, *fixed, self.total_strength
-        return program(*arguments, inside=self.cells.inside)
+        return program(*arguments, inside=self.cells.inside, offset=self.output_bias)
 
-    def offer(self, step: str, candidate: ShallowNet, status: str = "optimal") -> bool:
+    def offer(self, step: str, candidate: ShallowNet, status: str = Status.OPTIMAL) -> bool:
         """Keep `candidate` if it is better than the best so far, freshly evaluated."""
         self.status = status
+        if self.output_bias:  # the best one for what the network really computes
+            left = self.y - outputs(candidate, self.samples)
+            candidate = replace(candidate, offset=candidate.offset + float(left.mean()))
         certificate, value = self.evaluate(candidate)
         accepted = value < self.objective
         self._record(step, candidate, certificate, value, status, accepted)
         if accepted:
             self.net, self.certificate, self.objective = candidate, certificate, value
             self.violation = cone_violation(
-                candidate, self.samples, self.target, self.cells.patterns
+                candidate, self.samples, self.y - candidate.offset, self.cells.patterns
             )
         return accepted
 
@@ -133,7 +141,7 @@ class Search:
     def result(self, method: str) -> Refinement:
         """What was found; the initial network if nothing was better."""
         improved = any(entry.accepted for entry in self.history[1:])
-        if not improved and self.status != "interrupted":
+        if not improved and self.status != Status.INTERRUPTED:
             self.status = f"not improved ({self.status})"
         return Refinement(
             net=self.net,
@@ -198,9 +206,9 @@ def alternation(search: Search, rounds: int, tol: float) -> Iterator[None]:
         before = search.objective
         accepted = search.solve_lipschitz()
         yield
-        if search.status != "optimal":
+        if search.status != Status.OPTIMAL:
             return
         if not accepted or before - search.objective <= tol * before:
-            search.status = "converged"
+            search.status = Status.CONVERGED
             return
-    search.status = "round_limit"
+    search.status = Status.ROUND_LIMIT

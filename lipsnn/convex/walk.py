@@ -27,6 +27,7 @@ from lipsnn.convex.samples import Patterns, Samples, unpacked
 from lipsnn.convex.search import Cells, Search
 from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured.merge import Units
+from lipsnn.status import Status
 
 # Interior-point solutions leave zero units at about 1e-8 of the largest.
 _ZERO = 1e-6
@@ -46,11 +47,11 @@ def walk(search: Search, steps: int, tol: float) -> Iterator[None]:
     _, solution = search.solve_joint()
     yield
     for _ in range(steps):
-        if search.status != "optimal" or solution.cone_duals is None:
+        if search.status != Status.OPTIMAL or solution.cone_duals is None:
             return
         neighbour = neighbouring_cells(search, solution)
         if neighbour is None:
-            search.status = "converged"
+            search.status = Status.CONVERGED
             return
         here, before = search.cells, search.objective
         search.cells = neighbour
@@ -58,10 +59,10 @@ def walk(search: Search, steps: int, tol: float) -> Iterator[None]:
         yield
         if not accepted:
             search.cells = here
-        if search.status == "optimal" and before - search.objective <= tol * before:
-            search.status = "converged"
+        if search.status == Status.OPTIMAL and before - search.objective <= tol * before:
+            search.status = Status.CONVERGED
             return
-    search.status = "round_limit"
+    search.status = Status.ROUND_LIMIT
 
 
 def neighbouring_cells(search: Search, solution: ProgramSolution) -> Cells | None:
@@ -78,6 +79,8 @@ def neighbouring_cells(search: Search, solution: ProgramSolution) -> Cells | Non
     zero = size <= _ZERO * size.max()
     fitted = [f for _, f in samples.map(partial(_fitted, units.T, signs), patterns.bits)]
     residual = np.concatenate(fitted) - search.target
+    if search.output_bias:
+        residual -= residual.mean()
     # margin times multiplier is about the same for all rows: the smaller one tells which it is
     pull = max(float(np.abs(residual).max()), np.finfo(float).tiny)
     inside = np.where(zero[:, None], search.cells.inside, units)

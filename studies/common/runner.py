@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
+import fcntl
+import os
 import sys
-import threading
-import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,11 @@ from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from lipsnn import _checks
 from studies.common.cache import Cache, Record, Task
-
-Function = Callable[[Task], dict[str, Any]]
+from studies.common.worker import Function, do, failure, in_worker, interrupt_noted, keep
 
 
 @dataclass(frozen=True)
@@ -95,14 +92,28 @@ def run(
     Raises
     ------
     ValueError
-        For a task that is no JSON, or a number of jobs that is none.
+        For a task that is no JSON, a number of jobs that is none, a folder that another run works
+        in or that cannot be written to, or a Dask scheduler that does not answer or dies.
     KeyboardInterrupt
         By Ctrl-C, after saying what is kept.
     """
     jobs = _checks.count(jobs, "jobs")
     folder = Path(cache).resolve()
     store = Cache(folder, f"{version} {function.__module__}.{function.__qualname__}")
-    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        return _run(tasks, function, store, jobs, dask, cost, progress)
+
+
+def _run(
+    tasks: Sequence[Task],
+    function: Function,
+    store: Cache,
+    jobs: int,
+    dask: str | None,
+    cost: Callable[[Task], float] | None,
+    progress: bool | None,
+) -> list[Outcome]:
+    """What `run` does, in a folder that is its own."""
     estimate = cost or (lambda task: 1.0)
     pending: dict[str, Task] = {}
     records: dict[str, Record] = {}
@@ -115,7 +126,8 @@ def run(
             known.add(name)
         else:
             pending[name] = task
-            store.path(task).unlink(missing_ok=True)  # a failure
+            if record is not None:  # a failure; what was not read is not removed
+                store.path(task).unlink(missing_ok=True)
     bar = tqdm(
         total=sum(map(estimate, pending.values())),
         desc=f"{len(known)} of {len(known) + len(pending)} trials were done",
@@ -150,6 +162,26 @@ def run(
     ]
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other run works in `folder` meanwhile; the lock ends with the process, however it ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(
+                    f"another run works in {folder}: wait for it, or give another folder (--cache)"
+                ) from None
+            yield
+    except OSError as error:
+        raise ValueError(
+            f"the results cannot be kept in {folder}: {error}; those kept so far are used by the "
+            "next run"
+        ) from error
+
+
 def report_failed(outcomes: Iterable[Outcome], *names: str) -> list[Outcome]:
     """Print the tasks that failed, each by its entries `names`, and one traceback; return them."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
@@ -166,10 +198,11 @@ def _work_through(
 ) -> Iterator[tuple[Task, Record]]:
     """The records of `tasks`, as they come."""
     if dask is None and jobs == 1:
-        with _interrupt_noted() as interrupted:
+        with interrupt_noted() as interrupted:
             for task in tasks:
-                yield task, _do(task, function, store, interrupted)
+                yield task, do(task, function, store, interrupted)
         return
+    parent = os.getpid() if dask is None else None
     while tasks:
         begun: dict[Path, Task] = {}
 
@@ -178,7 +211,7 @@ def _work_through(
         ) -> Iterator[tuple[Any, ...]]:
             for task in tasks:
                 begun[store.path(task)] = task
-                yield delayed(_in_worker)(task, function, store, dask is None)
+                yield delayed(in_worker)(task, function, store, parent)
 
         try:
             with _backend(jobs, dask):
@@ -189,7 +222,7 @@ def _work_through(
                 for task, record in parallel(calls()):
                     del begun[store.path(task)]
                     if not store.path(task).exists():  # the worker does not see this folder
-                        record = _keep(task, record, store)
+                        record = keep(task, record, store)
                     yield task, record
             return
         except TerminatedWorkerError as error:
@@ -197,7 +230,7 @@ def _work_through(
             # with its own. Each is tried once more, alone, to tell which one it was.
             lost = list(begun.values())
             if len(lost) == 1:
-                yield lost[0], store.write(lost[0], _failure(error, 0.0))
+                yield lost[0], store.write(lost[0], failure(error, 0.0))
             else:
                 for task in lost:
                     yield from _work_through([task], function, store, jobs, dask)
@@ -215,81 +248,12 @@ def _backend(jobs: int, dask: str | None) -> Iterator[None]:
         from distributed import Client
     except ImportError:
         raise ValueError('dask is not installed: pip install "lipsnn[dask]"') from None
-    with Client(dask, set_as_default=False) as client, parallel_config("dask", client=client):
-        yield
-
-
-def _in_worker(task: Task, function: Function, store: Cache, local: bool) -> tuple[Task, Record]:
-    """One task in another process, which keeps the record itself where it can."""
-    if local:
-        # Ctrl-C reaches the whole group of processes; it is for the parent to stop the workers
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not store.folder.is_dir():
-        return task, _attempt(task, function)
-    # a worker that outlived a killed run may have done it meanwhile
-    return task, store.read(task) or _do(task, function, store, threading.Event())
-
-
-def _do(task: Task, function: Function, store: Cache, interrupted: threading.Event) -> Record:
-    """The record of one task, kept."""
-    record = _attempt(task, function)
-    if interrupted.is_set():  # a function that ends early by Ctrl-C returns what it has
-        raise KeyboardInterrupt
-    return _keep(task, record, store)
-
-
-def _keep(task: Task, record: Record, store: Cache) -> Record:
     try:
-        return store.write(task, record)
-    except TypeError as error:  # what the function returned is no JSON
-        return store.write(task, _failure(error, record["seconds"]))
-
-
-def _attempt(task: Task, function: Function) -> Record:
-    begun = time.perf_counter()
-    try:
-        with _one_thread():
-            value = function(task)
-    except Exception as error:
-        return _failure(error, time.perf_counter() - begun)
-    seconds = time.perf_counter() - begun
-    return {"value": value, "error": None, "traceback": None, "seconds": seconds}
-
-
-def _failure(error: Exception, seconds: float) -> Record:
-    line = " ".join(f"{type(error).__name__}: {error}".split())
-    trace = "".join(traceback.format_exception(error))
-    return {"value": None, "error": line, "traceback": trace, "seconds": seconds}
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for BLAS and torch: more would oversubscribe, and change the order of sums."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
+        with Client(dask, set_as_default=False) as client, parallel_config("dask", client=client):
             yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextmanager
-def _interrupt_noted() -> Iterator[threading.Event]:
-    """Ctrl-C raises KeyboardInterrupt as ever, and is remembered where somebody catches that."""
-    interrupted = threading.Event()
-
-    def note(*_: Any) -> None:
-        interrupted.set()
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted  # signals go to the main thread only
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
+    except (OSError, CancelledError) as error:  # those of distributed's connections are among them
+        raise ValueError(
+            f"the Dask scheduler at {dask} does not answer, or no more "
+            f"({' '.join(f'{type(error).__name__}: {error}'.split())}); "
+            "start one with `dask scheduler` and some `dask worker`"
+        ) from error

@@ -148,7 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
             _choose(job)
         else:
             _tables(job)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Failed as error:

@@ -114,7 +114,7 @@ def distances(
         (0 where there is no rastrigin, or `cells` have none of it). Nearest first, ties as the
         rule has them.
     """
-    wanted = [cell for cell in cells if cell[1] in _methods(problem)]
+    wanted = sorted(cell for cell in cells if cell[1] in _methods(problem))
     of_drawn = [cell for cell in wanted if cell[0] == rule.DRAWN]
     rows = []
     for setting, part in reductions(table, problem).groupby(SETTING[problem], sort=False):

@@ -51,10 +51,10 @@ def explained(curve: pd.DataFrame, chosen: int) -> Figure:
             ax.plot(at, level, marker, color=color, ms=11, mec=INK, mew=1.2, zorder=4)
         ax.annotate(
             f" {dataset}",
-            (part["epochs"].iloc[0], part["percent"].iloc[0]),
-            xytext=(-4, 0),
+            (part["epochs"].iloc[-1], part["percent"].iloc[-1]),
+            xytext=(4, 0),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             va="center",
             color=color,
             fontsize=9,
@@ -71,7 +71,7 @@ def explained(curve: pd.DataFrame, chosen: int) -> Figure:
     )
     ax.set(xscale="log", yscale="log", xlabel="epochs that the base was trained for")
     ax.set_ylabel("C-l2: objective lower by, %")
-    ax.set_xlim(epochs[0] / 2.2, epochs[-1] * 1.1)
+    ax.set_xlim(epochs[0] / 1.1, epochs[-1] * 2.2)
     ax.set_xticks(epochs, [f"{e:g}" for e in epochs], fontsize=8)
     ax.xaxis.set_minor_locator(plt.NullLocator())
     ax.yaxis.set_major_formatter("{x:g}")

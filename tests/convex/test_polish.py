@@ -33,8 +33,8 @@ def test_the_offset_is_kept(trained, data, monkeypatch):
     monkeypatch.setattr(polish, "EPOCHS", 20)
     X, y = data
     shifted = ShallowNet(trained.weights, trained.outer, offset=0.5)
-    result = refine(shifted, X, y + 0.5, 1.0, method="polish", rounds=1)
-    plain = refine(trained, X, y, 1.0, method="polish", rounds=1)
+    result = refine(shifted, X, y + 0.5, 1.0, method="polish", rounds=1, output_bias=False)
+    plain = refine(trained, X, y, 1.0, method="polish", rounds=1, output_bias=False)
     assert result.net.offset == 0.5
     assert result.objective == pytest.approx(plain.objective, rel=1e-3)
 
@@ -47,3 +47,9 @@ def test_training_starts_where_it_is_told(data):
     np.testing.assert_array_equal(same.outer, net.outer)
     with pytest.raises(ValueError, match="init must have 4 inputs and 5 units"):
         train_lipschitz(X, y, 5, 0.1, init=net)
+
+
+def test_a_strength_for_which_zero_is_best(trained, data):
+    result = refine(trained, *data, 1e12, method="polish", rounds=2)
+    assert result.status in ("converged", "optimal")
+    assert result.objective <= result.initial_objective

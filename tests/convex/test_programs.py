@@ -7,6 +7,7 @@ from drawing import draw_network
 from lipsnn import ShallowNet, certify, objective
 from lipsnn.convex import programs
 from lipsnn.convex.mapping import cone_violation, from_products
+from lipsnn.convex.samples import Patterns, Samples
 from lipsnn.network import with_bias
 
 
@@ -29,7 +30,7 @@ def test_6_contains_the_network_and_its_optimum_maps_back(case):
     assert solution.value <= objective(net, X, y, STRENGTH, "l2")
     mapped = from_products(solution.weights, net.signs, 0.0)
     assert objective(mapped, X, y, STRENGTH, "l2") == pytest.approx(solution.value, rel=1e-6)
-    assert cone_violation(mapped, X1, y, patterns) < 1e-7
+    assert cone_violation(mapped, Samples(X), y, Patterns.pack(patterns)) < 1e-7
     np.testing.assert_allclose(
         np.linalg.norm(mapped.weights, axis=1), np.abs(mapped.outer), rtol=1e-9
     )

@@ -93,8 +93,8 @@ def test_refining_again_by_the_joint_program_changes_nothing_much(joint, data):
 def test_the_offset_is_kept_and_counted(trained, data):
     X, y = data
     shifted = ShallowNet(trained.weights, trained.outer, offset=0.5)
-    result = refine(shifted, X, y + 0.5, STRENGTH, method="joint")
-    plain = refine(trained, X, y, STRENGTH, method="joint")
+    result = refine(shifted, X, y + 0.5, STRENGTH, method="joint", output_bias=False)
+    plain = refine(trained, X, y, STRENGTH, method="joint", output_bias=False)
     assert result.net.offset == 0.5
     assert result.objective == pytest.approx(plain.objective, rel=1e-6)
 

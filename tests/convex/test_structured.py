@@ -117,6 +117,25 @@ class TestAgainstTheReference:
 
 
 @pytest.mark.parametrize("kind", NETS)
+def test_output_bias(kind):
+    """One more variable of the reference, eliminated here."""
+    net, (X1, y, patterns, signs), strength = restriction(kind, DATA[NETS.index(kind) % len(DATA)])
+    data = X1, y + 30.0, patterns, signs
+    given_t = np.abs(net.outer), multipliers(net)
+    for name, arguments in [
+        ("solve_l2", (*data, strength)),
+        ("solve_joint", (*data, strength)),
+        ("solve_lipschitz", (*data, *given_t, strength)),
+    ]:
+        ours = getattr(structured, name)(*arguments, offset=True)
+        assert_solved(ours, y)
+        reference = getattr(programs, name)(*arguments, solver="CLARABEL", offset=True)
+        assert_agree(ours, reference, y)
+        without = getattr(structured, name)(*arguments)
+        assert ours.value <= without.value * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("kind", NETS)
 def test_never_above_the_network_that_it_contains(kind):
     """Corollary 10, with T from (2) as Algorithm 1 has it."""
     net, (X1, y, patterns, signs), strength = restriction(kind, "plain")

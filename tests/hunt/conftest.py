@@ -45,6 +45,7 @@ class Hunt:
         counts = self.counts[what, kind]
         options: dict[str, Any] = {
             "max_examples": EXAMPLES,
+            "report_multiple_bugs": False,
             "suppress_health_check": list(HealthCheck),
         }
         if SECONDS:

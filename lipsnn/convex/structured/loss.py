@@ -41,12 +41,15 @@ class Loss:
     gram : ndarray, (p g, p g)
         G; its upper triangle counts.
     linear : ndarray, (p, g)
+    sizes : ndarray, (p,)
+        Mean over the units of ``sum_k c_k (D_i)_kk x_kf^2``, for each feature f.
     constant : float
         The loss at zero weights.
     """
 
     gram: Array
     linear: Array
+    sizes: Array
     constant: float
 
     def curve(self, Z: Array) -> Array:
@@ -72,6 +75,14 @@ def gram(samples: Samples, bits: Array, g: int, counts: Array) -> Array:
 def linear(samples: Samples, bits: Array, g: int, weighted: Array) -> Array:
     """``sum_k v_k (D_i)_kk x_k`` for every unit, shape (p, g), from v (n,)."""
     return samples.fold(partial(_pull, g), bits, weighted)
+
+
+def centred(y: Array) -> Array:
+    """y without its mean; zero where what is left is the rounding of y itself."""
+    left = y - y.mean()
+    left -= left.mean()
+    rounding = 4.0 * np.finfo(float).eps * float(np.abs(y).max())
+    return left if np.abs(left).max() > rounding else np.zeros_like(y)
 
 
 def updated(

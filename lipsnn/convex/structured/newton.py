@@ -12,8 +12,8 @@ from lipsnn._checks import Array
 from lipsnn.convex.structured.loss import Loss
 from lipsnn.convex.structured.rows import Rows
 
-# Weight of the proximal term |Z - Z_k|^2 / 2, relative to the loss Hessian's mean diagonal of each
-# feature. It bounds the step where the data leave a direction free; no solution depends on it.
+# Weight of the proximal term |Z - Z_k|^2 / 2, relative to the mean square of each feature. It
+# bounds the step where the data leave a direction free; no solution depends on it.
 _PROXIMAL = 1e-9
 # Relative lift of the factored matrix's diagonal; refinement takes it out again.
 _LIFTS = (1e-14, 1e-12, 1e-10, 1e-8)
@@ -53,8 +53,7 @@ class Newton:
     def __init__(self, loss: Loss, rows: Rows, cone: Any) -> None:
         self._loss, self._rows, self._cone = loss, rows, cone
         self._size = rows.p * rows.g
-        diagonal = np.diagonal(loss.gram).reshape(rows.p, rows.g).mean(axis=1)
-        self._prox = np.repeat(_PROXIMAL * diagonal, rows.g)
+        self._prox = np.repeat(_PROXIMAL * loss.sizes, rows.g)
         self._order = self._size + cone.extras
         scale = np.repeat([np.abs(loss.linear).max(), cone.cost.max()], [self._size, cone.extras])
         self._accuracy = _REFINED * scale

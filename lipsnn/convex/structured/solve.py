@@ -18,6 +18,9 @@ start : ProgramSolution, optional
     Of a program on the same data. What serves again is taken from it: the Gram matrix, up to rows
     whose patterns have changed; in the same cells the rows that are carried; and at a similar
     strength, or at other kappa and multipliers, an iterate to start from.
+offset : bool
+    Whether a constant, free and without cost, is added to the output. For fixed z the best one is
+    the mean of what is left of y, so that it is eliminated: D_i X and y lose their column means.
 tol : float
     For the relative gap and both residuals.
 max_iterations : int
@@ -61,6 +64,7 @@ def solve_l2(
     *,
     inside: Array | None = None,
     start: ProgramSolution | None = None,
+    offset: bool = False,
     tol: float = 1e-8,
     max_iterations: int = 200,
 ) -> ProgramSolution:
@@ -71,7 +75,7 @@ def solve_l2(
     ProgramSolution
         `weights` are the u_i and v_j, (m, d + 1).
     """
-    problem = _Program(X1, y, patterns, signs, inside, start)
+    problem = _Program(X1, y, patterns, signs, inside, start, offset)
     cost = strength * problem.unit_cost / problem.scale
     point = problem.solve(lambda p, g: NormCone(p, g, cost), tol, max_iterations)
     return problem.solution(point, factors=signs.astype(np.float64))
@@ -88,6 +92,7 @@ def solve_lipschitz(
     *,
     inside: Array | None = None,
     start: ProgramSolution | None = None,
+    offset: bool = False,
     tol: float = 1e-8,
     max_iterations: int = 200,
 ) -> ProgramSolution:
@@ -113,7 +118,7 @@ def solve_lipschitz(
     rest = 1.0 - float(shares.sum())
     if rest < -_SHARE_SLACK:
         return ProgramSolution(float("nan"), None, "infeasible", "structured", 0, 0.0)
-    problem = _Program(X1, y, patterns, signs, inside, start, shares)
+    problem = _Program(X1, y, patterns, signs, inside, start, offset, shares)
     cost = strength * problem.unit_cost
     fixed = np.concatenate([[max(rest, _LEAST_SHARE)], problem.units.shares])
     point = problem.solve(
@@ -132,6 +137,7 @@ def solve_joint(
     *,
     inside: Array | None = None,
     start: ProgramSolution | None = None,
+    offset: bool = False,
     tol: float = 1e-8,
     max_iterations: int = 200,
 ) -> ProgramSolution:
@@ -142,7 +148,7 @@ def solve_joint(
     ProgramSolution
         `weights` are the z_i = a_i w_i, (m, d + 1), and `shares` the q_i, (m,).
     """
-    problem = _Program(X1, y, patterns, signs, inside, start)
+    problem = _Program(X1, y, patterns, signs, inside, start, offset)
     cost = strength * problem.unit_cost
     point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost), tol, max_iterations, warm=True)
     shares = problem.units.split(point.extras[:-1])
@@ -160,10 +166,12 @@ class _Program:
         signs: Array,
         inside: Array | None,
         start: ProgramSolution | None,
+        offset: bool = False,
         shares: Array | None = None,
     ) -> None:
         self.began = time.perf_counter()
-        self.given, self.y = as_samples(X1), y
+        self.given, self.offset = as_samples(X1), offset
+        self.y = y = losses.centred(y) if offset else y
         self.units = units = Units(Patterns.pack(patterns), signs, shares)
         n = len(y)
         # inputs and targets of mean square one; the loss as a mean, so that the objective is of
@@ -180,7 +188,8 @@ class _Program:
             before = None
         if before is not None and before.has_cells_of(units):
             self.merged, self.counts, self.samples = before.merged, before.counts, before.samples
-            self.rows, self.bits, self.warm = before.rows, before.bits, before.warm
+            self.rows, self.bits = before.rows, before.bits
+            self.warm = before.warm if before.offset == offset else None
         else:
             self._merge(inside)
         self.loss = self._loss(before)
@@ -203,16 +212,22 @@ class _Program:
         samples = self.given.scaled(1.0 / self.inputs)
         gram = None
         if before is not None and before.g == g:
-            gram, old = before.loss.gram, before.units.patterns.bits
+            gram, old = before.gram, before.units.patterns.bits
             if old is not bits:
                 gram = losses.updated(gram, samples, old, bits, g, np.full(n, 1.0 / n))
         if g == 0:
             gram = np.zeros((0, 0))
         elif gram is None:
             gram = losses.gram(self.samples, self.bits, g, self.counts / n)
+        self.gram = gram  # as the next program may need it, not centred
         weighted = self.y * (self.inputs * self.scale / self.factor)
         linear = losses.linear(samples, bits, g, weighted)
-        return losses.Loss(gram, linear, constant=0.5 * float(self.y @ self.y) / self.factor)
+        sizes = np.diagonal(gram).reshape(self.p, g).sum(axis=1) / max(g, 1)
+        if self.offset:
+            means = losses.linear(samples, bits, g, np.full(n, 1.0 / n)).ravel()
+            gram = gram - np.outer(means, means)
+        constant = 0.5 * float(self.y @ self.y) / self.factor
+        return losses.Loss(gram, linear, sizes, constant)
 
     def has_cells_of(self, units: Units) -> bool:
         """Whether its own merged units are the same."""

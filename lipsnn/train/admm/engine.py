@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.status import Status
 
 # Residuals beyond this many times the size of the first weights are no start of convergence.
 _RUNAWAY = 100.0
@@ -104,8 +105,8 @@ class AdmmResult:
         optimum of (2) for `feasible`.
     history : tuple of Iteration
         Objective, loss, bound, residuals and seconds of each iteration.
-    status : str
-        "converged", "iteration limit" or "interrupted" (by Ctrl-C: the last complete iteration).
+    status : Status
+        "converged", "iteration_limit" or "interrupted" (by Ctrl-C: the last complete iteration).
     seconds : float
         Wall time, with the training of the initial network if it was not given.
     """
@@ -157,7 +158,7 @@ def run(
     multiplier = [np.zeros_like(matrix) for matrix in feasible]  # Y / r
     size = norm(feasible)
     networks = fit.network(feasible), fit.network(feasible)
-    status = "iteration limit"
+    status = Status.ITERATION_LIMIT
     try:
         for _ in range(iterations):
             fit.descend([W - U for W, U in zip(feasible, multiplier, strict=True)])
@@ -192,10 +193,10 @@ def run(
                 callback(networks[1])
             scale = tol * norm(feasible)
             if primal <= scale and dual <= penalty * scale:
-                status = "converged"
+                status = Status.CONVERGED
                 break
     except KeyboardInterrupt:
-        status = "interrupted"
+        status = Status.INTERRUPTED
     return AdmmResult(
         *networks,
         multipliers=tuple(step.multipliers),

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
-from lipsnn.certificate.interior import longest_step
+from lipsnn.certificate.interior import longest_step, svec_solver
 from lipsnn.train.admm.saddle import GramProblem, Iterate, Point, Saddle
 
 MAX_ITERATIONS = 60
@@ -154,13 +153,4 @@ def _system(step: Saddle, point: Point, G: Array) -> Callable[[Array], Array]:
     K = Q[a, c, b, d] + Q[a, d, b, c] + Q[b, d, a, c] + Q[b, c, a, d]
     K *= np.outer(step.root2, step.root2)
     K[np.diag_indices_from(K)] += 1.0
-    factor = cho_factor(K, overwrite_a=True, check_finite=False)
-
-    def solve(B: Array) -> Array:
-        x = cho_solve(factor, B[step.upper] * step.root2, check_finite=False) / step.root2
-        D = np.empty((n, n))
-        D[step.upper] = x
-        D[step.upper[::-1]] = x
-        return D
-
-    return solve
+    return svec_solver(K, n)

@@ -10,6 +10,7 @@ from typing import Any
 from lipsnn import _checks
 from lipsnn._optional import nn, pd, torch, tqdm
 from lipsnn.losses import Loss, as_loss
+from lipsnn.status import Status
 from lipsnn.train.clip import checkpoint as checkpoints
 from lipsnn.train.clip.pairs import LipschitzSet
 from lipsnn.train.clip.regularizers import Lipschitz, Weights
@@ -35,7 +36,7 @@ class ClipResult:
         set in it), ``strength``, ``score`` and ``seconds``.
     pairs : LipschitzSet or None
         As it stood at the end.
-    status : str
+    status : Status
         "done", or "interrupted" (by Ctrl-C, after whole epochs).
     """
 
@@ -137,7 +138,7 @@ def train_clip(
     if path is not None:
         run.resume(path)
     hidden = None if progress is None else not progress
-    status = "done"
+    status = Status.DONE
     bar = tqdm.tqdm(
         total=epochs, initial=run.epoch, desc="clip", unit=" epochs", leave=False, disable=hidden
     )
@@ -149,7 +150,7 @@ def train_clip(
                 if path is not None:
                     checkpoints.save(path, run.state())
         except KeyboardInterrupt:
-            status = "interrupted"
+            status = Status.INTERRUPTED
     run.net.load_state_dict(run.best["net"])
     return ClipResult(
         net=run.net.eval(),

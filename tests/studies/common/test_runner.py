@@ -10,6 +10,7 @@ import pytest
 import trials
 
 from studies.common import freshness
+from studies.common.cache import Cache
 from studies.common.runner import run
 
 GRID = [{"trial": k} for k in range(5)]
@@ -162,6 +163,91 @@ def test_workers_finish_what_they_run_when_the_parent_alone_is_killed(tmp_path, 
     process.kill()
     begun = set((tmp_path / "log").read_text().split())
     wait_for(lambda: len(finished(tmp_path)) >= len(begun), seconds=20)
+
+
+def alive(group):
+    """Processes of a process group that are no zombies."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, member = status.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # it has ended
+        if int(member) == group and state != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_no_worker_outlives_a_killed_parent(tmp_path, script):
+    process = script("logged", 2, 0.1, 40)
+    wait_for(lambda: len(finished(tmp_path)) >= 2)
+    assert len(alive(process.pid)) >= 3
+    process.kill()
+    wait_for(lambda: not alive(process.pid))
+    assert len(finished(tmp_path)) < 40
+
+
+def test_two_runs_in_one_folder_do_not_race(tmp_path, script):
+    process = script("logged", 1, 0.2, 50)
+    wait_for(lambda: finished(tmp_path))
+    kept = {path: path.read_bytes() for path in finished(tmp_path)}
+    with pytest.raises(ValueError, match="another run works in"):
+        run(GRID, trials.failing, cache=tmp_path / "cache")
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    process.kill()
+    process.wait()
+    assert len(run(GRID, trials.numbers, cache=tmp_path / "cache")) == 5  # the lock went with it
+
+
+def test_only_records_that_were_read_are_removed(tmp_path, monkeypatch):
+    """Another machine's Dask worker may write one between the look and the removal."""
+    read, seen = Cache.read, []
+
+    def read_then_written(store, task):
+        record = read(store, task)
+        if task not in seen:
+            seen.append(task)
+            store.write(task, {"value": {"of": "another"}, "error": None, "seconds": 0.0})
+        return record
+
+    removed = []
+    monkeypatch.setattr(Cache, "read", read_then_written)
+    monkeypatch.setattr(Path, "unlink", lambda path, **_: removed.append(path.suffix))
+    run(GRID, trials.numbers, cache=tmp_path)
+    assert ".json" not in removed
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_full_disk_is_one_line(tmp_path, jobs, monkeypatch):
+    monkeypatch.setattr(os, "fsync", os.fsync)  # to be put back: with one job it is ours
+    tasks = [{"trial": k} for k in range(3)]
+    with pytest.raises(ValueError, match=r"cannot be kept in .*No space left"):
+        run(tasks, trials.filling, cache=tmp_path, jobs=jobs)
+    assert not [path for path in tmp_path.iterdir() if path.suffix in (".part", ".json")]
+
+
+def test_a_folder_that_cannot_be_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="cannot be kept in"):
+        run(GRID, trials.numbers, cache=tmp_path / "file" / "cache")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_one_line(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ValueError, match="cannot be kept in"):
+        run(GRID, trials.numbers, cache=tmp_path)
+
+
+def test_no_scheduler_is_one_line(tmp_path, monkeypatch):
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("distributed")
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "2s"}),
+        pytest.raises(ValueError, match=r"scheduler at tcp.* does not answer"),
+    ):
+        run(GRID, trials.numbers, cache=tmp_path, dask="tcp://127.0.0.1:9")
 
 
 def test_ctrl_c_stops_and_says_what_is_kept(tmp_path, script):

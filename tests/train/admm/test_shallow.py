@@ -37,7 +37,7 @@ def test_the_history_says_what_was_reached(trained, servo):
     assert [entry.seconds for entry in result.history] == sorted(
         entry.seconds for entry in result.history
     )
-    assert result.status == "iteration limit"
+    assert result.status == "iteration_limit"
 
 
 @pytest.mark.parametrize("multipliers", ["fixed", "updated", "free"])
