@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hunt import oracle
+from hunt import forwards, oracle
 from hunt.modules import INPUTS, KINDS, NO_FUNCTION
 from hunt.networks import KINDS as NETWORKS
 from hypothesis import strategies as st
@@ -17,6 +17,7 @@ import lipsnn
 from lipsnn.autograd import lipschitz_bound
 from lipsnn.convert import as_network
 
+assert forwards  # whose kinds are among KINDS
 # Scales of the inputs at which slopes are taken, and how far autograd's may be off, relative.
 SCALES = (1.0, 1e-3, 1e3, 1e7)
 ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.2}
