@@ -17,6 +17,11 @@ _FAINT = 1e-20
 _INSIDE = 1e-13
 
 
+def rounding(chain: Chain) -> float:
+    """The share by which values of a chain are rounded outwards."""
+    return ROUNDING * (chain.depth + 1) * chain.spread
+
+
 class ScaledChain:
     """A network of live units, scaled so that t = 1 and rho = 1 is strictly feasible.
 
@@ -97,7 +102,7 @@ class ScaledChain:
             rho = float(np.linalg.eigvalsh(self.whole.backward(self._with_faint(t)))[-1])
         except np.linalg.LinAlgError:
             return np.inf
-        return self.unscale(rho) * (1 + ROUNDING * (self.chain.depth + 1))
+        return self.unscale(rho) * (1 + rounding(self.chain))
 
     def dual(self, X: Banded, t: Array, room: float) -> tuple[list[Array], float]:
         """Increments of the network that satisfy all sectors, and the L below which none proves.
@@ -149,7 +154,7 @@ class ScaledChain:
             factors = [np.hstack([F, np.zeros((len(F), noise.shape[1]))]) for F in factors]
             factors.append(answer)
         value = float(np.sum((chain.weights[-1] @ factors[-1]) ** 2))
-        lower = self.unscale(value * (1 - 2 * ROUNDING * (chain.depth + 1)))
+        lower = self.unscale(value * max(0.0, 1 - 2 * rounding(chain)))
         return self._of_network(factors), lower if lower > 1e-300 else 0.0
 
     def _of_network(self, factors: list[Array]) -> list[Array]:

@@ -17,7 +17,7 @@ from lipsnn.certificate.form import Form, reach, scaled, spectral_products
 from lipsnn.certificate.interior import interior_point, work_of
 from lipsnn.certificate.lowrank import low_rank
 from lipsnn.certificate.result import Certificate
-from lipsnn.certificate.scaling import ROUNDING, ScaledChain
+from lipsnn.certificate.scaling import ScaledChain, rounding
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import ShallowNet
 from lipsnn.solvers import Solution
@@ -315,7 +315,7 @@ def _product_multipliers(
             rho = float(np.linalg.eigvalsh(chain.backward(t))[-1])
         except np.linalg.LinAlgError:
             rho = np.inf
-        bound = float(np.ldexp(np.sqrt(max(rho, 0.0)), -out)) * (1 + ROUNDING * (chain.depth + 1))
+        bound = float(np.ldexp(np.sqrt(max(rho, 0.0)), -out)) * (1 + rounding(chain))
         own = [
             np.ldexp(t[place], 2 * (k - out))
             for place, k in zip(chain.of, exponents[1:], strict=False)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lipsnn import Certificate, Network, ShallowNet, certify
+from lipsnn.activations import Activation
 from lipsnn.certificate import ProofError, certify_layers, norm_product
 from lipsnn.status import Status
 
@@ -177,3 +178,21 @@ def test_the_ladder_of_a_deep_network_is_in_order(capsys):
     certify(net).summary()
     assert len(capsys.readouterr().out.splitlines()) == 5
     assert len(repr(certify(net)).splitlines()) <= 3
+
+
+def test_slopes_that_are_all_but_equal_lose_no_digit_of_the_bound():
+    """The recursion cancels where alpha is near beta; the constant is known in rationals."""
+    net = Network(
+        [
+            [[1.75, 0.0]],
+            [[-2.0]],
+            [[2.0], [-2.0]],
+            [[-3.7436183798667564, -3.8752706658149505e-148]],
+        ],
+        [[-1.25], [1.75], [0.75, 1.5], [-1.6972210148873386]],
+        Activation("leaky_relu", (1 - 2.0**-20,)),
+    )
+    certificate = certify(net)
+    assert certificate.bound >= 26.2053286590673
+    assert certificate.bound == pytest.approx(26.2053286590673, rel=1e-6)
+    assert certificate.verify() >= certificate.bound
