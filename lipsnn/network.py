@@ -40,7 +40,9 @@ class Layers:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Network(Layers, Value):
-    """``f(x) = W_l phi_l(W_{l-1} ... phi_1(W_0 x + b_0) ... + b_{l-1}) + b_l``; immutable.
+    """A feedforward network of any depth and number of outputs, with its biases; immutable.
+
+    ``f(x) = W_l phi_l(W_{l-1} ... phi_1(W_0 x + b_0) ... + b_{l-1}) + b_l``.
 
     Parameters
     ----------
