@@ -149,7 +149,9 @@ def _head(soup: BeautifulSoup, page: str) -> str:
     # what only a reader at a screen needs of MathJax doubles its work
     setting = (
         'window.MathJax = {options: {processHtmlClass: "math", ignoreHtmlClass: "bd-article", '
-        "enableMenu: false, enableSpeech: false, enableBraille: false, enableExplorer: false}, "
+        "enableMenu: false, enableEnrichment: false, enableSpeech: false, enableBraille: false, "
+        "enableExplorer: false, "
+        "menuOptions: {settings: {enrich: false, speech: false, braille: false}}}, "
         'loader: {paths: {fonts: "[mathjax]/fonts"}}, output: {displayOverflow: "linebreak"}}'
     )
     title = soup.select_one("title")
