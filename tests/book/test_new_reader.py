@@ -100,7 +100,8 @@ def test_own_network_by_the_listing_of_the_readme(clone: Path) -> None:
         " inputs = rng.normal(size=(40, 3));"
         " data = types.SimpleNamespace(X_train=inputs, y_train=np.sin(inputs).sum(axis=1))"
     )
-    script = listing.replace(load, own).replace(width, "Linear(3, 50)") + (
+    script = listing.replace(load, own).replace(width, "Linear(3, 50)")
+    script = script.replace("print(lipsnn.refine(", "print(result := lipsnn.refine(") + (
         "\nbetter = result.net.to_torch()\nassert better(X).shape == y.shape\n"
         "print(lipsnn.certify(better).bound)\n"
     )
