@@ -126,7 +126,9 @@ def test_other_bytes_are_refused(drawn, tmp_path):
         load_images("mnist", tmp_path / "data", download=False)
 
 
-@pytest.mark.parametrize("sent", [b"<html>503</html>", gzip.compress(b"something else")])
+@pytest.mark.parametrize(
+    "sent", [b"<html>503</html>", gzip.compress(b"something else")], ids=["page", "other file"]
+)
 def test_a_download_that_is_wrong_leaves_nothing_to_be_found(drawn, mirror, tmp_path, sent):
     for part in PARTS:
         (mirror / f"{part}.gz").write_bytes(sent)
