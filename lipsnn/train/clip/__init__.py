@@ -5,15 +5,15 @@ Bungert, Raab, Roith, Schwinn and Tenbrinck, "CLIP: Cheap Lipschitz training of 
 """
 
 from lipsnn.attack import accuracy, pgd_inputs
-from lipsnn.train.clip.pairs import LipschitzSet, largest_quotient, quotients
-from lipsnn.train.clip.regularizers import (
-    Discrepancy,
-    Lipschitz,
+from lipsnn.train.clip.pairs import (
+    LipschitzSet,
     Pairs,
-    Weights,
+    largest_quotient,
     noisy_copies,
+    quotients,
     uniform_pairs,
 )
+from lipsnn.train.clip.regularizers import Discrepancy, Lipschitz, Weights
 from lipsnn.train.clip.training import ClipResult, train_clip
 
 __all__ = [

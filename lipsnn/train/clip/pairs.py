@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 from lipsnn import _checks
 from lipsnn._modules import evaluating
 from lipsnn._optional import nn, torch
-from lipsnn.train.clip.regularizers import NORMS
+
+# A generator -> the two halves of the pairs, (p, ...) each.
+Draw = Callable[["torch.Generator"], tuple["torch.Tensor", "torch.Tensor"]]
+NORMS = (2, math.inf)
 
 
 def quotients(
@@ -156,9 +162,41 @@ class LipschitzSet:
             each = quotients(net, self.first[pair], self.second[pair], *self.norms)
         return (each**power).mean()
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """What a checkpoint needs to hold."""
-        return {"first": self.first, "second": self.second, "steps": self.steps}
+
+@dataclass(frozen=True)
+class Pairs:
+    """How training draws its Lipschitz set, measures it and moves it.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes a torch.Generator, returns the halves of the pairs; see `noisy_copies` and
+        `uniform_pairs`.
+    redraw : int
+        A new set after so many mini-batches. The source's classification has 2000.
+    step, factor, input_norm, output_norm
+        Of `LipschitzSet`. The source has a step of 10.
+    updates : int
+        Adversarial updates in each mini-batch.
+    """
+
+    draw: Draw = field(repr=False)
+    redraw: int = 2000
+    step: float = 10.0
+    factor: float = 1.3
+    updates: int = 1
+    input_norm: float = 2
+    output_norm: float = 2
+
+    def __post_init__(self) -> None:
+        _checks.count(self.redraw, "redraw")
+        _checks.count(self.updates, "updates")
+        self.moved(torch.zeros(2, 1, 1))  # which checks the rest
+
+    def moved(self, halves: Iterable[torch.Tensor]) -> LipschitzSet:
+        """The Lipschitz set of these halves of pairs."""
+        norms = {"input_norm": self.input_norm, "output_norm": self.output_norm}
+        return LipschitzSet(*halves, step=self.step, factor=self.factor, **norms)
 
 
 def largest_quotient(net: nn.Module, pairs: LipschitzSet, updates: int = 100) -> float:
@@ -167,3 +205,44 @@ def largest_quotient(net: nn.Module, pairs: LipschitzSet, updates: int = 100) ->
     for _ in range(_checks.count(updates, "updates", least=0)):
         values = pairs.update(net)
     return float(values.max())
+
+
+def noisy_copies(pool: Any, size: int = 500, noise: float = 0.1) -> Draw:
+    """Pairs of an input u of `pool` and ``u + noise U(0, 1)``, as in CLIP's classification.
+
+    Parameters
+    ----------
+    pool : array_like, (n, ...)
+        Inputs that are not trained on.
+    size : int
+        Pairs at a time, drawn without replacement; at most n of them.
+    noise : float
+    """
+    pool = torch.as_tensor(pool)
+    size = min(_checks.count(size, "size"), len(pool))
+    noise = _checks.positive(noise, "noise")
+
+    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        first = pool[torch.randperm(len(pool), generator=generator)[:size]]
+        return first, first + noise * torch.rand(
+            first.shape, generator=generator, dtype=first.dtype
+        )
+
+    return draw
+
+
+def uniform_pairs(
+    low: float, high: float, size: int, noise: float, dim: int = 1, dtype: torch.dtype | None = None
+) -> Draw:
+    """Pairs of x uniform in the cube [low, high]^dim and a copy with Gaussian noise."""
+    size, dim = _checks.count(size, "size"), _checks.count(dim, "dim")
+    noise = _checks.positive(noise, "noise")
+    if not low < high:
+        raise ValueError(f"low must be below high, got {low} and {high}")
+
+    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        uniform = torch.rand(size, dim, generator=generator, dtype=dtype)
+        first = low + (high - low) * uniform
+        return first, first + noise * torch.randn(size, dim, generator=generator, dtype=first.dtype)
+
+    return draw

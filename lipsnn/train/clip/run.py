@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lipsnn._files import whole
 from lipsnn._modules import data
 from lipsnn._optional import nn, torch
 from lipsnn.losses import Loss
-from lipsnn.train.clip import checkpoint as checkpoints
 from lipsnn.train.clip.pairs import LipschitzSet
 from lipsnn.train.clip.regularizers import Lipschitz, Weights
-from lipsnn.train.descent import torch_optimizer
+from lipsnn.train.descent import Steps, torch_optimizer
+
+_STATE = ("settings", "samples", "epoch", "batches", "strength", "history", "best")
 
 
 class Run:
-    """A training run between two epochs: all that its next epoch depends on."""
+    """A training run between two epochs: all that its next epoch depends on.
+
+    Parameters
+    ----------
+    net, X, y, regularizer, score, score_after, device
+        As in `train_clip`.
+    loss : Loss
+    steps : Steps
+        Its number of epochs is of no account here.
+    """
 
     def __init__(
         self,
         net: nn.Module,
         X: Any,
         y: Any,
-        settings: dict[str, Any],
-        loss: Loss,
         regularizer: Lipschitz | Weights | None,
+        loss: Loss,
+        steps: Steps,
         score: Callable[[nn.Module], float] | None,
+        score_after: int,
         device: torch.device,
     ) -> None:
         self.net = copy.deepcopy(net).to(device)
@@ -36,15 +49,24 @@ class Run:
         if not trained:
             raise ValueError("net has no parameters to train: each has requires_grad=False, if any")
         self.X, self.y = data(self.net, X, y, loss)
-        self.settings, self.loss, self.score = settings, loss, score
-        self.regularizer = regularizer
-        self.steps = torch_optimizer(settings["optimizer"], trained, settings["learning_rate"])
-        self.generator = torch.Generator().manual_seed(settings["seed"])
+        self.regularizer, self.loss, self.steps = regularizer, loss, steps
+        self.score, self.score_after = score, score_after
+        self.optimizer = torch_optimizer(steps.optimizer, trained, steps.learning_rate)
+        self.generator = torch.Generator().manual_seed(steps.seed)
+        self.settings = {
+            "regularizer": repr(regularizer),
+            "loss": type(loss).__name__,
+            "score_after": score_after,
+            "batch_size": steps.batch_size,
+            "learning_rate": steps.learning_rate,
+            "optimizer": steps.optimizer,
+            "seed": steps.seed,
+        }
         self.pairs: LipschitzSet | None = None
         self.strength = 0.0 if regularizer is None else float(regularizer.strength)
-        self.epoch = self.batches = 0
+        self.samples, self.epoch, self.batches = len(self.X), 0, 0
         self.history: list[dict[str, float]] = []
-        self._keep(-float("inf"))
+        self._keep(-math.inf)
 
     def _keep(self, score: float) -> None:
         self.best: dict[str, Any] = {
@@ -59,48 +81,45 @@ class Run:
         start = time.perf_counter()
         self.net.train()
         total = right = quotient = 0.0
-        for batch in torch.randperm(len(self.X), generator=self.generator).split(
-            self.settings["batch_size"]
-        ):
-            inputs, targets = self.X[batch], self.y[batch]
-            self.steps.zero_grad()
+        for batch in self.steps.batches(self.samples, self.generator):
+            self.optimizer.zero_grad()
             penalty, largest = self._penalty()
-            outputs = self.net(inputs)
+            outputs, targets = self.net(self.X[batch]), self.y[batch]
             loss = self.loss.mean(outputs, targets)
             value = float(loss.detach())
-            if not value < float("inf"):
+            if not value < math.inf:
                 raise RuntimeError(
                     f"training diverged in epoch {self.epoch + 1} (learning_rate "
-                    f"{self.settings['learning_rate']:g}, strength {self.strength:g}): choose "
-                    "smaller ones"
+                    f"{self.steps.learning_rate:g}, strength {self.strength:g}): choose smaller "
+                    "ones"
                 )
             (loss if penalty is None else loss + self.strength * penalty).backward()
-            self.steps.step()
+            self.optimizer.step()
             self.batches += 1
             quotient = max(quotient, largest)
-            share = len(batch) / len(self.X)
+            share = len(batch) / self.samples
             total += share * value
             if self.loss.classifies:
                 hits = outputs.detach().argmax(dim=1) == targets
                 right += share * float(hits.double().mean())
         self.epoch += 1
-        score = float("nan") if self.score is None else float(self.score(self.net))
+        score = math.nan if self.score is None else float(self.score(self.net))
         row = {
             "epoch": self.epoch,
             "loss": total,
-            "accuracy": right if self.loss.classifies else float("nan"),
-            "quotient": quotient if isinstance(self.regularizer, Lipschitz) else float("nan"),
+            "accuracy": right if self.loss.classifies else math.nan,
+            "quotient": quotient if isinstance(self.regularizer, Lipschitz) else math.nan,
             "strength": self.strength,
             "score": score,
             "seconds": time.perf_counter() - start,
         }
         self.history.append(row)
-        early = self.epoch <= self.settings["score_after"]
+        early = self.epoch <= self.score_after
         if self.score is None or early or score > self.best["score"]:
-            self._keep(-float("inf") if early else score)
+            self._keep(-math.inf if early else score)
         if self.regularizer is not None and self.regularizer.rule is not None:
             self.strength = self.regularizer.rule.next(self.strength, row["accuracy"], self.epoch)
-        shown = {"loss": row["loss"], "accuracy": row["accuracy"], "strength": self.strength}
+        shown = {"loss": total, "accuracy": row["accuracy"], "strength": self.strength}
         return {name: f"{number:.3g}" for name, number in shown.items() if number == number}
 
     def _penalty(self) -> tuple[torch.Tensor | None, float]:
@@ -111,57 +130,58 @@ class Run:
         if isinstance(regularizer, Weights):
             squares = [(parameter**2).sum() for parameter in self.net.parameters()]
             return torch.stack(squares).sum(), 0.0
-        if self.pairs is None or self.batches % regularizer.pairs.redraw == 0:
-            self.pairs = self._drawn(regularizer.pairs.draw(self.generator))
-        for _ in range(regularizer.pairs.updates):
+        how = regularizer.pairs
+        if self.pairs is None or self.batches % how.redraw == 0:
+            self.pairs = how.moved(half.to(self.X) for half in how.draw(self.generator))
+        for _ in range(how.updates):
             values = self.pairs.update(self.net)
         largest = float(values.max())
         if self.strength == 0:
             return None, largest
         return self.pairs.penalty(self.net, values, regularizer.power, regularizer.pooling), largest
 
-    def _drawn(self, halves: tuple[torch.Tensor, torch.Tensor]) -> LipschitzSet:
-        assert isinstance(self.regularizer, Lipschitz)
-        how = self.regularizer.pairs
-        return LipschitzSet(
-            *(half.to(self.X) for half in halves),
-            step=how.step,
-            factor=how.factor,
-            input_norm=how.input_norm,
-            output_norm=how.output_norm,
-        )
-
-    def state(self) -> dict[str, Any]:
-        """What `resume` needs to go on from here."""
-        return {
-            "settings": self.settings,
-            "samples": len(self.X),
-            "epoch": self.epoch,
-            "batches": self.batches,
-            "strength": self.strength,
-            "history": self.history,
-            "best": self.best,
+    def save(self, path: Path) -> None:
+        """Write what `resume` needs: a kill at any time leaves the old file or the new one."""
+        pairs = self.pairs
+        state = {name: getattr(self, name) for name in _STATE} | {
             "net": self.net.state_dict(),
-            "steps": self.steps.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "pairs": None if self.pairs is None else self.pairs.state(),
+            "pairs": None if pairs is None else (pairs.first, pairs.second, pairs.steps),
         }
+        with whole(path) as file:
+            torch.save(state, file)
 
     def resume(self, path: Path) -> None:
-        """Go on from the checkpoint, if there is one."""
-        state = checkpoints.load(path, self.settings)
-        if state is None:
+        """Go on from the checkpoint, if there is one.
+
+        Raises
+        ------
+        ValueError
+            If the file is no checkpoint or of another run.
+        """
+        if not path.exists():
             return
-        if state["samples"] != len(self.X):
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            written = state["settings"]
+        except Exception as error:  # whatever torch raises for bytes that it cannot read
             raise ValueError(
-                f"{path} is of a run on {state['samples']} samples, not {len(self.X)}: delete it "
-                "or name another"
-            )
-        self.net.load_state_dict(state["net"])
-        self.steps.load_state_dict(state["steps"])
-        self.generator.set_state(state["generator"])
-        for name in ("epoch", "batches", "strength", "history", "best"):
+                f"{path} is no checkpoint of train_clip ({error}): name another"
+            ) from None
+        changed = {key for key, value in self.settings.items() if written.get(key) != value}
+        why = f"with other settings ({', '.join(sorted(changed))})"
+        if not changed and state["samples"] != self.samples:
+            why = f"on {state['samples']} samples, not {self.samples}"
+        if changed or state["samples"] != self.samples:
+            raise ValueError(f"{path} is of a run {why}: delete it or name another")
+        for name in _STATE:
             setattr(self, name, state[name])
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
         if state["pairs"] is not None:
-            self.pairs = self._drawn((state["pairs"]["first"], state["pairs"]["second"]))
-            self.pairs.steps = state["pairs"]["steps"].to(self.X)
+            assert isinstance(self.regularizer, Lipschitz)
+            first, second, steps = (part.to(self.X) for part in state["pairs"])
+            self.pairs = self.regularizer.pairs.moved((first, second))
+            self.pairs.steps = steps

@@ -12,7 +12,6 @@ from lipsnn.train.clip import (
     Pairs,
     Weights,
     accuracy,
-    checkpoint,
     noisy_copies,
     pgd_inputs,
     train_clip,
@@ -149,9 +148,13 @@ def test_a_killed_run_goes_on_to_the_same_result(blobs, settings, pairs, tmp_pat
     )
 
 
-def test_a_kill_while_the_checkpoint_is_written_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_kill_while_the_checkpoint_is_written_leaves_the_old_one(
+    blobs, settings, tmp_path, monkeypatch
+):
     path = tmp_path / "clip.pt"
-    checkpoint.save(path, {"settings": {}, "epoch": 1})
+    settings["checkpoint"] = path
+    train_clip(classifier(), *blobs, **(settings | {"epochs": 1}))
+    before = path.read_bytes()
 
     def half(state, file):
         file.write(b"half")
@@ -159,8 +162,8 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_old_one(tmp_path, mon
 
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(Killed):
-        checkpoint.save(path, {"settings": {}, "epoch": 2})
-    assert checkpoint.load(path, {})["epoch"] == 1
+        train_clip(classifier(), *blobs, **settings)
+    assert path.read_bytes() == before
 
 
 def test_another_runs_checkpoint_is_refused(blobs, settings, tmp_path):
