@@ -9,13 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from lipsnn._files import whole
 from lipsnn._modules import data
-from lipsnn._optional import nn, torch
 from lipsnn.losses import Loss
-from lipsnn.train.clip.pairs import LipschitzSet
-from lipsnn.train.clip.regularizers import Lipschitz, Weights
+from lipsnn.train.clip import LipschitzSet
 from lipsnn.train.descent import Steps, torch_optimizer
+from studies.clip.regularizers import Lipschitz, Weights
 
 _STATE = ("settings", "samples", "epoch", "batches", "strength", "history", "best")
 

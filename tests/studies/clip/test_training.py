@@ -6,17 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from lipsnn.train.clip import (
-    Discrepancy,
-    Lipschitz,
-    Pairs,
-    Weights,
-    accuracy,
-    noisy_copies,
-    pgd_inputs,
-    train_clip,
-    uniform_pairs,
-)
+from lipsnn.attack import accuracy, pgd_inputs
+from lipsnn.train.clip import noisy_copies, uniform_pairs
+from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs, Weights
+from studies.clip.training import train_clip
 
 
 def classifier(seed=0):
@@ -326,6 +319,9 @@ def test_bad_data_and_rules(settings):
         train_clip(frozen, torch.ones(3, 2), torch.zeros(3), **settings)
     with pytest.raises(ValueError, match="pairs"):
         Lipschitz(None, 1.0)
+    for wrong in ({"redraw": 0}, {"updates": 0}, {"step": 0}, {"output_norm": 1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Pairs(uniform_pairs(0, 1, 5, 0.1), **wrong)
     with pytest.raises(ValueError, match="strength"):
         Weights(-1)
     draw = uniform_pairs(0, 1, 5, 0.1)

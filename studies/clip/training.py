@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
 from lipsnn import _checks
-from lipsnn._optional import nn, pd, torch, tqdm
 from lipsnn.losses import Loss, as_loss
 from lipsnn.status import Status
-from lipsnn.train.clip.pairs import LipschitzSet
-from lipsnn.train.clip.regularizers import Lipschitz, Weights
-from lipsnn.train.clip.run import Run
+from lipsnn.train.clip import LipschitzSet
 from lipsnn.train.descent import Steps
+from studies.clip.regularizers import Lipschitz, Weights
+from studies.clip.run import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +131,7 @@ def train_clip(
     if path is not None:
         run.resume(path)
     status = Status.DONE
-    bar = tqdm.tqdm(
+    bar = tqdm(
         total=steps.epochs,
         initial=run.epoch,
         desc="clip",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import torch
 
 from lipsnn import _checks
-from lipsnn.train.clip.pairs import Pairs
+from lipsnn.train.clip import Draw, LipschitzSet
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,42 @@ class Discrepancy:
         if accuracy > self.target:
             return strength + self.increment
         return max(self.least, strength - self.increment)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How training draws its Lipschitz set, measures it and moves it.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes a torch.Generator, returns the halves of the pairs; see `noisy_copies` and
+        `uniform_pairs`.
+    redraw : int
+        A new set after so many mini-batches. The source's classification has 2000.
+    step, factor, input_norm, output_norm
+        Of `LipschitzSet`. The source has a step of 10.
+    updates : int
+        Adversarial updates in each mini-batch.
+    """
+
+    draw: Draw = field(repr=False)
+    redraw: int = 2000
+    step: float = 10.0
+    factor: float = 1.3
+    updates: int = 1
+    input_norm: float = 2
+    output_norm: float = 2
+
+    def __post_init__(self) -> None:
+        _checks.count(self.redraw, "redraw")
+        _checks.count(self.updates, "updates")
+        self.moved(torch.zeros(2, 1, 1))  # which checks the rest
+
+    def moved(self, halves: Iterable[torch.Tensor]) -> LipschitzSet:
+        """The Lipschitz set of these halves of pairs."""
+        norms = {"input_norm": self.input_norm, "output_norm": self.output_norm}
+        return LipschitzSet(*halves, step=self.step, factor=self.factor, **norms)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,22 @@
-"""The Lipschitz set: pairs of inputs that are moved to where the network is steepest (CLIP)."""
+"""CLIP's regulariser: an estimated Lipschitz constant, for any torch network and training loop.
+
+Bungert, Raab, Roith, Schwinn and Tenbrinck, "CLIP: Cheap Lipschitz training of neural networks",
+2021. The Lipschitz set is moved uphill before each step (Algorithm 1), and its steepest pair is
+what the loss has beside it (Algorithm 2):
+
+    pairs = LipschitzSet(*uniform_pairs(-1, 1, 100, 0.1, dim)(generator))
+    for inputs, targets in batches:
+        optimizer.zero_grad()
+        (loss(net(inputs), targets) + strength * pairs.penalty(net, pairs.update(net))).backward()
+        optimizer.step()
+
+`studies.clip.training.train_clip` is such a loop with what the source's experiments need besides.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from lipsnn import _checks
@@ -161,42 +173,6 @@ class LipschitzSet:
         with evaluating(net):
             each = quotients(net, self.first[pair], self.second[pair], *self.norms)
         return (each**power).mean()
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """How training draws its Lipschitz set, measures it and moves it.
-
-    Parameters
-    ----------
-    draw : callable
-        Takes a torch.Generator, returns the halves of the pairs; see `noisy_copies` and
-        `uniform_pairs`.
-    redraw : int
-        A new set after so many mini-batches. The source's classification has 2000.
-    step, factor, input_norm, output_norm
-        Of `LipschitzSet`. The source has a step of 10.
-    updates : int
-        Adversarial updates in each mini-batch.
-    """
-
-    draw: Draw = field(repr=False)
-    redraw: int = 2000
-    step: float = 10.0
-    factor: float = 1.3
-    updates: int = 1
-    input_norm: float = 2
-    output_norm: float = 2
-
-    def __post_init__(self) -> None:
-        _checks.count(self.redraw, "redraw")
-        _checks.count(self.updates, "updates")
-        self.moved(torch.zeros(2, 1, 1))  # which checks the rest
-
-    def moved(self, halves: Iterable[torch.Tensor]) -> LipschitzSet:
-        """The Lipschitz set of these halves of pairs."""
-        norms = {"input_norm": self.input_norm, "output_norm": self.output_norm}
-        return LipschitzSet(*halves, step=self.step, factor=self.factor, **norms)
 
 
 def largest_quotient(net: nn.Module, pairs: LipschitzSet, updates: int = 100) -> float:
