@@ -86,8 +86,13 @@ class Pairs:
 
     def moved(self, halves: Iterable[torch.Tensor]) -> LipschitzSet:
         """The Lipschitz set of these halves of pairs."""
-        norms = {"input_norm": self.input_norm, "output_norm": self.output_norm}
-        return LipschitzSet(*halves, step=self.step, factor=self.factor, **norms)
+        return LipschitzSet(
+            *halves,
+            step=self.step,
+            factor=self.factor,
+            input_norm=self.input_norm,
+            output_norm=self.output_norm,
+        )
 
 
 @dataclass(frozen=True)
