@@ -101,12 +101,12 @@ class CrossEntropy:
         return class_numbers(y, outputs[0])
 
 
+SQUARED = Squared()
 LOSSES: dict[str, Loss] = {
-    "squared": Squared(),
+    "squared": SQUARED,
     "mse": MeanSquared(),
     "cross_entropy": CrossEntropy(),
 }
-SQUARED = Squared()
 
 
 def as_loss(loss: str | Loss) -> Loss:
