@@ -53,10 +53,10 @@ def _whole(solve: Callable[..., ProgramSolution]) -> Callable[..., ProgramSoluti
     """`solve` on whole arrays, and without what only the structured solver uses."""
 
     def solve_arrays(
-        X1: Any, y: Any, patterns: Any, *rest: Any, inside: Any = None, offset: bool = False
+        X1: Any, y: Any, patterns: Any, *rest: Any, inside: Any = None, **settings: Any
     ) -> Any:
         whole = as_samples(X1).array(), y, Patterns.pack(patterns).unpack()
-        return solve(*whole, *rest, offset=offset)
+        return solve(*whole, *rest, **settings)
 
     return solve_arrays
 

@@ -4,7 +4,8 @@ Each takes the data with the bias feature, X (n, d + 1); activation patterns, a 
 whose column i is the diagonal of D_i; and signs s (m,). A unit with s_i = +1 is one of the
 paper's u_i (its pattern in P+), one with s_i = -1 a v_j (its pattern in P-); both are rows of
 one matrix here. With `offset` an output bias b, which the paper's networks do not have, is one more
-variable: it is linear in the output, has no rows and no cost.
+variable: it is linear in the output, has no rows and no cost. With a `bound` L the two Lipschitz
+programs minimise the loss alone under rho <= L^2, and `strength` has no meaning.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ def solve_lipschitz(
     signs: Array,
     kappa: Array,
     multipliers: Array,
-    strength: float,
+    strength: float | None,
     solver: str | None = None,
     offset: bool = False,
+    bound: float | None = None,
 ) -> ProgramSolution:
     """Program (12): Lipschitz training at fixed T = diag(multipliers) and kappa = |a|.
 
@@ -64,11 +66,10 @@ def solve_lipschitz(
     used = (kappa > 0) & (multipliers > 0)
     patterns, outer, t = patterns[:, used], (signs * kappa)[used], multipliers[used]
     w, rho = cp.Variable((outer.size, X.shape[1])), cp.Variable()
-    problem = cp.Problem(
-        cp.Minimize(_loss(X, y, patterns, outer, w, offset) + strength * rho),
-        [*_cones(X, patterns, w), lmi_matrix(rho, t, w[:, :-1], outer) << 0],
-    )
-    return _solution(problem, w, solver, used, rho)
+    constraints = [*_cones(X, patterns, w), lmi_matrix(rho, t, w[:, :-1], outer) << 0]
+    value = _loss(X, y, patterns, outer, w, offset)
+    problem = _priced(value, constraints, rho, strength, bound)
+    return _solution(problem, w, solver, used, rho, strength)
 
 
 def solve_joint(
@@ -76,9 +77,10 @@ def solve_joint(
     y: Array,
     patterns: Array,
     signs: Array,
-    strength: float,
+    strength: float | None,
     solver: str | None = None,
     offset: bool = False,
+    bound: float | None = None,
 ) -> ProgramSolution:
     """The joint program: (4) within fixed patterns and signs, over W, |a| and T together.
 
@@ -96,11 +98,10 @@ def solve_joint(
     slopes = cp.vstack([cp.sum(z[:, :-1], axis=0, keepdims=True), z[:, :-1]])
     shares = cp.hstack([1 - cp.sum(q), q])
     lmi = cp.bmat([[rho * np.eye(d), slopes.T], [slopes, 4 * cp.diag(shares)]])
-    problem = cp.Problem(
-        cp.Minimize(_loss(X, y, patterns, np.ones(m), z, offset) + strength * rho),
-        [*_cones(X, patterns, cp.multiply(signs[:, None], z)), (lmi + lmi.T) / 2 >> 0],
-    )
-    return _solution(problem, z, solver, rho=rho, shares=q)
+    constraints = [*_cones(X, patterns, cp.multiply(signs[:, None], z)), (lmi + lmi.T) / 2 >> 0]
+    value = _loss(X, y, patterns, np.ones(m), z, offset)
+    problem = _priced(value, constraints, rho, strength, bound)
+    return _solution(problem, z, solver, rho=rho, strength=strength, shares=q)
 
 
 def _loss(
@@ -116,12 +117,26 @@ def _cones(X: Array, patterns: Array, w: cp.Expression) -> list[cp.Constraint]:
     return [cp.multiply(2.0 * patterns - 1.0, X @ w.T) >= 0]
 
 
+def _priced(
+    loss: cp.Expression,
+    constraints: list[cp.Constraint],
+    rho: cp.Variable,
+    strength: float | None,
+    bound: float | None,
+) -> cp.Problem:
+    """rho at a cost, or the last constraint a bound on it."""
+    if bound is None:
+        return cp.Problem(cp.Minimize(loss + strength * rho), constraints)
+    return cp.Problem(cp.Minimize(loss), [*constraints, rho <= bound**2])
+
+
 def _solution(
     problem: cp.Problem,
     weights: cp.Variable,
     solver: str | None,
     used: Array | None = None,
     rho: cp.Variable | None = None,
+    strength: float | None = None,
     shares: cp.Variable | None = None,
 ) -> ProgramSolution:
     """Solve and read the point off the variables; rows not in `used` are zero."""
@@ -135,6 +150,8 @@ def _solution(
         if used is not None:
             point, kept = np.zeros((used.size, point.shape[1])), point
             point[used] = kept
+        if rho is not None and strength is None:  # the multiplier of the bound, which comes last
+            strength = problem.constraints[-1].dual_value
     return ProgramSolution(
         value=stats.value,
         weights=point,
@@ -144,5 +161,6 @@ def _solution(
         seconds=stats.seconds,
         rho=None if rho is None or point is None else float(np.asarray(rho.value)),
         shares=None if shares is None or point is None else np.asarray(shares.value),
+        strength=None if strength is None else float(strength),
         cone_duals=duals,
     )

@@ -24,11 +24,12 @@ def refine(
     net: Any,
     X: Any,
     y: Any,
-    strength: float,
+    strength: float | None = None,
     regularizer: str = "lipschitz",
     method: str = "joint",
     solver: str | Backend | None = None,
     *,
+    bound: float | str | None = None,
     rounds: int = 50,
     tol: float = 1e-5,
     sample: int | None = None,
@@ -52,9 +53,9 @@ def refine(
         are, and may be larger than memory.
     y : array_like, (n,)
     strength : float
-        lam_lip or lam_reg of problem (4), positive. How to choose one: try a few powers of ten by
-        `refine_path` and look at its table for the bound that can be afforded, or compare the
-        losses of the refined networks on data held out.
+        lam_lip or lam_reg of problem (4), positive; or give `bound`. How to choose one: try a few
+        powers of ten by `refine_path` and look at its table for the bound that can be afforded,
+        or compare the losses of the refined networks on data held out.
     regularizer : {"lipschitz", "l2"}
         "l2" solves program (6), once, whatever `method` says.
     method : {"joint", "alternating", "walk", "polish"}
@@ -67,6 +68,13 @@ def refine(
     solver : str or Backend, optional
         "structured" (our interior-point method, also if None), "reference" (the programs in CVXPY
         as printed, by MOSEK with a licence, else Clarabel), or the name of a CVXPY solver.
+    bound : float or "own", optional
+        In place of a strength, the largest L that the result may have, positive: the programs
+        minimise the loss alone under rho <= L^2, and so does what is said of the objective above.
+        The certificate of the result is at most L in floating point. "own" is the bound of `net`:
+        the loss falls and the bound does not rise. Where that of `net` is above L, its outer
+        weights are first scaled down to it, which is always feasible, and the result is never
+        worse than that network (it may have a larger loss than `net`).
     rounds : int
         Most rounds of the alternation, steps of the walk, or turns of the polish.
     tol : float
@@ -107,8 +115,20 @@ def refine(
     if output_bias is None:
         output_bias = net.offset != 0
     _checks.warn_of_scales(first, y[:CHUNK] - net(first), centred=output_bias)
-    strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
+    if (strength is None) == (bound is None):
+        raise ValueError(
+            "give either strength, the price of L^2 in the objective, or bound, the largest L that "
+            f"the result may have, got strength={strength!r} and bound={bound!r}"
+        )
+    if bound is None:
+        strength = _checks.positive(strength, "strength")
+    elif regularizer == "l2":
+        raise ValueError(
+            'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
+        )
+    elif bound != "own":
+        bound = _checks.positive(bound, "bound")
     _checks.one_of(method, "method", METHODS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
     rounds = _checks.count(rounds, "rounds")
@@ -116,16 +136,16 @@ def refine(
     programs = backend(solver)
     if method == "polish" or programs.name != "structured":
         samples.array()  # whole, or an error
-    given = Search(net, samples, y, strength, regularizer, programs, reduction, output_bias)
+    terms = regularizer, programs, reduction, output_bias
+    given = search = Search(net, samples, y, strength, *terms, bound)
     if not any(key and a != 0 for key, a in zip(given.cells.patterns.keys, net.outer, strict=True)):
         raise ValueError(
             "the network is dead on this data: no unit with a non-zero outer weight is active on "
             "any sample; train it longer or start from other weights"
         )
-    search = given
     if sample is not None:
         halved = sample_half(net, _checks.count(sample, "sample", least=0))
-        search = Search(halved, samples, y, strength, regularizer, programs, reduction, output_bias)
+        search = Search(halved, samples, y, strength, *terms, given.bound)
     if regularizer == "l2":
         steps = restriction(search)
     elif method == "joint":

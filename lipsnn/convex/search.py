@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,11 @@ class Search:
     output_bias
         Whether the offset is a variable too; it stays as it is otherwise.
     strength, reduction
-        Of problem (4). `total_strength` is that of its form with the sum, which the programs have.
+        Of problem (4), in the form with the sum which the programs have: `price`.
+    bound
+        L where it is enforced, or "own" for that of `net`. What is lowered is then the loss alone,
+        `price` is the multiplier of ``rho <= L^2`` in the last program, and a candidate above the
+        bound has its outer weights scaled down to it.
     """
 
     def __init__(
@@ -57,11 +62,12 @@ class Search:
         net: ShallowNet,
         samples: Samples,
         y: Array,
-        strength: float,
+        strength: float | None,
         regularizer: str,
         programs: Backend,
         reduction: str = "sum",
         output_bias: bool = False,
+        bound: float | str | None = None,
     ) -> None:
         self.began = time.perf_counter()
         self.samples, self.y = samples, y
@@ -70,15 +76,22 @@ class Search:
         self.target = y if output_bias else y - net.offset
         self.strength, self.regularizer, self.programs = strength, regularizer, programs
         self.reduction = reduction
-        self.total_strength = strength * (len(y) if reduction == "mean" else 1)
+        self.copies = len(y) if reduction == "mean" else 1
+        self.price = self.copies * (strength or 0.0)
         self.net = net
         self.cells = Cells.of(net, samples)
-        self.certificate, self.objective = self.evaluate(net)
-        self.initial_certificate, self.initial_objective = self.certificate, self.objective
+        self.certificate = self.initial_certificate = self._certify(net)
+        own = np.inf if self.certificate is None else self.certificate.bound
+        self.bound = _own(own) if isinstance(bound, str) else bound
+        self.objective = self.initial_objective = self.evaluate(net, self.certificate)
         self.status: str = Status.OPTIMAL
         self.violation = 0.0
         self.history: list[Round] = []
-        self._record("initial", net, self.certificate, self.objective, "given", True)
+        inside = self.bound is None or own <= self.bound
+        self._record("initial", net, self.certificate, self.objective, "given", inside)
+        if not inside:
+            self.objective = np.inf
+            self.offer("scaled", net)
 
     def solve_l2(self) -> bool:
         """Program (6), mapped by (7)."""
@@ -97,30 +110,47 @@ class Search:
         used = t > 0
         scaled = self.net.rescale(np.sqrt(np.where(used, t, 1.0)))
         solution = self._solve(
-            self.programs.solve_lipschitz, np.abs(scaled.outer), used.astype(np.float64)
+            self.programs.solve_lipschitz,
+            np.abs(scaled.outer),
+            used.astype(np.float64),
+            bound=self.bound,
         )
         return self._offer("(12)", solution, outer=scaled.outer)
 
     def solve_joint(self, step: str = "joint") -> tuple[bool, ProgramSolution]:
         """The joint program; `step` is its name in the history."""
-        solution = self._solve(self.programs.solve_joint)
+        solution = self._solve(self.programs.solve_joint, bound=self.bound)
         mapped = solution
         if solution.weights is not None:  # s_i z_i lies in the cone of pattern i
             mapped = replace(solution, weights=self.cells.signs[:, None] * solution.weights)
         return self._offer(step, mapped), solution
 
-    def _solve(self, program: Callable[..., ProgramSolution], *fixed: Array) -> ProgramSolution:
+    def _solve(
+        self, program: Callable[..., ProgramSolution], *fixed: Array, **settings: Any
+    ) -> ProgramSolution:
         patterns, signs = self.cells.patterns, self.cells.signs
-        arguments = self.samples, self.target, patterns, signs, *fixed, self.total_strength
-        return program(*arguments, inside=self.cells.inside, offset=self.output_bias)
+        strength = None if self.strength is None else self.price
+        arguments = self.samples, self.target, patterns, signs, *fixed, strength
+        settings |= {"inside": self.cells.inside, "offset": self.output_bias}
+        solution = program(*arguments, **settings)
+        if solution.strength is not None:
+            self.price = solution.strength
+        return solution
 
     def offer(self, step: str, candidate: ShallowNet, status: str = Status.OPTIMAL) -> bool:
         """Keep `candidate` if it is better than the best so far, freshly evaluated."""
-        self.status = status
-        if self.output_bias:  # the best one for what the network really computes
-            left = self.y - outputs(candidate, self.samples)
-            candidate = replace(candidate, offset=candidate.offset + float(left.mean()))
-        certificate, value = self.evaluate(candidate)
+        self.status, hair = status, 1e-15
+        while True:
+            if self.output_bias:  # the best one for what the network really computes
+                left = self.y - outputs(candidate, self.samples)
+                candidate = replace(candidate, offset=candidate.offset + float(left.mean()))
+            certificate = self._certify(candidate)
+            if certificate is None or self.bound is None or certificate.bound <= self.bound:
+                break
+            shrunk = self.bound / certificate.bound * (1.0 - hair)
+            candidate = replace(candidate, outer=candidate.outer * shrunk)
+            hair = min(4.0 * hair, 0.5)
+        value = self.evaluate(candidate, certificate)
         accepted = value < self.objective
         self._record(step, candidate, certificate, value, status, accepted)
         if accepted:
@@ -130,13 +160,15 @@ class Search:
             )
         return accepted
 
-    def evaluate(self, net: ShallowNet) -> tuple[Certificate | None, float]:
-        """The certificate (of the Lipschitz problem) and the value of problem (4)."""
-        certificate = certify(net) if self.regularizer == "lipschitz" else None
-        value = objective(
-            net, self.samples, self.y, self.strength, self.regularizer, certificate, self.reduction
-        )
-        return certificate, value
+    def evaluate(self, net: ShallowNet, certificate: Certificate | None) -> float:
+        """The value of problem (4), or the loss where the bound is enforced."""
+        if self.strength is None:
+            return loss(net, self.samples, self.y, self.reduction)
+        given = self.strength, self.regularizer, certificate, self.reduction
+        return objective(net, self.samples, self.y, *given)
+
+    def _certify(self, net: ShallowNet) -> Certificate | None:
+        return certify(net) if self.regularizer == "lipschitz" else None
 
     def result(self, method: str) -> Refinement:
         """What was found; the initial network if nothing was better."""
@@ -151,7 +183,8 @@ class Search:
             status=self.status,
             seconds=time.perf_counter() - self.began,
             regularizer=self.regularizer,
-            strength=self.strength,
+            strength=self.price / self.copies,
+            bound=self.bound,
             method=method,
             solver=self.programs.name,
             loss_reduction=self.reduction,
@@ -186,6 +219,12 @@ class Search:
         elapsed = time.perf_counter() - self.began
         fit = loss(net, self.samples, self.y, self.reduction)
         self.history.append(Round(step, value, fit, bound, elapsed, status, accepted))
+
+
+def _own(bound: float) -> float:
+    if not 0.0 < bound < np.inf:
+        raise ValueError(f'the network\'s own bound is {bound:g}: give a number, not bound="own"')
+    return bound
 
 
 def restriction(search: Search) -> Iterator[None]:

@@ -223,7 +223,7 @@ def _useful_units(
     root = certificate.factor
     total = root.T @ (signs[:, None] * units)[:, :-1].sum(axis=0)
     total /= max(float(np.linalg.norm(total)), np.finfo(float).tiny)
-    price = search.total_strength * certificate.bound
+    price = search.price * certificate.bound
     noise = _NOISE * float(samples.fold(_pull_at_most, residual))
     rng = np.random.default_rng(0)
     found = []

@@ -21,9 +21,11 @@ class NormCone:
     def start(self) -> Array:
         return np.ones(self.g)
 
-    def resume(self, Z: Array, extras: Array, Y: Array, before: NormCone) -> tuple[Array, Array]:
-        """Extras and multiplier from an iterate of `before`, this very cone."""
-        return extras, Y
+    def resume(
+        self, Z: Array, extras: Array, Y: Array, before: NormCone
+    ) -> tuple[Array, Array, Array]:
+        """Z, extras and multiplier from an iterate of `before`, this very cone."""
+        return Z, extras, Y
 
     def slack(self, Z: Array, extras: Array) -> Array:
         return np.vstack([extras, Z])

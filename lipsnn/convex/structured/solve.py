@@ -10,7 +10,10 @@ patterns : ndarray of bool, (n, m), or Patterns
 signs : ndarray, (m,)
     s_i.
 strength : float
-    lam_reg or lam_lip, positive.
+    lam_reg or lam_lip, positive. Without meaning, None will do, where there is a `bound`.
+bound : float, optional
+    L, positive: the loss alone under ``rho <= L^2``, in (12) and the joint program. The solution
+    has the strength, the multiplier of rho, at which it is the solution without a bound.
 inside : ndarray, (m, d + 1), optional
     Weights with these patterns, as a refinement has them: the rows that are carried are found by
     them. Without any, all n m rows are.
@@ -88,8 +91,9 @@ def solve_lipschitz(
     signs: Array,
     kappa: Array,
     multipliers: Array,
-    strength: float,
+    strength: float | None,
     *,
+    bound: float | None = None,
     inside: Array | None = None,
     start: ProgramSolution | None = None,
     offset: bool = False,
@@ -119,13 +123,9 @@ def solve_lipschitz(
     if rest < -_SHARE_SLACK:
         return ProgramSolution(float("nan"), None, "infeasible", "structured", 0, 0.0)
     problem = _Program(X1, y, patterns, signs, inside, start, offset, shares)
-    cost = strength * problem.unit_cost
     fixed = np.concatenate([[max(rest, _LEAST_SHARE)], problem.units.shares])
-    point = problem.solve(
-        lambda p, g: ArrowCone(p - 1, g, cost, fixed), tol, max_iterations, warm=True
-    )
     factors = np.where(used, signs * kappa, 0.0)
-    return problem.solution(point, rho=point.extras[-1], shares=shares, factors=factors)
+    return problem.lipschitz(strength, bound, tol, max_iterations, fixed, shares, factors)
 
 
 def solve_joint(
@@ -133,8 +133,9 @@ def solve_joint(
     y: Array,
     patterns: Array | Patterns,
     signs: Array,
-    strength: float,
+    strength: float | None,
     *,
+    bound: float | None = None,
     inside: Array | None = None,
     start: ProgramSolution | None = None,
     offset: bool = False,
@@ -149,10 +150,7 @@ def solve_joint(
         `weights` are the z_i = a_i w_i, (m, d + 1), and `shares` the q_i, (m,).
     """
     problem = _Program(X1, y, patterns, signs, inside, start, offset)
-    cost = strength * problem.unit_cost
-    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost), tol, max_iterations, warm=True)
-    shares = problem.units.split(point.extras[:-1])
-    return problem.solution(point, rho=point.extras[-1], shares=shares)
+    return problem.lipschitz(strength, bound, tol, max_iterations)
 
 
 class _Program:
@@ -253,6 +251,7 @@ class _Program:
                 Z=np.zeros((p, g)),
                 extras=np.zeros(g + 1),
                 multipliers=np.zeros((g, 0)),
+                Y=np.zeros((p + g, p + g)),
                 value=self.loss.constant,
                 gap=0.0,
                 primal_residual=0.0,
@@ -265,12 +264,36 @@ class _Program:
         self.warm = point.warm
         return point
 
+    def lipschitz(
+        self,
+        strength: float | None,
+        bound: float | None,
+        tol: float,
+        max_iterations: int,
+        fixed: Array | None = None,
+        shares: Array | None = None,
+        factors: Array | None = None,
+    ) -> ProgramSolution:
+        """Solve with the arrow, its (q_0, .., q_g) `fixed` or free."""
+        cost = None if strength is None else strength * self.unit_cost
+        rho = None if bound is None else (bound / self.scale) ** 2
+        point = self.solve(
+            lambda p, g: ArrowCone(p - 1, g, cost, rho, fixed), tol, max_iterations, warm=True
+        )
+        if shares is None:
+            shares = self.units.split(point.extras[: self.g])
+        if bound is not None:  # what a unit of rho is worth
+            strength = float(np.trace(point.Y[: self.p - 1, : self.p - 1])) / self.unit_cost
+        rho = float(point.extras[-1]) if rho is None else rho
+        return self.solution(point, rho, shares, factors, strength)
+
     def solution(
         self,
         point: interior.Iterate,
         rho: float | None = None,
         shares: Array | None = None,
         factors: Array | None = None,
+        strength: float | None = None,
     ) -> ProgramSolution:
         """Back to the user's units and scale; z_i / factors_i is what is returned."""
         weights = self.units.split(point.Z.T) * self.scale
@@ -283,7 +306,8 @@ class _Program:
             solver="structured",
             iterations=point.iterations,
             seconds=time.perf_counter() - self.began,
-            rho=None if rho is None else float(rho) * self.scale**2,
+            rho=None if rho is None else rho * self.scale**2,
+            strength=strength,
             shares=shares,
             gap=point.gap,
             primal_residual=point.primal_residual,
