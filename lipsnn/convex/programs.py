@@ -38,8 +38,7 @@ def solve_l2(
     """
     u = cp.Variable((patterns.shape[1], X.shape[1]))
     value = _loss(X, y, patterns, signs, u, offset) + strength * cp.sum(cp.norm(u, 2, axis=1))
-    problem = cp.Problem(cp.Minimize(value), _cones(X, patterns, u))
-    return _solution(problem, u, solver)
+    return _solution(value, _cones(X, patterns, u), u, solver)
 
 
 def solve_lipschitz(
@@ -68,8 +67,7 @@ def solve_lipschitz(
     w, rho = cp.Variable((outer.size, X.shape[1])), cp.Variable()
     constraints = [*_cones(X, patterns, w), lmi_matrix(rho, t, w[:, :-1], outer) << 0]
     value = _loss(X, y, patterns, outer, w, offset)
-    problem = _priced(value, constraints, rho, strength, bound)
-    return _solution(problem, w, solver, used, rho, strength)
+    return _solution(value, constraints, w, solver, rho, strength, bound, used)
 
 
 def solve_joint(
@@ -100,8 +98,7 @@ def solve_joint(
     lmi = cp.bmat([[rho * np.eye(d), slopes.T], [slopes, 4 * cp.diag(shares)]])
     constraints = [*_cones(X, patterns, cp.multiply(signs[:, None], z)), (lmi + lmi.T) / 2 >> 0]
     value = _loss(X, y, patterns, np.ones(m), z, offset)
-    problem = _priced(value, constraints, rho, strength, bound)
-    return _solution(problem, z, solver, rho=rho, strength=strength, shares=q)
+    return _solution(value, constraints, z, solver, rho, strength, bound, shares=q)
 
 
 def _loss(
@@ -117,29 +114,24 @@ def _cones(X: Array, patterns: Array, w: cp.Expression) -> list[cp.Constraint]:
     return [cp.multiply(2.0 * patterns - 1.0, X @ w.T) >= 0]
 
 
-def _priced(
+def _solution(
     loss: cp.Expression,
     constraints: list[cp.Constraint],
-    rho: cp.Variable,
-    strength: float | None,
-    bound: float | None,
-) -> cp.Problem:
-    """rho at a cost, or the last constraint a bound on it."""
-    if bound is None:
-        return cp.Problem(cp.Minimize(loss + strength * rho), constraints)
-    return cp.Problem(cp.Minimize(loss), [*constraints, rho <= bound**2])
-
-
-def _solution(
-    problem: cp.Problem,
     weights: cp.Variable,
     solver: str | None,
-    used: Array | None = None,
     rho: cp.Variable | None = None,
     strength: float | None = None,
+    bound: float | None = None,
+    used: Array | None = None,
     shares: cp.Variable | None = None,
 ) -> ProgramSolution:
-    """Solve and read the point off the variables; rows not in `used` are zero."""
+    """Solve with rho at its price or under the bound; rows not in `used` are zero."""
+    if rho is not None:
+        if bound is None:
+            loss = loss + strength * rho
+        else:
+            strength, constraints = None, [*constraints, rho <= bound**2]
+    problem = cp.Problem(cp.Minimize(loss), constraints)
     stats = solve(problem, solver)
     point, duals = None, None
     if stats.has_point and weights.value is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +15,15 @@ from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, checked
-from lipsnn.convex.search import Search, alternation, joint, restriction
+from lipsnn.convex.search import Search, alternation, once
 from lipsnn.convex.walk import walk
 
-METHODS = ("joint", "alternating", "walk", "polish")
+METHODS: dict[str, Callable[..., Iterator[None]]] = {
+    "joint": once,
+    "alternating": alternation,
+    "walk": walk,
+    "polish": polish,
+}
 
 
 def refine(
@@ -129,7 +135,7 @@ def refine(
         )
     elif bound != "own":
         bound = _checks.positive(bound, "bound")
-    _checks.one_of(method, "method", METHODS)
+    _checks.one_of(method, "method", tuple(METHODS))
     _checks.one_of(reduction, "reduction", REDUCTIONS)
     rounds = _checks.count(rounds, "rounds")
     tol = _checks.nonnegative(tol, "tol")
@@ -147,15 +153,11 @@ def refine(
         halved = sample_half(net, _checks.count(sample, "sample", least=0))
         search = Search(halved, samples, y, strength, *terms, given.bound)
     if regularizer == "l2":
-        steps = restriction(search)
+        steps = once(search.solve_l2)
     elif method == "joint":
-        steps = joint(search)
-    elif method == "walk":
-        steps = walk(search, rounds, tol)
-    elif method == "polish":
-        steps = polish(search, rounds, tol)
+        steps = once(search.solve_joint)
     else:
-        steps = alternation(search, rounds, tol)
+        steps = METHODS[method](search, rounds, tol)
     hidden = None if progress is None else not progress
     try:
         for _ in tqdm.tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):

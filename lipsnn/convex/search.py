@@ -82,13 +82,15 @@ class Search:
         self.cells = Cells.of(net, samples)
         self.certificate = self.initial_certificate = self._certify(net)
         own = np.inf if self.certificate is None else self.certificate.bound
-        self.bound = _own(own) if isinstance(bound, str) else bound
+        self.bound = own if isinstance(bound, str) else bound
+        if bound == "own" and not 0.0 < own < np.inf:
+            raise ValueError(f'the network\'s own bound is {own:g}: give a number, not bound="own"')
         self.objective = self.initial_objective = self.evaluate(net, self.certificate)
         self.status: str = Status.OPTIMAL
         self.violation = 0.0
         self.history: list[Round] = []
         inside = self.bound is None or own <= self.bound
-        self._record("initial", net, self.certificate, self.objective, "given", inside)
+        self._record("initial", "given", inside, net, self.certificate, self.objective)
         if not inside:
             self.objective = np.inf
             self.offer("scaled", net)
@@ -152,7 +154,7 @@ class Search:
             hair = min(4.0 * hair, 0.5)
         value = self.evaluate(candidate, certificate)
         accepted = value < self.objective
-        self._record(step, candidate, certificate, value, status, accepted)
+        self._record(step, status, accepted, candidate, certificate, value)
         if accepted:
             self.net, self.certificate, self.objective = candidate, certificate, value
             self.violation = cone_violation(
@@ -196,9 +198,8 @@ class Search:
     def _offer(self, step: str, solution: ProgramSolution, outer: Array | None = None) -> bool:
         """Map the solver's point to a network, at given outer weights or by (7), and offer it."""
         if solution.weights is None or not np.isfinite(solution.weights).all():
-            self.status, nan = solution.status, float("nan")
-            elapsed = time.perf_counter() - self.began
-            self.history.append(Round(step, nan, nan, None, elapsed, solution.status, False))
+            self.status = solution.status
+            self._record(step, self.status, False)
             return False
         if outer is None:
             candidate = from_products(solution.weights, self.cells.signs, self.net.offset)
@@ -209,33 +210,21 @@ class Search:
     def _record(
         self,
         step: str,
-        net: ShallowNet,
-        certificate: Certificate | None,
-        value: float,
         status: str,
         accepted: bool,
+        net: ShallowNet | None = None,
+        certificate: Certificate | None = None,
+        value: float = np.nan,
     ) -> None:
         bound = None if certificate is None else certificate.bound
         elapsed = time.perf_counter() - self.began
-        fit = loss(net, self.samples, self.y, self.reduction)
+        fit = np.nan if net is None else loss(net, self.samples, self.y, self.reduction)
         self.history.append(Round(step, value, fit, bound, elapsed, status, accepted))
 
 
-def _own(bound: float) -> float:
-    if not 0.0 < bound < np.inf:
-        raise ValueError(f'the network\'s own bound is {bound:g}: give a number, not bound="own"')
-    return bound
-
-
-def restriction(search: Search) -> Iterator[None]:
-    """The l2 case of Algorithm 1: program (6), once."""
-    search.solve_l2()
-    yield
-
-
-def joint(search: Search) -> Iterator[None]:
-    """The joint program, once."""
-    search.solve_joint()
+def once(solve: Callable[[], Any]) -> Iterator[None]:
+    """One program: the joint one, or (6) in the l2 case of Algorithm 1."""
+    solve()
     yield
 
 

@@ -166,10 +166,6 @@ class ArrowCone:
         self._Rinv = (lower_y @ (u / root)).T @ self._Rinv
         self._W = self._Rinv.T @ self._Rinv
 
-    def weigh(self, dS: Array) -> Array:
-        """W^-1 dS W^-1, the scaling's map from slacks to multipliers."""
-        return self._W @ dS @ self._W
-
     def shrink(self, dS: Array) -> Array:
         """R^-1 dS R^-T, a slack in the scaled space."""
         return self._Rinv @ dS @ self._Rinv.T

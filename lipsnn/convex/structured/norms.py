@@ -79,9 +79,6 @@ class NormCone:
         first = w[0] * v[0] + dot
         return np.vstack([first, v[1:] + w[1:] * (v[0] + dot / (1.0 + w[0]))])
 
-    def weigh(self, dS: Array) -> Array:
-        return self._backward(self._backward(dS))
-
     def shrink(self, dS: Array) -> Array:
         return self._backward(dS)
 

@@ -1,6 +1,6 @@
 """Programs (6), (12) and the joint one, from the user's arrays to the method and back.
 
-Arguments common to all three:
+Arguments common to all three, those after `strength` by name:
 
 X1 : ndarray, (n, d + 1), or Samples
     Data with the bias feature.
@@ -33,7 +33,7 @@ max_iterations : int
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,18 +58,16 @@ _WIDE = 3000
 _LEAST_SHARE = 1e-10
 
 
+Patterned = Array | Patterns
+
+
 def solve_l2(
     X1: Array | Samples,
     y: Array,
-    patterns: Array | Patterns,
+    patterns: Patterned,
     signs: Array,
     strength: float,
-    *,
-    inside: Array | None = None,
-    start: ProgramSolution | None = None,
-    offset: bool = False,
-    tol: float = 1e-8,
-    max_iterations: int = 200,
+    **settings: Any,
 ) -> ProgramSolution:
     """Program (6): l2-regularised training within fixed patterns and signs.
 
@@ -78,27 +76,22 @@ def solve_l2(
     ProgramSolution
         `weights` are the u_i and v_j, (m, d + 1).
     """
-    problem = _Program(X1, y, patterns, signs, inside, start, offset)
+    problem = _Program(X1, y, patterns, signs, **settings)
     cost = strength * problem.unit_cost / problem.scale
-    point = problem.solve(lambda p, g: NormCone(p, g, cost), tol, max_iterations)
-    return problem.solution(point, factors=signs.astype(np.float64))
+    return problem.solve(NormCone(problem.p, problem.g, cost), factors=signs.astype(np.float64))
 
 
 def solve_lipschitz(
     X1: Array | Samples,
     y: Array,
-    patterns: Array | Patterns,
+    patterns: Patterned,
     signs: Array,
     kappa: Array,
     multipliers: Array,
     strength: float | None,
     *,
     bound: float | None = None,
-    inside: Array | None = None,
-    start: ProgramSolution | None = None,
-    offset: bool = False,
-    tol: float = 1e-8,
-    max_iterations: int = 200,
+    **settings: Any,
 ) -> ProgramSolution:
     """Program (12): Lipschitz training at fixed T = diag(multipliers) and kappa = |a|.
 
@@ -122,25 +115,23 @@ def solve_lipschitz(
     rest = 1.0 - float(shares.sum())
     if rest < -_SHARE_SLACK:
         return ProgramSolution(float("nan"), None, "infeasible", "structured", 0, 0.0)
-    problem = _Program(X1, y, patterns, signs, inside, start, offset, shares)
+    problem = _Program(X1, y, patterns, signs, shares, **settings)
     fixed = np.concatenate([[max(rest, _LEAST_SHARE)], problem.units.shares])
-    factors = np.where(used, signs * kappa, 0.0)
-    return problem.lipschitz(strength, bound, tol, max_iterations, fixed, shares, factors)
+    solution = problem.solve(
+        problem.arrow(strength, bound, fixed), strength, np.where(used, signs * kappa, 0.0)
+    )
+    return replace(solution, shares=shares)
 
 
 def solve_joint(
     X1: Array | Samples,
     y: Array,
-    patterns: Array | Patterns,
+    patterns: Patterned,
     signs: Array,
     strength: float | None,
     *,
     bound: float | None = None,
-    inside: Array | None = None,
-    start: ProgramSolution | None = None,
-    offset: bool = False,
-    tol: float = 1e-8,
-    max_iterations: int = 200,
+    **settings: Any,
 ) -> ProgramSolution:
     """The joint program: (4) within fixed patterns and signs, over W, |a| and T (fact C).
 
@@ -149,8 +140,8 @@ def solve_joint(
     ProgramSolution
         `weights` are the z_i = a_i w_i, (m, d + 1), and `shares` the q_i, (m,).
     """
-    problem = _Program(X1, y, patterns, signs, inside, start, offset)
-    return problem.lipschitz(strength, bound, tol, max_iterations)
+    problem = _Program(X1, y, patterns, signs, **settings)
+    return problem.solve(problem.arrow(strength, bound), strength)
 
 
 class _Program:
@@ -160,14 +151,17 @@ class _Program:
         self,
         X1: Array | Samples,
         y: Array,
-        patterns: Array | Patterns,
+        patterns: Patterned,
         signs: Array,
-        inside: Array | None,
-        start: ProgramSolution | None,
-        offset: bool = False,
         shares: Array | None = None,
+        *,
+        inside: Array | None = None,
+        start: ProgramSolution | None = None,
+        offset: bool = False,
+        tol: float = 1e-8,
+        max_iterations: int = 200,
     ) -> None:
-        self.began = time.perf_counter()
+        self.began, self.limits = time.perf_counter(), (tol, max_iterations)
         self.given, self.offset = as_samples(X1), offset
         self.y = y = losses.centred(y) if offset else y
         self.units = units = Units(Patterns.pack(patterns), signs, shares)
@@ -236,69 +230,31 @@ class _Program:
             and np.array_equal(ours.patterns.bits, units.patterns.bits)
         )
 
-    def solve(
-        self,
-        cone: Callable[[int, int], Any],
-        tol: float,
-        max_iterations: int,
-        warm: bool = False,
-    ) -> interior.Iterate:
-        """Run the method with the cone made for (d + 1) inputs and g merged units."""
-        p, g = self.p, self.g
-        start, self.warm = self.warm if warm else None, None
-        if g == 0 or not self.loss.linear.any():
-            return interior.Iterate(
-                Z=np.zeros((p, g)),
-                extras=np.zeros(g + 1),
-                multipliers=np.zeros((g, 0)),
-                Y=np.zeros((p + g, p + g)),
-                value=self.loss.constant,
-                gap=0.0,
-                primal_residual=0.0,
-                dual_residual=0.0,
-                status="optimal",
-            )
-        # small dense algebra is slower on two threads, large is not
-        run = interior.solve if p * g >= _WIDE else one_blas_thread(interior.solve)
-        point = run(self.loss, self.rows, cone(p, g), tol, max_iterations, start)
-        self.warm = point.warm
-        return point
-
-    def lipschitz(
-        self,
-        strength: float | None,
-        bound: float | None,
-        tol: float,
-        max_iterations: int,
-        fixed: Array | None = None,
-        shares: Array | None = None,
-        factors: Array | None = None,
-    ) -> ProgramSolution:
-        """Solve with the arrow, its (q_0, .., q_g) `fixed` or free."""
+    def arrow(
+        self, strength: float | None, bound: float | None, shares: Array | None = None
+    ) -> ArrowCone:
+        """The LMI at this program's scale, its (q_0, .., q_g) fixed at `shares` or free."""
         cost = None if strength is None else strength * self.unit_cost
         rho = None if bound is None else (bound / self.scale) ** 2
-        point = self.solve(
-            lambda p, g: ArrowCone(p - 1, g, cost, rho, fixed), tol, max_iterations, warm=True
-        )
-        if shares is None:
-            shares = self.units.split(point.extras[: self.g])
-        if bound is not None:  # what a unit of rho is worth
-            strength = float(np.trace(point.Y[: self.p - 1, : self.p - 1])) / self.unit_cost
-        rho = float(point.extras[-1]) if rho is None else rho
-        return self.solution(point, rho, shares, factors, strength)
+        return ArrowCone(self.p - 1, self.g, cost, rho, shares)
 
-    def solution(
-        self,
-        point: interior.Iterate,
-        rho: float | None = None,
-        shares: Array | None = None,
-        factors: Array | None = None,
-        strength: float | None = None,
+    def solve(
+        self, cone: Any, strength: float | None = None, factors: Array | None = None
     ) -> ProgramSolution:
-        """Back to the user's units and scale; z_i / factors_i is what is returned."""
+        """Run the method, and back to the user's units and scale; z_i / factors_i is returned."""
+        point = self._point(cone)
         weights = self.units.split(point.Z.T) * self.scale
         if factors is not None:
             weights /= np.where(factors != 0, factors, 1.0)[:, None]
+        rho = shares = None
+        if isinstance(cone, ArrowCone):
+            rho = cone.rho
+            if rho is None:
+                rho = point.extras[-1]
+            else:  # what a unit of it is worth
+                strength = float(np.trace(point.Y[: cone.d, : cone.d])) / self.unit_cost
+            rho = float(rho) * self.scale**2
+            shares = self.units.split(point.extras[: self.g]) if cone.free else None
         return ProgramSolution(
             value=point.value * self.factor,
             weights=weights,
@@ -306,7 +262,7 @@ class _Program:
             solver="structured",
             iterations=point.iterations,
             seconds=time.perf_counter() - self.began,
-            rho=None if rho is None else rho * self.scale**2,
+            rho=rho,
             strength=strength,
             shares=shares,
             gap=point.gap,
@@ -315,6 +271,29 @@ class _Program:
             cone_duals=self._duals(point.multipliers, factors),
             warm=self,
         )
+
+    def _point(self, cone: Any) -> interior.Iterate:
+        p, g = self.p, self.g
+        start, self.warm = self.warm, None
+        if start is not None and not (
+            isinstance(start.cone, ArrowCone)
+            and isinstance(cone, ArrowCone)
+            and start.cone.extras == cone.extras
+        ):
+            start = None  # the norms of (6) gain nothing by it
+        if g == 0 or not self.loss.linear.any():
+            zeros = (
+                np.zeros((p, g)),
+                np.zeros(cone.extras),
+                np.zeros((g, 0)),
+                np.zeros((p + g,) * 2),
+            )
+            return interior.Iterate(*zeros, self.loss.constant, 0.0, 0.0, 0.0, status="optimal")
+        # small dense algebra is slower on two threads, large is not
+        run = interior.solve if p * g >= _WIDE else one_blas_thread(interior.solve)
+        point = run(self.loss, self.rows, cone, *self.limits, start)
+        self.warm = point.warm
+        return point
 
     def _duals(self, multipliers: Array, factors: Array | None) -> sparse.csr_array:
         """The multipliers of the rows that were carried, shared among equal samples, (m, n)."""
