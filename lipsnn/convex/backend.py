@@ -31,22 +31,13 @@ def backend(solver: str | Backend | None) -> Backend:
     """
     if isinstance(solver, Backend):
         return solver
+    names = "solve_l2", "solve_lipschitz", "solve_joint"
     if solver in (None, "structured"):
         from lipsnn.convex import structured
 
-        return Backend(
-            "structured",
-            _following(structured.solve_l2),
-            _following(structured.solve_lipschitz),
-            _following(structured.solve_joint),
-        )
+        return Backend("structured", *(_following(getattr(structured, one)) for one in names))
     name = choose_solver(None if solver == "reference" else solver)
-    return Backend(
-        name,
-        _whole(partial(programs.solve_l2, solver=name)),
-        _whole(partial(programs.solve_lipschitz, solver=name)),
-        _whole(partial(programs.solve_joint, solver=name)),
-    )
+    return Backend(name, *(_whole(partial(getattr(programs, one), solver=name)) for one in names))
 
 
 def _whole(solve: Callable[..., ProgramSolution]) -> Callable[..., ProgramSolution]:

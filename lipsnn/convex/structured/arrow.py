@@ -68,7 +68,7 @@ class ArrowCone:
         they or a new bound need more than is given, Z is shortened.
         """
         d, extras = self.d, extras.copy()
-        if before is self or (self.free and self.rho is None):
+        if self.free and self.rho is None:
             return Z, extras, Y
         S = self.slack(Z, extras)
         spokes = S[d:, :d] / np.sqrt(np.diagonal(S)[d:, None])
@@ -137,9 +137,6 @@ class ArrowCone:
             diagonal = np.diagonal(Y)[d:]
             scale[d:] = np.sqrt(diagonal[0] / diagonal)
         return Y * (scale[:, None] * scale)
-
-    def inner(self, S: Array, Y: Array) -> float:
-        return float(np.vdot(S, Y))
 
     def scale(self, S: Array, Y: Array) -> None:
         """Set the scaling R with R^-1 S R^-T = R' Y R = diag(l), which all below use."""

@@ -183,7 +183,9 @@ class _Search:
             self._cold()
             return
         self.s, self.lam = warm.s.copy(), warm.multipliers.copy()
-        self.Z, self.extras, self.Y = self.cone.resume(warm.Z, warm.extras, warm.Y, warm.cone)
+        self.Z, self.extras, self.Y = warm.Z, warm.extras, warm.Y
+        if warm.cone is not self.cone:
+            self.Z, self.extras, self.Y = self.cone.resume(warm.Z, warm.extras, warm.Y, warm.cone)
         self.S = self.cone.slack(self.Z, self.extras)
         self.cone.scale(self.S, self.Y)
         self.row_mu = float(np.vdot(self.s, self.lam)) / self.s.size
@@ -242,7 +244,7 @@ class _Search:
         )
         complementarity = float(np.vdot(self.s, self.lam))
         self.row_mu = complementarity / self.s.size
-        self.cone_mu = cone.inner(self.S, self.Y) / cone.degree
+        self.cone_mu = float(np.vdot(self.S, self.Y)) / cone.degree
         Y = cone.mend(self.Y)
         quadratic = 0.5 * float(np.vdot(self.Z, curved)) - float(np.vdot(loss.linear, self.Z))
         value = quadratic + loss.constant + float(cone.cost @ self.extras)
@@ -253,7 +255,7 @@ class _Search:
             multipliers=self.lam.copy(),
             Y=Y,
             value=value,
-            gap=(complementarity + cone.inner(self.S, Y)) / max(value, _FLOOR * loss.constant),
+            gap=(complementarity + float(np.vdot(self.S, Y))) / max(value, _FLOOR * loss.constant),
             primal_residual=float(violation),
             dual_residual=float(
                 np.abs(gradient - cone.adjoint(Y)[0]).max() / np.abs(loss.linear).max()
