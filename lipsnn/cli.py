@@ -82,6 +82,7 @@ def main(given: list[str] | None = None) -> int:
     refine.add_argument(
         "--reduction", default="sum", help="of the loss over the rows: sum (the paper's) or mean"
     )
+    refine.add_argument("--loss", default="squared", help="squared, huber or logistic")
     refine.add_argument("--solver", help="structured, reference, or one of CVXPY")
 
     check = commands.add_parser("verify", help="prove a certificate, without any solver")
@@ -158,6 +159,7 @@ def _refine(options: argparse.Namespace) -> int:
         options.solver,
         bound=options.bound,
         reduction=options.reduction,
+        loss=options.loss,
     )
     files.write_network(result.net, options.output)
     shown: dict[str, Any] = {

@@ -11,12 +11,13 @@ from lipsnn._optional import tqdm
 from lipsnn.convert import as_shallow
 from lipsnn.convex.backend import Backend, backend
 from lipsnn.convex.mapping import sample_half
-from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS
+from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, checked
 from lipsnn.convex.search import Search, alternation, once
 from lipsnn.convex.walk import walk
+from lipsnn.losses import SQUARED, Loss
 
 METHODS: dict[str, Callable[..., Iterator[None]]] = {
     "joint": once,
@@ -40,6 +41,7 @@ def refine(
     tol: float = 1e-5,
     sample: int | None = None,
     reduction: str = "sum",
+    loss: str | Loss = "squared",
     output_bias: bool | None = None,
     progress: bool | None = None,
 ) -> Refinement:
@@ -93,6 +95,10 @@ def refine(
     reduction : {"sum", "mean"}
         Of the loss, as in torch: the paper's problem (4) has the sum. "mean" divides it by n, so
         that a strength means the same at every n (that of "sum", divided by n).
+    loss : {"squared", "huber", "logistic"} or Loss
+        The paper's half of the squared error; `lipsnn.losses.Huber(delta)`, delta being 1 by name;
+        or that of labels y, -1 and 1 or 0 and 1. The structured solver takes the others by
+        Newton's method, a program for each step. "polish" trains on the squared loss only.
     output_bias : bool, optional
         Whether the output bias is a variable of the programs too: it costs nothing and belongs to
         no activation pattern. If None, whether the network has one, which is to say that its
@@ -117,10 +123,12 @@ def refine(
     """
     net = as_shallow(net, X)
     samples, y = checked(X, y, net.dim)
+    kind = scalar_loss(loss)
+    y = kind.targets(y, ())
     first = samples.rows(slice(CHUNK))[:, :-1]
     if output_bias is None:
         output_bias = net.offset != 0
-    _checks.warn_of_scales(first, y[:CHUNK] - net(first), centred=output_bias)
+    _checks.warn_of_scales(first, -kind.gradient(net(first), y[:CHUNK]), centred=output_bias)
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     if (strength is None) == (bound is None):
         raise ValueError(
@@ -137,13 +145,15 @@ def refine(
         bound = _checks.positive(bound, "bound")
     _checks.one_of(method, "method", tuple(METHODS))
     _checks.one_of(reduction, "reduction", REDUCTIONS)
+    if method == "polish" and kind is not SQUARED:
+        raise ValueError('method "polish" trains on the squared loss only: use "walk"')
     rounds = _checks.count(rounds, "rounds")
     tol = _checks.nonnegative(tol, "tol")
     programs = backend(solver)
     if method == "polish" or programs.name != "structured":
         samples.array()  # whole, or an error
     terms = regularizer, programs, reduction, output_bias
-    given = search = Search(net, samples, y, strength, *terms, bound)
+    given = search = Search(net, samples, y, strength, *terms, bound, kind)
     if not any(key and a != 0 for key, a in zip(given.cells.patterns.keys, net.outer, strict=True)):
         raise ValueError(
             "the network is dead on this data: no unit with a non-zero outer weight is active on "
@@ -151,7 +161,7 @@ def refine(
         )
     if sample is not None:
         halved = sample_half(net, _checks.count(sample, "sample", least=0))
-        search = Search(halved, samples, y, strength, *terms, given.bound)
+        search = Search(halved, samples, y, strength, *terms, given.bound, kind)
     if regularizer == "l2":
         steps = once(search.solve_l2)
     elif method == "joint":

@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
+from lipsnn.convex import reweighted
 from lipsnn.convex.backend import Backend
-from lipsnn.convex.mapping import cone_violation, from_products
+from lipsnn.convex.mapping import cone_violation, fitted, from_products
 from lipsnn.convex.objective import loss, objective, outputs
 from lipsnn.convex.result import Refinement, Round
 from lipsnn.convex.samples import Patterns, Samples
 from lipsnn.convex.solution import ProgramSolution
+from lipsnn.losses import SQUARED, Squared
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
 
@@ -68,9 +71,10 @@ class Search:
         reduction: str = "sum",
         output_bias: bool = False,
         bound: float | str | None = None,
+        kind: Squared = SQUARED,
     ) -> None:
         self.began = time.perf_counter()
-        self.samples, self.y = samples, y
+        self.samples, self.y, self.kind = samples, y, kind
         # where the programs have no output bias they fit what the given one leaves
         self.output_bias = output_bias
         self.target = y if output_bias else y - net.offset
@@ -97,7 +101,10 @@ class Search:
 
     def solve_l2(self) -> bool:
         """Program (6), mapped by (7)."""
-        solution = self._solve(self.programs.solve_l2)
+        outer = np.abs(self.net.outer)
+        solution = self._solve(
+            self.programs.solve_l2, self.cells.signs, outer[:, None] * self.net.weights
+        )
         return self._offer("(6)", solution)
 
     def solve_lipschitz(self) -> bool:
@@ -113,6 +120,8 @@ class Search:
         scaled = self.net.rescale(np.sqrt(np.where(used, t, 1.0)))
         solution = self._solve(
             self.programs.solve_lipschitz,
+            scaled.outer,
+            scaled.weights,
             np.abs(scaled.outer),
             used.astype(np.float64),
             bound=self.bound,
@@ -121,20 +130,54 @@ class Search:
 
     def solve_joint(self, step: str = "joint") -> tuple[bool, ProgramSolution]:
         """The joint program; `step` is its name in the history."""
-        solution = self._solve(self.programs.solve_joint, bound=self.bound)
+        z = self.net.outer[:, None] * self.net.weights
+        solution = self._solve(self.programs.solve_joint, np.ones(len(z)), z, bound=self.bound)
         mapped = solution
         if solution.weights is not None:  # s_i z_i lies in the cone of pattern i
             mapped = replace(solution, weights=self.cells.signs[:, None] * solution.weights)
         return self._offer(step, mapped), solution
 
     def _solve(
-        self, program: Callable[..., ProgramSolution], *fixed: Array, **settings: Any
+        self,
+        program: Callable[..., ProgramSolution],
+        outer: Array,
+        weights: Array,
+        *fixed: Array,
+        **settings: Any,
     ) -> ProgramSolution:
+        """`program`, where the best network has `weights` and units enter by `outer`."""
         patterns, signs = self.cells.patterns, self.cells.signs
         strength = None if self.strength is None else self.price
-        arguments = self.samples, self.target, patterns, signs, *fixed, strength
+        arguments = patterns, signs, *fixed, strength
         settings |= {"inside": self.cells.inside, "offset": self.output_bias}
-        solution = program(*arguments, **settings)
+        if self.kind is SQUARED:
+            solution = program(self.samples, self.target, *arguments, **settings)
+        elif self.programs.name != "structured":
+            settings |= {"loss": self.kind, "offset": self.output_bias or self.net.offset}
+            solution = program(self.samples, self.y, *arguments, **settings)
+        else:
+
+            def penalty(found: ProgramSolution) -> float:
+                if found.weights is None or strength is None:
+                    return 0.0
+                if found.rho is not None:
+                    return strength * found.rho
+                return strength * float(np.linalg.norm(found.weights, axis=1).sum())
+
+            rho = None if self.certificate is None else self.certificate.bound**2
+            here = ProgramSolution(0.0, weights, "given", "", None, 0.0, rho=rho)
+            solution = reweighted.solve(
+                lambda y, h: program(self.samples, y, *arguments, weights=h, **settings),
+                lambda w: fitted(self.samples, patterns, w, outer),
+                penalty,
+                lambda f: (
+                    self.kind.value(f, self.y),
+                    self.kind.gradient(f, self.y),
+                    self.kind.curvature(f, self.y),
+                ),
+                (weights, outputs(self.net, self.samples), penalty(here)),
+                None if self.output_bias else self.net.offset,
+            )
         if solution.strength is not None:
             self.price = solution.strength
         return solution
@@ -144,8 +187,8 @@ class Search:
         self.status, hair = status, 1e-15
         while True:
             if self.output_bias:  # the best one for what the network really computes
-                left = self.y - outputs(candidate, self.samples)
-                candidate = replace(candidate, offset=candidate.offset + float(left.mean()))
+                more = self.bias(outputs(candidate, self.samples))
+                candidate = replace(candidate, offset=candidate.offset + more)
             certificate = self._certify(candidate)
             if certificate is None or self.bound is None or certificate.bound <= self.bound:
                 break
@@ -162,11 +205,22 @@ class Search:
             )
         return accepted
 
+    def bias(self, raw: Array) -> float:
+        """The best number to add to the outputs `raw`."""
+        if self.kind is SQUARED:
+            return float((self.y - raw).mean())
+        return float(minimize_scalar(lambda b: self.kind.value(raw + b, self.y).sum()).x)
+
+    def residual(self, raw: Array) -> Array:
+        """Derivative of each sample's loss at outputs `raw`, to which the bias is added."""
+        bias = self.bias(raw) if self.output_bias else self.net.offset
+        return self.kind.gradient(raw + bias, self.y)
+
     def evaluate(self, net: ShallowNet, certificate: Certificate | None) -> float:
         """The value of problem (4), or the loss where the bound is enforced."""
         if self.strength is None:
-            return loss(net, self.samples, self.y, self.reduction)
-        given = self.strength, self.regularizer, certificate, self.reduction
+            return loss(net, self.samples, self.y, self.reduction, self.kind)
+        given = self.strength, self.regularizer, certificate, self.reduction, self.kind
         return objective(net, self.samples, self.y, *given)
 
     def _certify(self, net: ShallowNet) -> Certificate | None:
@@ -218,7 +272,7 @@ class Search:
     ) -> None:
         bound = None if certificate is None else certificate.bound
         elapsed = time.perf_counter() - self.began
-        fit = np.nan if net is None else loss(net, self.samples, self.y, self.reduction)
+        fit = np.nan if net is None else loss(net, self.samples, self.y, self.reduction, self.kind)
         self.history.append(Round(step, value, fit, bound, elapsed, status, accepted))
 
 

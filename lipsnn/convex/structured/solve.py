@@ -24,6 +24,8 @@ start : ProgramSolution, optional
 offset : bool
     Whether a constant, free and without cost, is added to the output. For fixed z the best one is
     the mean of what is left of y, so that it is eliminated: D_i X and y lose their column means.
+weights : ndarray, (n,), optional
+    Of the samples in the loss, positive; 1 if None.
 tol : float
     For the relative gap and both residuals.
 max_iterations : int
@@ -158,20 +160,26 @@ class _Program:
         inside: Array | None = None,
         start: ProgramSolution | None = None,
         offset: bool = False,
+        weights: Array | None = None,
         tol: float = 1e-8,
         max_iterations: int = 200,
     ) -> None:
         self.began, self.limits = time.perf_counter(), (tol, max_iterations)
         self.given, self.offset = as_samples(X1), offset
-        self.y = y = losses.centred(y) if offset else y
+        self.even = weights is None
+        given = np.ones(len(y)) if weights is None else weights
+        n = float(given.sum())
+        self.shares = given / n  # of the samples in the loss
+        if offset:
+            y = losses.centred(y, self.shares)
+        self.y = y
         self.units = units = Units(Patterns.pack(patterns), signs, shares)
-        n = len(y)
         # inputs and targets of mean square one; the loss as a mean, so that the objective is of
         # order one; the weights then count in units of `scale`
         self.inputs = float(np.sqrt(self.given.mean_square))
-        targets = float(np.sqrt(np.mean(y**2))) or 1.0
+        targets = float(np.sqrt(self.shares @ y**2)) or 1.0
         self.scale = targets / self.inputs
-        self.factor = n * targets**2
+        self.spread, self.factor = targets**2, n * targets**2
         self.unit_cost = 1.0 / (n * self.inputs**2)
         self.p, self.g = self.given.p, units.g
         self.warm: interior.WarmStart | None = None
@@ -200,25 +208,28 @@ class _Program:
         self.rows = Rows(self.samples, self.bits, self.units.signs, inside)
 
     def _loss(self, before: _Program | None) -> losses.Loss:
-        n, bits, g = len(self.y), self.units.patterns.bits, self.g
+        bits, g = self.units.patterns.bits, self.g
         samples = self.given.scaled(1.0 / self.inputs)
         gram: Array | None = None
-        if before is not None and before.g == g:
+        if before is not None and before.g == g and before.even and self.even:
             gram, old = before.gram, before.units.patterns.bits
             if old is not bits:
-                gram = losses.updated(gram, samples, old, bits, g, np.full(n, 1.0 / n))
+                gram = losses.updated(gram, samples, old, bits, g, self.shares)
         if g == 0:
             gram = np.zeros((0, 0))
         elif gram is None:
-            gram = losses.gram(self.samples, self.bits, g, self.counts / n)
+            shares = self.shares
+            if self.merged is not None:
+                shares = np.bincount(self.merged[1], shares).astype(np.float64)
+            gram = losses.gram(self.samples, self.bits, g, shares)
         self.gram: Array = gram  # as the next program may need it, not centred
-        weighted = self.y * (self.inputs * self.scale / self.factor)
+        weighted = self.shares * self.y * (self.inputs * self.scale / self.spread)
         linear = losses.linear(samples, bits, g, weighted)
         sizes = np.diagonal(gram).reshape(self.p, g).sum(axis=1) / max(g, 1)
         if self.offset:
-            means = losses.linear(samples, bits, g, np.full(n, 1.0 / n)).ravel()
+            means = losses.linear(samples, bits, g, self.shares).ravel()
             gram = gram - np.outer(means, means)
-        constant = 0.5 * float(self.y @ self.y) / self.factor
+        constant = 0.5 * float(self.shares @ self.y**2) / self.spread
         return losses.Loss(gram, linear, sizes, constant)
 
     def has_cells_of(self, units: Units) -> bool:
