@@ -36,13 +36,14 @@ _CERTIFY = """An upper bound L on the Lipschitz constant: |f(x) - f(x')| <= L |x
   lipsnn certify net.onnx --method lmi --solver SCS
   lipsnn certify state.pt --activation tanh --output certificate.json
 """
-_REFINE = """Lower the objective  loss + STRENGTH L^2  of a trained network by convex programs.
+_REFINE = """Lower  loss + STRENGTH L^2,  or the loss under  L <= BOUND,  by convex programs.
 
 The result is never worse on this objective, which is about DATA; whether the error on new data is
 smaller is for you to measure.
 
   lipsnn refine net.npz train.csv --target price --strength 1 --output better.npz
   lipsnn refine net.pt train.parquet --target y --strength 0.1 --method walk --output better.pt
+  lipsnn refine net.npz train.csv --target price --bound own --output better.npz
 
 DATA is .csv with a header, .parquet, or .npz (X (n, d) and the target by its name), scaled as the
 network was trained on it; every column but the target is an input, in the network's order.
@@ -70,7 +71,9 @@ def main(given: list[str] | None = None) -> int:
     _network(refine)
     refine.add_argument("data", type=Path, metavar="DATA")
     refine.add_argument("--target", required=True, metavar="COLUMN")
-    refine.add_argument("--strength", required=True, type=float, help="lambda, positive")
+    price = refine.add_mutually_exclusive_group(required=True)
+    price.add_argument("--strength", type=float, help="lambda, positive")
+    price.add_argument("--bound", type=_bound, help='largest L, or "own": not above that of NET')
     refine.add_argument(
         "--output", required=True, type=Path, metavar="NET2", help=".npz, .json or .pt"
     )
@@ -79,6 +82,7 @@ def main(given: list[str] | None = None) -> int:
     refine.add_argument(
         "--reduction", default="sum", help="of the loss over the rows: sum (the paper's) or mean"
     )
+    refine.add_argument("--loss", default="squared", help="squared, huber or logistic")
     refine.add_argument("--solver", help="structured, reference, or one of CVXPY")
 
     check = commands.add_parser("verify", help="prove a certificate, without any solver")
@@ -102,6 +106,10 @@ def _command(parser: argparse.ArgumentParser, teaches: str) -> argparse.Argument
     parser.description, parser.epilog = teaches, _CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     return parser
+
+
+def _bound(given: str) -> float | str:
+    return given if given == "own" else float(given)
 
 
 def _network(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +140,7 @@ def _refine(options: argparse.Namespace) -> int:
         raise ValueError(f"--output must end in one of {', '.join(files.WRITTEN)}")
     net = as_shallow(files.read_network(options.net, options.activation))
     X, y = files.read_data(options.data, options.target)
-    how = ("strength", "regularizer", "method", "solver", "reduction")
+    how = ("strength", "regularizer", "method", "solver", "bound", "reduction", "loss")
     result = refine(net, X, y, **{name: getattr(options, name) for name in how})
     files.write_network(result.net, options.output)
     shown: dict[str, Any] = {
@@ -149,7 +157,7 @@ def _refine(options: argparse.Namespace) -> int:
     _show({**shown, "output": str(options.output)}, options.json)
     if result.status == "interrupted":
         return 130
-    return int(not result.objective < result.initial_objective)
+    return int(result.status.startswith("not improved"))
 
 
 def _show(values: Mapping[str, Any], as_json: bool) -> None:
