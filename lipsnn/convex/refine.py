@@ -7,8 +7,9 @@ from typing import Any
 
 from lipsnn import _checks
 from lipsnn._optional import tqdm
-from lipsnn.convert import as_shallow
+from lipsnn.convert import as_network
 from lipsnn.convex.backend import Backend, backend
+from lipsnn.convex.layers import refine_layers
 from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS
 from lipsnn.convex.polish import polish
@@ -16,8 +17,9 @@ from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, checked
 from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
+from lipsnn.network import ShallowNet
 
-METHODS = ("joint", "alternating", "walk", "polish")
+METHODS = ("joint", "alternating", "walk", "polish", "layers")
 
 
 def refine(
@@ -26,13 +28,14 @@ def refine(
     y: Any,
     strength: float,
     regularizer: str = "lipschitz",
-    method: str = "joint",
+    method: str | None = None,
     solver: str | Backend | None = None,
     *,
     rounds: int = 50,
     tol: float = 1e-5,
     sample: int | None = None,
     reduction: str = "sum",
+    loss: str = "squared",
     output_bias: bool | None = None,
     progress: bool | None = None,
 ) -> Refinement:
@@ -44,20 +47,24 @@ def refine(
 
     Parameters
     ----------
-    net : ShallowNet or torch.nn.Sequential
-        The trained network (Linear, ReLU, Linear).
+    net : ShallowNet, Network, torch.nn.Module or anything that `as_network` takes
+        The trained ReLU network.
     X : array_like, (n, d)
         The data it was trained on, without the bias feature. A memory-mapped file
         (`numpy.memmap`) or a Dask array is read chunk by chunk, on a Dask cluster where its chunks
         are, and may be larger than memory.
     y : array_like, (n,)
+        Or (n, k) or class numbers, as `refine_layers` takes them.
     strength : float
         lam_lip or lam_reg of problem (4), positive. How to choose one: try a few powers of ten by
         `refine_path` and look at its table for the bound that can be afforded, or compare the
         losses of the refined networks on data held out.
     regularizer : {"lipschitz", "l2"}
         "l2" solves program (6), once, whatever `method` says.
-    method : {"joint", "alternating", "walk", "polish"}
+    method : {"joint", "alternating", "walk", "polish", "layers"}, optional
+        If None, "joint" for one hidden layer and one output, else "layers": sweeps over the layers,
+        each a convex program, the only method for deep networks and several outputs (see
+        `lipsnn.convex.layers.refine_layers`, which says what its variables are).
         "joint" solves over the weights, the outer weights and T in one program. "alternating" is
         the paper's Algorithm 1: T from (2), then (12) at that T, and again; its limit is never
         below the joint program, and it takes a program for each round. "walk" goes on from the
@@ -68,7 +75,7 @@ def refine(
         "structured" (our interior-point method, also if None), "reference" (the programs in CVXPY
         as printed, by MOSEK with a licence, else Clarabel), or the name of a CVXPY solver.
     rounds : int
-        Most rounds of the alternation, steps of the walk, or turns of the polish.
+        Most rounds of the alternation, steps of the walk, turns of the polish or sweeps.
     tol : float
         These have converged when one lowers the objective by less than this, relative to it.
     sample : int, optional
@@ -79,6 +86,8 @@ def refine(
     reduction : {"sum", "mean"}
         Of the loss, as in torch: the paper's problem (4) has the sum. "mean" divides it by n, so
         that a strength means the same at every n (that of "sum", divided by n).
+    loss : {"squared", "cross_entropy"}
+        Cross-entropy is for "layers" and class numbers.
     output_bias : bool, optional
         Whether the output bias is a variable of the programs too: it costs nothing and belongs to
         no activation pattern. If None, whether the network has one, which is to say that its
@@ -101,7 +110,30 @@ def refine(
     RuntimeError
         If MOSEK is asked for by name and not licensed.
     """
-    net = as_shallow(net, X)
+    if not isinstance(net, ShallowNet):
+        net = as_network(net, X)
+        shallow = net.is_shallow
+        if method is None and not shallow:
+            method = "layers"
+        if method != "layers" and not shallow:
+            _checks.one_of(method, "method", METHODS)
+            raise ValueError(
+                f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
+                f'{net!r}: leave method out, or take "layers"'
+            )
+    if method == "layers":
+        if regularizer != "lipschitz" or sample is not None or output_bias is False:
+            raise ValueError(
+                'method="layers" takes regularizer="lipschitz" and neither sample nor '
+                "output_bias=False"
+            )
+        layered = net.to_network() if isinstance(net, ShallowNet) else net
+        settings: dict[str, Any] = {"reduction": reduction, "loss": loss, "progress": progress}
+        return refine_layers(layered, X, y, strength, solver, rounds=rounds, tol=tol, **settings)
+    if loss != "squared":
+        raise ValueError(f'loss={loss!r} is for method="layers"; the others have "squared"')
+    method = "joint" if method is None else method
+    net = net if isinstance(net, ShallowNet) else net.to_shallow()
     samples, y = checked(X, y, net.dim)
     first = samples.rows(slice(CHUNK))[:, :-1]
     if output_bias is None:
