@@ -37,7 +37,7 @@ def refine_layers(
     strength: float,
     solver: str | Backend | None = None,
     *,
-    rounds: int = 50,
+    rounds: int = 3,
     tol: float = 1e-5,
     reduction: str = "sum",
     loss: str = "squared",

@@ -19,6 +19,7 @@ from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
 from lipsnn.network import ShallowNet
 
+ROUNDS, SWEEPS = 50, 3  # if not said
 METHODS = ("joint", "alternating", "walk", "polish", "layers")
 
 
@@ -31,7 +32,7 @@ def refine(
     method: str | None = None,
     solver: str | Backend | None = None,
     *,
-    rounds: int = 50,
+    rounds: int | None = None,
     tol: float = 1e-5,
     sample: int | None = None,
     reduction: str = "sum",
@@ -74,8 +75,9 @@ def refine(
     solver : str or Backend, optional
         "structured" (our interior-point method, also if None), "reference" (the programs in CVXPY
         as printed, by MOSEK with a licence, else Clarabel), or the name of a CVXPY solver.
-    rounds : int
-        Most rounds of the alternation, steps of the walk, turns of the polish or sweeps.
+    rounds : int, optional
+        Most rounds of the alternation, steps of the walk or turns of the polish, 50 if None; most
+        sweeps over the layers, 3 if None.
     tol : float
         These have converged when one lowers the objective by less than this, relative to it.
     sample : int, optional
@@ -121,6 +123,8 @@ def refine(
                 f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
                 f'{net!r}: leave method out, or take "layers"'
             )
+    if rounds is None:
+        rounds = SWEEPS if method == "layers" else ROUNDS
     if method == "layers":
         if regularizer != "lipschitz" or sample is not None or output_bias is False:
             raise ValueError(
