@@ -77,7 +77,9 @@ def main(given: list[str] | None = None) -> int:
     refine.add_argument(
         "--output", required=True, type=Path, metavar="NET2", help=".npz, .json or .pt"
     )
-    refine.add_argument("--method", default="joint", help="joint, alternating, walk or polish")
+    refine.add_argument(
+        "--method", help="joint, alternating, walk, polish; layers, for deep networks the only one"
+    )
     refine.add_argument("--regularizer", default="lipschitz", help="lipschitz or l2")
     refine.add_argument(
         "--reduction", default="sum", help="of the loss over the rows: sum (the paper's) or mean"
@@ -134,11 +136,10 @@ def _certify(options: argparse.Namespace) -> int:
 
 def _refine(options: argparse.Namespace) -> int:
     from lipsnn import files, refine
-    from lipsnn.convert import as_shallow
 
     if options.output.suffix.lower() not in files.WRITTEN:
         raise ValueError(f"--output must end in one of {', '.join(files.WRITTEN)}")
-    net = as_shallow(files.read_network(options.net, options.activation))
+    net = files.read_network(options.net, options.activation)
     X, y = files.read_data(options.data, options.target)
     how = ("strength", "regularizer", "method", "solver", "bound", "reduction", "loss")
     result = refine(net, X, y, **{name: getattr(options, name) for name in how})
@@ -147,8 +148,8 @@ def _refine(options: argparse.Namespace) -> int:
         "network": repr(result.net),
         "objective before": result.initial_objective,
         "objective": result.objective,
-        "mean squared error before": float(((net(X) - y) ** 2).mean()),
-        "mean squared error": float(((result.net(X) - y) ** 2).mean()),
+        "mean squared error before": float(((net(X).reshape(y.shape) - y) ** 2).mean()),
+        "mean squared error": float(((result.net(X).reshape(y.shape) - y) ** 2).mean()),
     }
     if result.certificate is not None and result.initial_certificate is not None:
         shown["bound before"] = result.initial_certificate.bound
