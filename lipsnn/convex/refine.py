@@ -144,7 +144,8 @@ def refine(
     if rounds is None:
         rounds = SWEEPS if method == "layers" else ROUNDS
     if method == "layers":
-        if regularizer != "lipschitz" or output_bias is False or {sample, bound} != {None}:
+        scalar = sample is not None or bound is not None or output_bias is False
+        if scalar or regularizer != "lipschitz":
             raise ValueError(
                 'method="layers" takes regularizer="lipschitz" and a strength, and neither bound, '
                 "sample nor output_bias=False"
