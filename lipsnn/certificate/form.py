@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.activations import Sector
+from lipsnn.activations import Activation, Sector
 from lipsnn.certificate.exact import float_above
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import Layers
@@ -21,6 +21,8 @@ class Form(Layers):
 
     weights: tuple[Array, ...]
     sectors: tuple[Sector, ...]
+    # of a local bound the slopes (m,) of the units that have one only, NaN for the free ones
+    fixed: Array | None = None
 
     @classmethod
     def of(cls, net: Any) -> Form:
@@ -34,6 +36,23 @@ class Form(Layers):
         """Whether it has one hidden layer and one output: program (2) is then small (fact A)."""
         return len(self.sectors) == 1 and self.outputs == 1
 
+    @property
+    def free(self) -> Array:
+        """The units (m,) of the first hidden layer that may take any slope of their sector."""
+        return np.ones(self.widths[0], bool) if self.fixed is None else np.isnan(self.fixed)
+
+    def fixing(self, net: Any, sides: Array) -> Form:
+        """With the slope that a unit has on its side: 1 for u >= 0, -1 for u <= 0, 0 for free."""
+        phi = Activation("relu") if hasattr(net, "outer") else net.activations[0]
+        if not (self.small and phi.homogeneous):
+            raise ValueError(
+                "a ball, box or polytope needs one hidden layer of relu, leaky_relu, prelu or abs "
+                "and one output (outputs=i selects one): leave it out for a global bound"
+            )
+        above, below = phi.slope(np.ones(len(sides))), phi.slope(-np.ones(len(sides)))
+        slopes = np.select([sides > 0, sides < 0], [above, below], np.nan)
+        return Form(self.weights, self.sectors, slopes)
+
     def part(self, live: list[Array]) -> Form:
         """The network of the units in `live` alone."""
         every = [np.ones(self.dim, dtype=bool), *live, np.ones(self.outputs, dtype=bool)]
@@ -43,6 +62,7 @@ class Form(Layers):
                 for weight, before, after in zip(self.weights, every[:-1], every[1:], strict=True)
             ),
             self.sectors,
+            None if self.fixed is None else self.fixed[live[0]],
         )
 
 
@@ -57,6 +77,8 @@ def reach(form: Form) -> tuple[list[Array], list[Array]]:
     for links in reversed(linked[1:]):
         behind = links[behind].any(axis=0)
         used.append(behind)
+    if form.fixed is not None:
+        used[-1] = used[-1] & (form.fixed != 0)
     return [a & b for a, b in zip(seen, used[::-1], strict=True)], seen
 
 

@@ -6,13 +6,14 @@ N - delta I, and ``|N - delta I - F F'|_F <= delta`` without rounding, ``N >= F 
 the rounding in F.
 
 One hidden layer, one output a, sector [alpha, beta]. With ``sigma = 1/2 sum a_i^2 / t_i < 1`` and
-``g = W'a`` the LMI is equivalent to
+``g = (alpha + beta) W'a`` the LMI is equivalent to
 
-    rho I - (beta - alpha)^2/2 W'TW - c g g' >= 0,   c = (alpha + beta)^2 / (4 (1 - sigma))
+    rho I - (beta - alpha)^2/2 W'TW - c g g' >= 0,   c = 1 / (4 (1 - sigma))
 
 (d x d), and, with the rows V = (w_i; g') and D = diag(2 / ((beta - alpha)^2 t_i), 1/c), to
 rho D - V V' >= 0 (m + 1 rows); the smaller is N. Quotients are rounded to the side that makes
-it harder. Other networks: the matrix N of `chain`, scaled by powers of two.
+it harder. A unit whose slope is fixed at s enters g alone, by 2 s a_i w_i (fact I). Other
+networks: the matrix N of `chain`, scaled by powers of two.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from lipsnn._optional import flint
 from lipsnn.certificate.chain import Banded
 from lipsnn.certificate.exact import Dyadic, integers, rounded
 from lipsnn.certificate.form import Form, reach, spectral_products
+from lipsnn.certificate.slopes import exact_hub
 from lipsnn.certificate.threads import one_blas_thread
 
 # Bits of a quotient. The weights have 53, their products 106.
@@ -76,8 +78,10 @@ def proved_bound(
         If there is no proof, with the reason.
     """
     live, _ = reach(form)
-    _check(form, multipliers, bound, live)
+    _check(form, multipliers, bound, [live[0] & form.free, *live[1:]])
     if not all(units.any() for units in live):
+        return bound
+    if not (live[0] & form.free).any() and not any(exact_hub(form).integers.entries()):
         return bound
     if bound == 0.0:
         raise ProofError("bound 0, but an output depends on an input")
@@ -165,20 +169,22 @@ class _Matrix:
 def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
     (W, outer), (alpha, beta) = form.weights, form.sectors[0]
     low, high = Fraction(alpha), Fraction(beta)
-    room = 1 - _shares_above(outer[0], t)
+    t = t[form.free]
+    room = 1 - _shares_above(outer[0, form.free], t)
     if room <= 0:
         raise ProofError("the multipliers leave no room: 1/2 sum a_i^2 / t_i is not below 1")
-    square, hub = (high - low) ** 2, (high + low) ** 2 / (4 * room)
-    g = sum((Dyadic.of(outer[:, k]) @ Dyadic.of(W[k]) for k in chunks(W)), start=zero(1, form.dim))
+    square, g = (high - low) ** 2, exact_hub(form)
+    hub = 1 / (4 * room) if any(g.integers.entries()) else Fraction(0)
+    W = W[form.free]
     level = int(np.frexp(bound)[1])
 
     def rho(claim: float) -> Fraction:
         return (Fraction(claim) / Fraction(2) ** level) ** 2
 
-    if form.dim <= len(W) + 1:
+    if form.dim <= len(W) + 1 or not len(W):
         gram = sum(
             (Dyadic.of(W[k]).T @ Dyadic.of(W[k], weights=t[k]) for k in chunks(W)),
-            start=zero(form.dim, form.dim),
+            start=Dyadic.zero(form.dim, form.dim),
         ).times(square / 2)
         if hub:
             gram += (g.T @ g).times(rounded(hub, _BITS, up=True))
@@ -188,7 +194,7 @@ def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
     ends = [rounded(2 / (square * Fraction(s)), _BITS, up=False) for s in t.tolist()]
     shifts = [-_half_log(x) - level for x in ends]
     gram = sum(
-        (_outer(Dyadic.of(W[:, k], shifts)) for k in chunks(W.T)), start=zero(len(W), len(W))
+        (_outer(Dyadic.of(W[:, k], shifts)) for k in chunks(W.T)), start=Dyadic.zero(len(W), len(W))
     )
     below: list[Dyadic] = []
     if hub:
@@ -235,7 +241,7 @@ def _chain(form: Form, t: list[Array], bound: float) -> _Matrix:
     def rho(claim: float) -> Fraction:
         return (Fraction(claim) / Fraction(2) ** level) ** 2
 
-    diagonal = [zero(form.dim, form.dim)]
+    diagonal = [Dyadic.zero(form.dim, form.dim)]
     below = []
     for i, (own, (alpha, beta)) in enumerate(zip(t, form.sectors, strict=True)):
         W, low, high = form.weights[i], Fraction(alpha), Fraction(beta)
@@ -324,11 +330,6 @@ def _positive(matrix: _Matrix, bound: float) -> bool:
 def _whole(block: Array) -> Dyadic:
     """Any matrix will do as factor: a multiple of 2^-60 is a small integer."""
     return Dyadic.of(np.ldexp(np.rint(np.ldexp(block, 60)), -60))
-
-
-def zero(rows: int, columns: int) -> Dyadic:
-
-    return Dyadic(flint.fmpz_mat(rows, columns), 0)
 
 
 def _outer(V: Dyadic) -> Dyadic:

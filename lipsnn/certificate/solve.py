@@ -16,6 +16,7 @@ from lipsnn.certificate.exact import float_above
 from lipsnn.certificate.form import Form, reach, scaled, spectral_products
 from lipsnn.certificate.interior import interior_point, work_of
 from lipsnn.certificate.lowrank import low_rank
+from lipsnn.certificate.region import Region, first_layer
 from lipsnn.certificate.result import Certificate
 from lipsnn.certificate.scaling import ScaledChain, rounding
 from lipsnn.certificate.threads import one_blas_thread
@@ -47,11 +48,22 @@ class _Found:
 
 @one_blas_thread
 def solved(
-    net: Any, form: Form, method: str, solver: str | None, tol: float, start: Array | None
+    net: Any,
+    form: Form,
+    method: str,
+    solver: str | None,
+    tol: float,
+    start: Array | None,
+    region: Region | None = None,
 ) -> Certificate:
     begun = time.perf_counter()
+    if region is not None:
+        sides = region.sides(*first_layer(net))
+        form = form.fixing(net, sides)
     live, seen = reach(form)
     alive = all(units.any() for units in live)
+    if region is not None:  # fixed slopes may cancel
+        alive = not sl.slopes(form).constant
     if not alive:
         found = _constant(form)
     elif form.small and method != "chordal":
@@ -61,6 +73,8 @@ def solved(
         found = _deep(part, solver, tol)
         found = _widened(found, form, live, seen, part)
     proved = _within_product(form, live, found) if alive else True
+    if region is not None and proved:
+        found.multipliers = [np.select([sides > 0, sides < 0], [np.inf, 0.0], found.multipliers[0])]
     tol = tol if solver is None else max(tol, _REFERENCE_TOL)
     closed = found.bound - found.lower <= tol * found.bound < np.inf
     status = found.failure or (Status.OPTIMAL if closed else Status.INACCURATE)
@@ -78,6 +92,7 @@ def solved(
         method=found.method,
         solver=found.solver,
         tol=tol,
+        region=region,
     )
 
 
@@ -272,7 +287,7 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     """
     held = all(
         np.isfinite(t[units]).all() and (t[units] > _SMALLEST).all()
-        for t, units in zip(found.multipliers, live, strict=True)
+        for t, units in zip(found.multipliers, [live[0] & form.free, *live[1:]], strict=True)
     )
     part = form if form.small else form.part(live)
     product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
@@ -281,7 +296,7 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     if held and 0 < found.bound <= limit:
         return True
     t, bound = _product_multipliers(part, norms, exponents)
-    if not 0 < bound <= limit:
+    if form.fixed is not None or not 0 < bound <= limit:
         found.multipliers, found.bound = [np.full(n, np.nan) for n in form.widths], most
         return False
     for full, own, units in zip(found.multipliers, t, live, strict=True):
