@@ -158,11 +158,8 @@ def _certified_balls(found: list[Any], options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows))
     else:
-        print(
-            "\n".join(
-                ["sample,bound,lower,status", *(",".join(map(str, r.values())) for r in rows)]
-            )
-        )
+        print("sample,bound,lower,status")
+        print("\n".join(",".join(map(str, row.values())) for row in rows))
     return int(not all(c.bound < float("inf") for c in found))
 
 

@@ -51,7 +51,16 @@ def certify(
     polytope: Any = ...,
 ) -> Certificate: ...
 @overload
-def certify(net: Any, *, ball: Any, **others: Any) -> Any: ...
+def certify(
+    net: Any,
+    method: str = ...,
+    solver: str | None = ...,
+    tol: float = ...,
+    start: Array | None = ...,
+    outputs: Any = ...,
+    *,
+    ball: Any,
+) -> Any: ...
 def certify(
     net: Any,
     method: str = "auto",

@@ -72,7 +72,8 @@ class Certificate:
 
     def __repr__(self) -> str:
         return (
-            f"Certificate(L <= {self.bound:.6g}{f' on {self.region}' if self.region else ''}, gap {self.gap:.1e}, {self.status}, "
+            f"Certificate(L <= {self.bound:.6g}{f' on {self.region}' if self.region else ''}, "
+            f"gap {self.gap:.1e}, {self.status}, "
             f"method {self.method} by {self.solver}, {self.seconds:.2g} s)"
         )
 
@@ -187,9 +188,7 @@ class Certificate:
         acts = W.any(axis=1) & (form.weights[1][0] != 0)
         sides = np.select([acts & np.isposinf(t), acts & (t == 0)], [1, -1], 0)
         if proved and not self.region.proves(W, b, sides):
-            raise ProofError(
-                f"a unit said to be fixed is not proved to keep its side on {self.region}"
-            )
+            raise ProofError(f"a fixed unit is not proved to keep its side on {self.region}")
         return form.fixing(net, sides)
 
     def _check(self, form: Form) -> None:

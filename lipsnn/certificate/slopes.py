@@ -119,7 +119,8 @@ def slopes(net: Any) -> Slopes:
 def _local_hub(form: Form, scaled: Array, exponent: int) -> Array:
     """zbar_0 with units of fixed slopes, exact to its last digits where the units cancel."""
     alpha, beta = form.sectors[0]
-    shares = np.where(form.free, alpha + beta, 2 * np.nan_to_num(form.fixed)) / (beta - alpha)
+    fixed = np.zeros(len(scaled)) if form.fixed is None else form.fixed
+    shares = np.where(form.free, alpha + beta, 2 * fixed) / (beta - alpha)
     total = shares @ scaled
     if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
         total = np.ldexp(exact_hub(form).floats()[0], -exponent)
