@@ -153,7 +153,7 @@ class _Problems:
         self.up, self.down = np.where(switch & (a > 0), a, 0.0), np.where(switch & (a < 0), -a, 0.0)
         fixed = np.where(~switch & (self.p > 0), a, 0.0) + self.up / 2
         self.slope, self.value = fixed @ self.W, (fixed * self.p).sum(1) + s * (net.offset - y)
-        self.size = (np.abs(a) * sizes).sum(1) + abs(net.offset) + np.abs(y)
+        self.size, self.shift = (np.abs(a) * sizes).sum(1), abs(net.offset) + np.abs(y)
         self.sizes = sizes
         self.kappa = np.maximum(np.maximum(np.abs(self.p), self.reach / 2), 1e-200)
         self.theta = np.clip(0.5 + self.p / (2 * np.maximum(self.reach, 1e-100)), 0.0, 1.0)
@@ -181,8 +181,10 @@ class _Problems:
         size = self.size + (weight * self.sizes**2).sum(1)
         slack = self.terms * _ROUNDING
         mu = mu + slack * np.abs(mu).sum(1, keepdims=True)
-        lam, g = _trust_region(mu, h, self.r, 1e-10 * size / square)
-        bound = value + lam * square + (h * g).sum(1) + slack * (size + lam * square)
+        # an error of h by slack size / r moves the value by at most 3 slack size
+        lam, g = _trust_region(mu, h, self.r, slack * size / square)
+        bound = value + lam * square + (h * g).sum(1)
+        bound += slack * (4 * size + self.shift + lam * square)
         length = np.sqrt(np.einsum("bi,bi->b", g, g))
         g *= np.minimum(1.0, self.r / np.maximum(length, 1e-200))[:, None]
         e = np.einsum("bij,bj->bi", vectors, g)
@@ -216,7 +218,7 @@ class _Problems:
 
 # What `_Problems` has for each problem.
 _EACH = (
-    *("r", "reach", "p", "up", "down", "slope", "value", "size", "sizes"),
+    *("r", "reach", "p", "up", "down", "slope", "value", "size", "shift", "sizes"),
     *("kappa", "theta", "e", "u", "z"),
 )
 
@@ -232,7 +234,7 @@ def _trust_region(mu: Array, h: Array, r: Array, room: Array) -> tuple[Array, Ar
         Radii; the least distance from lam to the largest eigenvalue, beside a relative one.
     """
     length = np.sqrt(np.einsum("bi,bi->b", h, h))
-    least = mu[:, -1] + 1e-8 * (np.abs(mu).max(1) + length / r) + room
+    least = mu[:, -1] + 1e-8 * (np.abs(mu).max(1) + length / r) + np.maximum(room, 1e-200)
     lam = np.maximum(least, np.maximum(mu[:, -1] + np.abs(h[:, -1]) / r, mu[:, 0] + length / r))
     for _ in range(12):  # Newton on 1 / |g| = 1 / r, from the left, where it is monotone
         g = h / (lam[:, None] - mu)
