@@ -183,8 +183,8 @@ class _Problems:
         mu = mu + slack * np.abs(mu).sum(1, keepdims=True)
         # an error of h by slack size / r moves the value by at most 3 slack size
         lam, g = _trust_region(mu, h, self.r, slack * size / square)
-        bound = value + lam * square + (h * g).sum(1)
-        bound += slack * (4 * size + self.shift + lam * square)
+        rise = lam * square + (h * g).sum(1)
+        bound = value + rise + slack * (4 * size + self.shift + rise)
         length = np.sqrt(np.einsum("bi,bi->b", g, g))
         g *= np.minimum(1.0, self.r / np.maximum(length, 1e-200))[:, None]
         e = np.einsum("bij,bj->bi", vectors, g)
