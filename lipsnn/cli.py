@@ -133,17 +133,8 @@ def _certify(options: argparse.Namespace) -> int:
         found = several[0]
     if options.output is not None:
         options.output.write_text(found.to_json())
-    shown = {
-        "network": repr(net),
-        "bound": found.bound,
-        "lower": found.lower,
-        "gap": found.gap,
-        "status": str(found.status),
-        "method": found.method,
-        "solver": found.solver,
-        "seconds": found.seconds,
-    }
-    _show(shown, options.json)
+    fields = ("bound", "lower", "gap", "status", "method", "solver", "seconds")
+    _show({"network": repr(net)} | {name: getattr(found, name) for name in fields}, options.json)
     return int(not found.bound < float("inf"))
 
 
@@ -171,16 +162,8 @@ def _refine(options: argparse.Namespace) -> int:
         raise ValueError(f"--output must end in one of {', '.join(files.WRITTEN)}")
     net = as_shallow(files.read_network(options.net, options.activation))
     X, y = files.read_data(options.data, options.target)
-    result = refine(
-        net,
-        X,
-        y,
-        options.strength,
-        options.regularizer,
-        options.method,
-        options.solver,
-        reduction=options.reduction,
-    )
+    how = ("strength", "regularizer", "method", "solver", "reduction")
+    result = refine(net, X, y, **{name: getattr(options, name) for name in how})
     files.write_network(result.net, options.output)
     shown: dict[str, Any] = {
         "network": repr(result.net),
@@ -190,10 +173,10 @@ def _refine(options: argparse.Namespace) -> int:
         "mean squared error": float(((result.net(X) - y) ** 2).mean()),
     }
     if result.certificate is not None and result.initial_certificate is not None:
-        shown |= {"bound before": result.initial_certificate.bound}
-        shown |= {"bound": result.certificate.bound}
-    shown |= {"status": str(result.status), "method": result.method, "solver": result.solver}
-    _show({**shown, "seconds": result.seconds, "output": str(options.output)}, options.json)
+        shown["bound before"] = result.initial_certificate.bound
+        shown["bound"] = result.certificate.bound
+    shown |= {name: getattr(result, name) for name in ("status", "method", "solver", "seconds")}
+    _show({**shown, "output": str(options.output)}, options.json)
     if result.status == "interrupted":
         return 130
     return int(not result.objective < result.initial_objective)

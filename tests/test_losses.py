@@ -9,7 +9,7 @@ import torch
 from lipsnn import train_admm, train_pgd, train_sgd
 from lipsnn.attack import accuracy, pgd_inputs
 from lipsnn.losses import LOSSES, SQUARED, as_loss, class_numbers
-from lipsnn.train.clip import train_clip
+from studies.clip.training import train_clip
 
 
 def test_the_derivative_is_that_of_differences():

@@ -22,16 +22,11 @@ from lipsnn._checks import Array
 from lipsnn.certificate import certify, exact_constant
 from lipsnn.losses import Loss, Squared
 from lipsnn.network import ShallowNet
-from lipsnn.train.clip import (
-    ClipResult,
-    Lipschitz,
-    Pairs,
-    largest_quotient,
-    train_clip,
-    uniform_pairs,
-)
+from lipsnn.train.clip import largest_quotient, uniform_pairs
 from lipsnn.train.sgd import train_sgd
 from studies.clip.printed import PAPER_CURVES, PAPER_RMS, PAPER_SLOPES
+from studies.clip.regularizers import Lipschitz, Pairs
+from studies.clip.training import ClipResult, train_clip
 from studies.common import provenance
 
 # Each strength starts from the network of the one before.
@@ -163,6 +158,31 @@ def figure_rows(reading: str, seed: int, **settings: Any) -> tuple[list[dict], l
     return points, summaries
 
 
+def box_pairs(X: Array, size: int, noise: float = 0.1) -> Pairs:
+    """Uniform pairs in the data's box, redrawn every tenth epoch of batches of 32."""
+    draw = uniform_pairs(float(X.min()), float(X.max()), size, noise, X.shape[1], torch.float64)
+    return Pairs(draw, redraw=10 * -(-len(X) // 32), step=1.0)
+
+
+def trained(
+    net: nn.Module, X: Array, y: Array, how: Lipschitz, loss: str, epochs: int, seed: int
+) -> ClipResult:
+    """A shallow network trained on, by Adam at 3e-3 over batches of 32."""
+    return train_clip(
+        net,
+        X,
+        y,
+        how,
+        loss=loss,
+        epochs=epochs,
+        batch_size=32,
+        learning_rate=3e-3,
+        optimizer="adam",
+        seed=seed,
+        progress=False,
+    )
+
+
 def estimate_rows(
     X: Array,
     y: Array,
@@ -182,27 +202,10 @@ def estimate_rows(
     updates of it, ``sampled`` the largest gradient on the data.
     """
     start = train_sgd(X, y, width, 0.0, seed, epochs=epochs).to_torch()
-    low, high = float(X.min()), float(X.max())
     rows = []
-    drawn = Pairs(
-        uniform_pairs(low, high, pairs, noise, X.shape[1], torch.float64),
-        redraw=10 * -(-len(X) // 32),
-        step=1.0,
-    )
+    drawn = box_pairs(X, pairs, noise)
     for strength in strengths:
-        result = train_clip(
-            start,
-            X,
-            y,
-            Lipschitz(drawn, strength),
-            loss="mse",
-            epochs=epochs,
-            batch_size=32,
-            learning_rate=3e-3,
-            optimizer="adam",
-            seed=seed,
-            progress=False,
-        )
+        result = trained(start, X, y, Lipschitz(drawn, strength), "mse", epochs, seed)
         net = ShallowNet.from_torch(result.net)
         assert result.pairs is not None
         rows.append(

@@ -19,8 +19,10 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
-from lipsnn.train.clip import ClipResult, Discrepancy, Lipschitz, Pairs, noisy_copies, train_clip
+from lipsnn.train.clip import noisy_copies
 from studies.clip import images
+from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs
+from studies.clip.training import ClipResult, train_clip
 from studies.common import provenance
 
 MOMENTUM = 0.9  # of the library's "sgd"

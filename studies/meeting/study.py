@@ -24,8 +24,9 @@ from lipsnn.convex.refine import refine
 from lipsnn.datasets import load_dataset
 from lipsnn.network import ShallowNet
 from lipsnn.train import train_admm, train_lipschitz, train_pgd, train_sgd
-from lipsnn.train.clip import Lipschitz, Pairs, train_clip, uniform_pairs
 from lipsnn.train.descent import initial_network
+from studies.clip import regression
+from studies.clip.regularizers import Lipschitz
 from studies.common import provenance, runner
 
 # Raised when a change of the code changes the numbers.
@@ -58,24 +59,9 @@ def clip(
     """
     net = initial_network(X.shape[1], width, torch.Generator().manual_seed(seed)).to_torch()
     net[2].bias.requires_grad_(False)  # the others have no output bias to train
-    low, high = float(X.min()), float(X.max())
-    pairs = Pairs(
-        uniform_pairs(low, high, 20, 0.1, X.shape[1], torch.float64),
-        redraw=10 * -(-len(X) // 32),
-        step=1.0,
-    )
-    result = train_clip(
-        net,
-        X,
-        y,
-        Lipschitz(pairs, strength / len(X)),
-        loss="squared",
-        epochs=epochs,
-        batch_size=32,
-        learning_rate=3e-3,
-        optimizer="adam",
-        seed=seed,
-        progress=False,
+    pairs = regression.box_pairs(X, 20)
+    result = regression.trained(
+        net, X, y, Lipschitz(pairs, strength / len(X)), "squared", epochs, seed
     )
     return ShallowNet.from_torch(result.net)
 

@@ -71,14 +71,14 @@ def table1(table: pd.DataFrame, problem: str) -> Styler:
     order = [(statistic, whose) for statistic in printed.STATISTICS for whose in values]
     shown = found.reindex(index=rows, columns=order)
     shown.index = pd.MultiIndex.from_tuples(rows, names=["Dataset", "Method"])
-    shown.columns = pd.MultiIndex.from_tuples([(TITLES[s], w) for s, w in order])
+    shown.columns = pd.MultiIndex.from_tuples([(f"{TITLES[s]}, %", w) for s, w in order])
     return (
-        shown.style.format("{:+.2f} %", na_rep="")
+        shown.style.format("{:+.2f}", na_rep="")
         .map(_tinted)
-        .set_uuid(f"table1-{problem}")
+        .set_uuid(f"table1-{problem}-{'-'.join(values)}")  # a page may show two of them
         .set_table_styles(
             [
-                {"selector": "th", "props": "text-align: left; font-weight: 600;"},
+                {"selector": "th", "props": "text-align: left; white-space: nowrap;"},
                 {"selector": "td", "props": "text-align: right; white-space: nowrap;"},
                 {"selector": "th.row_heading", "props": "vertical-align: top;"},
             ]

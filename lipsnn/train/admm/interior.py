@@ -25,17 +25,8 @@ _DAMPING = 0.98
 class GramSolution:
     """A feasible point of a `GramProblem` and what proves how good it is.
 
-    Attributes
-    ----------
-    weights : list of ndarray
-        x_j, one (k, R) array per entry of `GramProblem.columns`.
-    rho : float
-        The feasible rho.
-    value, lower : float
-        The objective there, and a lower bound of the optimal one.
-    multiplier : ndarray, (n, n)
-        Lambda, to start the next solve from.
-    iterations : int
+    The weights x_j, one (k, R) array per entry of `GramProblem.columns`; rho; the objective there
+    and a lower bound of the optimal one; Lambda (n, n), to start the next solve from.
     """
 
     weights: list[Array]
