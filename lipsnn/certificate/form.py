@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.activations import Activation, Sector
-from lipsnn.certificate.exact import float_above
-from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import Layers
 
 
@@ -117,48 +114,3 @@ def scaled(weight: Array, rows: Array, columns: Array) -> Array:
         return np.ldexp(weight, power)
     mantissa, exponents = np.frexp(weight)
     return np.ldexp(mantissa, np.clip(exponents + power, -1100, 1100))
-
-
-@one_blas_thread
-def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[Array]]]:
-    """Products of the spectral norms and of the largest slopes: as given, and balanced.
-
-    Returns
-    -------
-    list of (Fraction, list of Fraction, list of ndarray)
-        The product, not below the true one, upper bounds of the norms, and the exponents (see
-        `balance`) of the scaling for which they are.
-    """
-    slopes = [Fraction(max(abs(alpha), abs(beta))) for alpha, beta in form.sectors]
-    plain = [np.zeros(n, dtype=np.int64) for n in (form.dim, *form.widths, form.outputs)]
-    found = []
-    for exponents in (plain, balance(form.weights)):
-        norms = []
-        for weight, before, after in zip(form.weights, exponents, exponents[1:], strict=False):
-            largest = _largest(weight, after, before)
-            matrix = scaled(weight, after - largest, -before)
-            gram = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix
-            top = float(np.sqrt(np.linalg.eigvalsh(gram)[-1].clip(min=0.0)))
-            # what the eigenvalue may be off by, and the last digits that a proof needs
-            norms.append(Fraction(top * (1 + 1e-12)) * Fraction(2) ** largest)
-        product = Fraction(1)
-        for factor in (*norms, *slopes):
-            product *= factor
-        found.append((product / Fraction(2) ** int(exponents[-1][0]), norms, exponents))
-    return found
-
-
-def _largest(weight: Array, rows: Array, columns: Array) -> int:
-    """The exponent of the largest entry of the scaled matrix."""
-    exponents = np.frexp(weight)[1] + rows[:, None] - columns
-    return int(exponents[weight != 0].max()) if weight.any() else 0
-
-
-def norm_product(net: Any) -> float:
-    """The product of the spectral norms and of the largest slopes, rounded up.
-
-    Of the weights as they are given or of the rescaled network, whichever is less: they differ
-    where single units are scaled unevenly. Infinite if it overflows.
-    """
-    form = Form.of(net)
-    return min(float_above(product) for product, _, _ in spectral_products(form))
