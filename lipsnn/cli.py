@@ -35,6 +35,9 @@ _CERTIFY = """An upper bound L on the Lipschitz constant: |f(x) - f(x')| <= L |x
   lipsnn certify net.pt2 --json | jq .bound
   lipsnn certify net.onnx --method lmi --solver SCS
   lipsnn certify state.pt --activation tanh --output certificate.json
+  lipsnn certify net.npz --ball x.csv --radius 0.1
+
+With --ball it holds in the ball around each row of a table of inputs (a header, then the rows).
 """
 _REFINE = """Lower  loss + STRENGTH L^2,  or the loss under  L <= BOUND,  by convex programs.
 
@@ -63,6 +66,8 @@ def main(given: list[str] | None = None) -> int:
     certify.add_argument("--method", default="auto", help='"lmi" is the program as printed')
     certify.add_argument("--solver", help='of CVXPY, for --method "lmi"')
     certify.add_argument("--tol", type=float, default=1e-7, help="relative gap (default 1e-7)")
+    certify.add_argument("--ball", type=Path, metavar="X", help="centres: .csv, .parquet or .npz")
+    certify.add_argument("--radius", type=float, help="of the balls, in the l2 norm")
     certify.add_argument("--output", type=Path, help="write the certificate, for lipsnn verify")
 
     refine = commands.add_parser("refine", help="improve a trained network")
@@ -125,13 +130,38 @@ def _network(parser: argparse.ArgumentParser) -> None:
 def _certify(options: argparse.Namespace) -> int:
     from lipsnn import certify, files
 
+    if (options.ball is None) != (options.radius is None):
+        raise ValueError("give --ball and --radius together")
     net = files.read_network(options.net, options.activation)
-    found = certify(net, method=options.method, solver=options.solver, tol=options.tol)
+    settings = {"method": options.method, "solver": options.solver, "tol": options.tol}
+    if options.ball is None:
+        found = certify(net, **settings)
+    else:
+        several = certify(net, **settings, ball=(files.read_inputs(options.ball), options.radius))
+        if len(several) > 1:
+            return _certified_balls(several, options)
+        found = several[0]
     if options.output is not None:
         options.output.write_text(found.to_json())
     fields = ("bound", "lower", "gap", "status", "method", "solver", "seconds")
     _show({"network": repr(net)} | {name: getattr(found, name) for name in fields}, options.json)
     return int(not found.bound < float("inf"))
+
+
+def _certified_balls(found: list[Any], options: argparse.Namespace) -> int:
+    """A line, or an object, for each ball."""
+    if options.output is not None:
+        raise ValueError(f"--output takes one certificate, --ball has {len(found)} centres")
+    rows = [
+        {"sample": k, "bound": c.bound, "lower": c.lower, "status": str(c.status)}
+        for k, c in enumerate(found)
+    ]
+    if options.json:
+        print(json.dumps(rows))
+    else:
+        print("sample,bound,lower,status")
+        print("\n".join(",".join(map(str, row.values())) for row in rows))
+    return int(not all(c.bound < float("inf") for c in found))
 
 
 def _refine(options: argparse.Namespace) -> int:

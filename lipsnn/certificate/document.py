@@ -12,6 +12,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.reader import Document
+from lipsnn.certificate.region import region_from
 from lipsnn.certificate.result import Certificate
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
@@ -62,6 +63,8 @@ def to_json(certificate: Certificate, network: bool = True) -> str:
     content["multipliers"] = [
         [None if not np.isfinite(t) else t for t in own.tolist()] for own in certificate.layers
     ]
+    if certificate.region is not None:
+        content["region"] = certificate.region.content()
     content["factors"] = [factor.tolist() for factor in certificate.factors]
     text = json.dumps(content, allow_nan=False)
     digest = Document(text.encode()).digest()
@@ -119,6 +122,7 @@ def _certificate(document: Document, net: Any) -> Certificate:
         multipliers=t[0] if isinstance(net, ShallowNet) else t,
         factors=tuple(_array(F, 2) for F in document.get(fields["factors"])),
         iterations=iterations,
+        region=region_from(document.get(fields["region"]), net.dim) if "region" in fields else None,
         **numbers,  # type: ignore[arg-type]
         **words,
     )
@@ -252,9 +256,10 @@ def checked(path: str | Path, network: str | Path | None = None) -> str:
     except (*_DAMAGED, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
         raise ProofError(f"the proof failed: {_reason(error)}") from None
     net = certificate.net
+    where = f"on {certificate.region} " if certificate.region is not None else ""
     units = net.width if isinstance(net, ShallowNet) else " + ".join(map(str, net.widths))
     return (
-        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| for a network of {units} units and "
+        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| {where}for a network of {units} units and "
         f"{net.dim} inputs; no diagonal multipliers prove less than {certificate.lower!r} "
         f"({certificate.status})"
     )
