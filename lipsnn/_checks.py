@@ -124,6 +124,7 @@ def inputs(X: Any, dim: int | None = None) -> Array:
     return X
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def warn_of_scales(X: Array, residual: Array, centred: bool = False) -> None:
     """One warning where an l2 Lipschitz bound will say little about these data.
 

@@ -26,7 +26,8 @@ def outputs(net: ShallowNet, X: Array | Samples) -> Array:
 
 def loss(net: ShallowNet, X: Array | Samples, y: Array, reduction: str = "sum") -> float:
     """Half the sum of squared errors, the first term of (4a), or half their mean."""
-    half = 0.5 * float(np.sum((outputs(net, X) - y) ** 2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        half = 0.5 * float(np.sum((outputs(net, X) - y) ** 2))
     return half / len(y) if reduction == "mean" else half
 
 
@@ -67,14 +68,44 @@ def objective(
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        For bad input, and where a square overflows, so that float64 has no such value.
     """
     net = as_shallow(net, X)
     samples, y = checked(X, y, net.dim)
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
-    if regularizer == "l2":
-        penalty = 0.5 * float(np.sum(net.weights**2) + np.sum(net.outer**2))
-    else:
-        penalty = (certificate or certify(net)).bound ** 2
-    return loss(net, samples, y, reduction) + strength * penalty
+    if regularizer == "lipschitz" and certificate is None:
+        certificate = certify(net)
+    return representable(value(net, samples, y, strength, certificate, reduction))
+
+
+def value(
+    net: ShallowNet,
+    samples: Samples,
+    y: Array,
+    strength: float,
+    certificate: Certificate | None,
+    reduction: str,
+) -> float:
+    """Problem (4), the l2 one without a certificate; inf or NaN where float64 has no such value."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if certificate is None:
+            penalty = 0.5 * (np.sum(net.weights**2) + np.sum(net.outer**2))
+        else:
+            penalty = np.square(certificate.bound)
+        return float(loss(net, samples, y, reduction) + strength * penalty)
+
+
+def representable(found: float) -> float:
+    """A value of problem (4), or the ValueError that says why there is none."""
+    if not np.isfinite(found):
+        raise ValueError(
+            "the objective is beyond float64, as the square of an error, weight or bound is: "
+            "scale X and y, and with them the network's weights, to order one"
+        )
+    return found

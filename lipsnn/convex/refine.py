@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from lipsnn import _checks
 from lipsnn._optional import tqdm
 from lipsnn.convert import as_shallow
@@ -13,7 +15,7 @@ from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
-from lipsnn.convex.samples import CHUNK, checked
+from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
 from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
 
@@ -103,6 +105,10 @@ def refine(
     """
     net = as_shallow(net, X)
     samples, y = checked(X, y, net.dim)
+    _ = samples.mean_square  # finds what is beyond float64, as the programs need it
+    with np.errstate(over="ignore"):
+        if not np.isfinite(y @ y):
+            raise ValueError(TOO_LARGE.format("y"))
     first = samples.rows(slice(CHUNK))[:, :-1]
     if output_bias is None:
         output_bias = net.offset != 0

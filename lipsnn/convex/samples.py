@@ -18,6 +18,10 @@ from lipsnn.network import with_bias
 CHUNK = 4096
 # Samples of a Dask task, and tasks in flight: their slices of packed patterns travel with them.
 _BLOCK, _WINDOW = 65_536, 32
+TOO_LARGE = (
+    "the squares of {} are beyond float64: divide it by its largest entry, and scale the network "
+    "with it"
+)
 # Whether the bias feature is there, and the scale.
 Form = tuple[bool, float]
 
@@ -91,7 +95,8 @@ class Samples:
     @cached_property
     def mean_square(self) -> float:
         """Of all entries, the bias feature's among them; with it NaN and infinity are found."""
-        total = float(self.fold(_squares))
+        with np.errstate(over="ignore"):
+            total = float(self.fold(_squares))
         if not np.isfinite(total):
             for part, bad in self.map(_first_infinite):
                 if bad is not None:
@@ -99,6 +104,7 @@ class Samples:
                         "X has NaN or infinite entries, the first at index "
                         f"{(part.start + bad[0], bad[1])}: remove or impute them"
                     )
+            raise ValueError(TOO_LARGE.format("X"))
         return total / (self.n * self.p)
 
     def _tasks(

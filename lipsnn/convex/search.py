@@ -12,7 +12,7 @@ from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
 from lipsnn.convex.backend import Backend
 from lipsnn.convex.mapping import cone_violation, from_products
-from lipsnn.convex.objective import loss, objective, outputs
+from lipsnn.convex.objective import loss, outputs, representable, value
 from lipsnn.convex.result import Refinement, Round
 from lipsnn.convex.samples import Patterns, Samples
 from lipsnn.convex.solution import ProgramSolution
@@ -74,6 +74,7 @@ class Search:
         self.net = net
         self.cells = Cells.of(net, samples)
         self.certificate, self.objective = self.evaluate(net)
+        representable(self.objective)
         self.initial_certificate, self.initial_objective = self.certificate, self.objective
         self.status: str = Status.OPTIMAL
         self.violation = 0.0
@@ -120,11 +121,11 @@ class Search:
         if self.output_bias:  # the best one for what the network really computes
             left = self.y - outputs(candidate, self.samples)
             candidate = replace(candidate, offset=candidate.offset + float(left.mean()))
-        certificate, value = self.evaluate(candidate)
-        accepted = value < self.objective
-        self._record(step, candidate, certificate, value, status, accepted)
+        certificate, reached = self.evaluate(candidate)
+        accepted = reached < self.objective
+        self._record(step, candidate, certificate, reached, status, accepted)
         if accepted:
-            self.net, self.certificate, self.objective = candidate, certificate, value
+            self.net, self.certificate, self.objective = candidate, certificate, reached
             self.violation = cone_violation(
                 candidate, self.samples, self.y - candidate.offset, self.cells.patterns
             )
@@ -133,10 +134,8 @@ class Search:
     def evaluate(self, net: ShallowNet) -> tuple[Certificate | None, float]:
         """The certificate (of the Lipschitz problem) and the value of problem (4)."""
         certificate = certify(net) if self.regularizer == "lipschitz" else None
-        value = objective(
-            net, self.samples, self.y, self.strength, self.regularizer, certificate, self.reduction
-        )
-        return certificate, value
+        reached = value(net, self.samples, self.y, self.strength, certificate, self.reduction)
+        return certificate, reached
 
     def result(self, method: str) -> Refinement:
         """What was found; the initial network if nothing was better."""
@@ -178,14 +177,14 @@ class Search:
         step: str,
         net: ShallowNet,
         certificate: Certificate | None,
-        value: float,
+        reached: float,
         status: str,
         accepted: bool,
     ) -> None:
         bound = None if certificate is None else certificate.bound
         elapsed = time.perf_counter() - self.began
         fit = loss(net, self.samples, self.y, self.reduction)
-        self.history.append(Round(step, value, fit, bound, elapsed, status, accepted))
+        self.history.append(Round(step, reached, fit, bound, elapsed, status, accepted))
 
 
 def restriction(search: Search) -> Iterator[None]:

@@ -53,6 +53,8 @@ _SHARE_SLACK = 1e-8
 _WIDE = 3000
 # The least q_0 the LMI is solved with; at q_0 = 0 it forces sum_i zbar_i = 0.
 _LEAST_SHARE = 1e-10
+# What a strength near the end of float64 counts as, at unit scale.
+_LEAST_COST = 1e-300
 
 
 def solve_l2(
@@ -119,7 +121,7 @@ def solve_lipschitz(
     if rest < -_SHARE_SLACK:
         return ProgramSolution(float("nan"), None, "infeasible", "structured", 0, 0.0)
     problem = _Program(X1, y, patterns, signs, inside, start, offset, shares)
-    cost = strength * problem.unit_cost
+    cost = max(strength * problem.unit_cost, _LEAST_COST)
     fixed = np.concatenate([[max(rest, _LEAST_SHARE)], problem.units.shares])
     point = problem.solve(
         lambda p, g: ArrowCone(p - 1, g, cost, fixed), tol, max_iterations, warm=True
@@ -149,7 +151,7 @@ def solve_joint(
         `weights` are the z_i = a_i w_i, (m, d + 1), and `shares` the q_i, (m,).
     """
     problem = _Program(X1, y, patterns, signs, inside, start, offset)
-    cost = strength * problem.unit_cost
+    cost = max(strength * problem.unit_cost, _LEAST_COST)
     point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost), tol, max_iterations, warm=True)
     shares = problem.units.split(point.extras[:-1])
     return problem.solution(point, rho=point.extras[-1], shares=shares)
