@@ -75,7 +75,7 @@ class Samples:
     def rows(self, part: slice | Array) -> Array:
         """(x_k, 1) of some samples, (.., p)."""
         X = self.source[part]
-        X = np.asarray(X.compute() if self.remote else X, dtype=np.float64)
+        X = np.asarray(_checks.plain(X.compute(), "X") if self.remote else X, dtype=np.float64)
         X = X if self._biased else with_bias(X)
         return X if self._scale == 1.0 else X * self._scale
 
@@ -143,6 +143,8 @@ def checked(X: Any, y: Any, dim: int | None = None) -> tuple[Samples, Array]:
     if isinstance(X, Samples):
         samples = X
     elif hasattr(X, "__dask_graph__") or isinstance(X, np.memmap):
+        if not hasattr(X, "dtype"):
+            raise ValueError("X is a Dask dataframe: pass X.to_dask_array(lengths=True)")
         if X.ndim != 2:
             raise ValueError(f"X must have 2 dimensions, got shape {X.shape}")
         if not np.isfinite(X.shape).all():
@@ -259,11 +261,11 @@ class _Fold:
 
 def _each(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
     """`function` of every chunk of a block, with where the chunk is in it."""
-    return list(Samples(np.asarray(X), *form).map(function, *aligned, size=size))
+    return list(Samples(_checks.plain(X, "X"), *form).map(function, *aligned, size=size))
 
 
 def _sum(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
-    return Samples(np.asarray(X), *form).fold(function, *aligned, size=size)
+    return Samples(_checks.plain(X, "X"), *form).fold(function, *aligned, size=size)
 
 
 def _add(first: Any, second: Any) -> Any:

@@ -268,6 +268,18 @@ def last(*modules):
     return nn.Sequential(nn.Linear(2, 3), nn.ReLU(), *modules)
 
 
+def filled(value):
+    net = plain()
+    nn.init.constant_(net[0].weight, value)
+    return net
+
+
+def with_sparse_weights():
+    net = plain()
+    net[0].weight = nn.Parameter(net[0].weight.detach().to_sparse())
+    return net
+
+
 REFUSED = [
     (Residual(), "Residual"),
     (Branch(), "is not supported"),
@@ -298,6 +310,8 @@ REFUSED = [
     (plain().to("meta"), "meta"),
     (plain().to(torch.complex64), "floating"),
     (nn.Sequential(nn.Embedding(3, 2)), "Embedding"),
+    (filled(float("nan")), "NaN"),
+    (with_sparse_weights(), "to_dense"),
 ]
 
 
@@ -346,6 +360,49 @@ def test_compiled_modules_are_unwrapped():
     assert as_network(torch.compile(nn.DataParallel(net))) == expected
     net.compile()
     assert as_network(net) == expected
+
+
+class DataParallel(nn.Module):
+    """Named as torch's, but it does something of its own."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = self._orig_mod = module
+
+    def forward(self, x):
+        return 10 * self.module(x)
+
+
+OptimizedModule = type("OptimizedModule", (DataParallel,), {})
+Tenfold = type("Tenfold", (nn.DataParallel,), {"forward": DataParallel.forward})
+
+
+def hooked(wrapper):
+    wrapper.register_forward_hook(lambda _, __, y: 10 * y)
+    return wrapper
+
+
+def own_forward(wrapper):
+    wrapper.forward = lambda x: 10 * wrapper.module(x)
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        DataParallel,
+        OptimizedModule,
+        Tenfold,
+        lambda net: hooked(nn.DataParallel(net)),
+        lambda net: hooked(torch.compile(net)),
+        lambda net: torch.compile(hooked(nn.DataParallel(net))),
+        lambda net: own_forward(nn.DataParallel(net)),
+    ],
+)
+def test_what_a_wrapper_adds_is_read_too(wrap):
+    net = plain()
+    expected = 10 * lipsnn.certify(net).bound
+    assert lipsnn.certify(wrap(net)).bound == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
