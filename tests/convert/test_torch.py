@@ -268,6 +268,17 @@ def last(*modules):
     return nn.Sequential(nn.Linear(2, 3), nn.ReLU(), *modules)
 
 
+class GroupSort(Plain):
+    def forward(self, x):
+        return self.second(self.first(x).reshape(-1, 4, 2).sort(2)[0].reshape(-1, 8))
+
+
+class MaxMin(Plain):
+    def forward(self, x):
+        pairs = self.first(x).reshape(-1, 2, 4)
+        return self.second(torch.cat([pairs.amax(1), pairs.amin(1)], dim=1))
+
+
 def filled(value):
     net = plain()
     nn.init.constant_(net[0].weight, value)
@@ -311,6 +322,8 @@ REFUSED = [
     (plain().to(torch.complex64), "floating"),
     (nn.Sequential(nn.Embedding(3, 2)), "Embedding"),
     (filled(float("nan")), "NaN"),
+    (GroupSort(), "GroupSort and MaxMin"),
+    (MaxMin(), "GroupSort and MaxMin"),
     (with_sparse_weights(), "to_dense"),
 ]
 
@@ -327,6 +340,31 @@ def test_what_is_not_a_chain_is_refused_by_everything(net, message):
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_max_min_may_be_written_with_prelu():
+    """As the refusal of GroupSort says; the pairs' sector is the exact one of 1-Lipschitz units."""
+    torch.manual_seed(0)
+    first, last = nn.Linear(3, 8).double(), nn.Linear(8, 1).double()
+    one = torch.eye(4, dtype=torch.float64)
+    pairs, prelu = nn.Linear(8, 8).double(), nn.PReLU(8, dtype=torch.float64)
+    with torch.no_grad():
+        pairs.weight.copy_(torch.kron(torch.tensor([[1.0, 1.0], [1.0, -1.0]]), one))
+        prelu.weight.copy_(torch.tensor([1.0, -1.0]).repeat_interleave(4))
+    back = copy.deepcopy(pairs)
+    with torch.no_grad():
+        pairs.bias.zero_()
+        back.bias.zero_()
+        back.weight.mul_(0.5)
+    net = nn.Sequential(first, pairs, prelu, back, last)
+    x = torch.randn(500, 3, dtype=torch.float64, requires_grad=True)
+    u, v = first(x).split(4, dim=1)
+    y = last(torch.cat([torch.maximum(u, v), torch.minimum(u, v)], dim=1))
+    torch.testing.assert_close(net(x), y)
+    (slopes,) = torch.autograd.grad(y.sum(), x)
+    certificate = lipsnn.certify(net)
+    norms = [torch.linalg.matrix_norm(layer.weight, 2) for layer in (first, last)]
+    assert slopes.norm(dim=1).max() <= certificate.verify() <= norms[0] * norms[1] * (1 + 1e-9)
 
 
 def test_a_rare_branch_is_found_on_the_users_inputs():
