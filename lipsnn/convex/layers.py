@@ -88,7 +88,6 @@ def refine_layers(
     y = as_loss(loss).targets(y, (net.outputs,))
     if len(X) == 0 or len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows but y has {len(y)}: give one target for each sample")
-    strength = _checks.positive(strength, "strength")
     rounds, tol = _checks.count(rounds, "rounds"), _checks.nonnegative(tol, "tol")
     if all(map(_too_large, _sizes(net))):
         raise ValueError(

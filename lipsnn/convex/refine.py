@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from lipsnn import _checks
 from lipsnn._optional import tqdm
 from lipsnn.convert import as_network
@@ -15,7 +17,7 @@ from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
-from lipsnn.convex.samples import CHUNK, checked
+from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
 from lipsnn.convex.search import Search, alternation, once
 from lipsnn.convex.walk import walk
 from lipsnn.losses import SQUARED, Loss
@@ -152,12 +154,17 @@ def refine(
             )
         layered = net.to_network() if isinstance(net, ShallowNet) else net
         settings: dict[str, Any] = {"reduction": reduction, "loss": loss, "progress": progress}
+        strength = _checks.positive(strength, "strength")
         return refine_layers(layered, X, y, strength, solver, rounds=rounds, tol=tol, **settings)
     method = "joint" if method is None else method
     net = net if isinstance(net, ShallowNet) else net.to_shallow()
     samples, y = checked(X, y, net.dim)
     kind = scalar_loss(loss)
     y = kind.targets(y, ())
+    _ = samples.mean_square  # finds what is beyond float64, as the programs need it
+    with np.errstate(over="ignore"):
+        if not np.isfinite(y @ y):
+            raise ValueError(TOO_LARGE.format("y"))
     first = samples.rows(slice(CHUNK))[:, :-1]
     if output_bias is None:
         output_bias = net.offset != 0
