@@ -34,7 +34,7 @@ def refine_layers(
     net: Network,
     X: Any,
     y: Any,
-    strength: float,
+    strength: float | None,
     solver: str | Backend | None = None,
     *,
     rounds: int = 3,
@@ -88,6 +88,7 @@ def refine_layers(
     y = as_loss(loss).targets(y, (net.outputs,))
     if len(X) == 0 or len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows but y has {len(y)}: give one target for each sample")
+    strength = _checks.positive(strength, "strength")
     rounds, tol = _checks.count(rounds, "rounds"), _checks.nonnegative(tol, "tol")
     if all(map(_too_large, _sizes(net))):
         raise ValueError(

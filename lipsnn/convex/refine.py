@@ -154,7 +154,6 @@ def refine(
             )
         layered = net.to_network() if isinstance(net, ShallowNet) else net
         settings: dict[str, Any] = {"reduction": reduction, "loss": loss, "progress": progress}
-        strength = _checks.positive(strength, "strength")
         return refine_layers(layered, X, y, strength, solver, rounds=rounds, tol=tol, **settings)
     method = "joint" if method is None else method
     net = net if isinstance(net, ShallowNet) else net.to_shallow()
