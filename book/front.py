@@ -40,6 +40,11 @@ NEW: tuple[tuple[str, str], ...] = (
         "objective by up to {fact-e-past-the-joint:.0%} more.",
     ),
     (
+        "refining-deep-networks",
+        "Deep networks and several outputs, which the paper leaves for later: one layer at a time is "
+        "convex, certificate and all.",
+    ),
+    (
         "errata",
         "Slips of the sources, each shown by a check: {errata} of them.",
     ),
