@@ -34,7 +34,7 @@ def refine_layers(
     net: Network,
     X: Any,
     y: Any,
-    strength: float,
+    strength: float | None,
     solver: str | Backend | None = None,
     *,
     rounds: int = 3,

@@ -42,7 +42,7 @@ class Round:
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """A refined network, never worse on problem (4) than the one it came from.
+    """A refined network, never worse than the one it came from.
 
     Attributes
     ----------
@@ -61,6 +61,10 @@ class Refinement:
     seconds : float
     regularizer, method, solver : str
     strength : float
+        As given; where a bound is enforced its multiplier in the last program, the strength at
+        which that program without a bound has the same solution.
+    bound : float or None
+        The L that was enforced: objectives are then losses.
     certificate, initial_certificate : Certificate or None
         Of `net` and of the initial network, for the Lipschitz problem.
     cone_violation : float
@@ -84,22 +88,25 @@ class Refinement:
     initial_certificate: Certificate | None = None
     cone_violation: float = 0.0
     loss_reduction: str = "sum"
+    bound: float | None = None
 
     def __repr__(self) -> str:
+        name = "objective" if self.bound is None else "loss     "
         lines = [
             f"{self.method} refinement by {self.solver}: {self.status}, {self.seconds:.2g} s",
-            f"objective {self.initial_objective:.6g} -> {self.objective:.6g}",
+            f"{name} {self.initial_objective:.6g} -> {self.objective:.6g}",
         ]
         if self.certificate is not None and self.initial_certificate is not None:
             before, after = self.initial_certificate.bound, self.certificate.bound
-            lines.append(f"bound L   {before:.6g} -> {after:.6g}")
+            held = "" if self.bound is None else f", at most {self.bound:.6g}"
+            lines.append(f"bound L   {before:.6g} -> {after:.6g}{held}")
         if self.method in ("walk", "polish") and self.gain_over_joint is not None:
             lines.append(f"{self.gain_over_joint:.2%} below the joint program")
         return "\n".join(lines)
 
     @property
     def reduction(self) -> float:
-        """Relative reduction of the objective, in [0, 1]."""
+        """Relative reduction of the objective, in [0, 1]; below 0 if a bound forced it up."""
         return 1.0 - self.objective / self.initial_objective if self.initial_objective else 0.0
 
     @property
@@ -108,7 +115,9 @@ class Refinement:
 
         What "walk" and "polish" add to their first step; None where no joint program was solved.
         """
-        first = next((entry for entry in self.history if entry.step == "joint"), None)
-        if first is None or not first.objective > 0:
+        steps = [entry.step for entry in self.history]
+        if "joint" not in steps:
             return None
-        return 1.0 - self.objective / min(first.objective, self.initial_objective)
+        until = self.history[: steps.index("joint") + 1]
+        best = min((entry.objective for entry in until if entry.accepted), default=0.0)
+        return 1.0 - self.objective / best if best > 0 else None
