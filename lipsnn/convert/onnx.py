@@ -123,7 +123,9 @@ class _Chain:
                 raise self._refuse(node, f"{node.op_type} beside the chain")
             if sum(current in other.input for other in self.nodes) > 1:
                 raise self._refuse(node, f"the branch at {current}")
-            if any(n and n != current and n not in self.constants for n in node.input):
+            others = list(node.input)
+            others.remove(current)
+            if any(n and n not in self.constants for n in others):
                 raise self._refuse(node, f"{node.op_type} of two branches")
             for step in self._read(node, options, current, at):
                 steps.append(step)
