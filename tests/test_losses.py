@@ -9,7 +9,7 @@ import torch
 from lipsnn import train_admm, train_pgd, train_sgd
 from lipsnn.attack import accuracy, pgd_inputs
 from lipsnn.losses import LOSSES, SQUARED, Huber, as_loss, class_numbers
-from lipsnn.train.clip import train_clip
+from studies.clip.training import train_clip
 
 
 @pytest.mark.parametrize("loss", [SQUARED, Huber(0.4), LOSSES["logistic"]])

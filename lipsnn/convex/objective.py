@@ -33,11 +33,9 @@ def loss(
     kind: Squared = SQUARED,
 ) -> float:
     """Half the sum of squared errors, the first term of (4a), or another loss; or the mean."""
-    total = float(np.sum(kind.value(outputs(net, X), y)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(np.sum(kind.value(outputs(net, X), y)))
     return total / len(y) if reduction == "mean" else total
-
-
-_loss = loss  # where `loss` is an argument
 
 
 def scalar_loss(loss: str | Loss) -> Squared:
@@ -89,6 +87,11 @@ def objective(
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        For bad input, and where a square overflows, so that float64 has no such value.
     """
     net = as_shallow(net, X)
     samples, y = checked(X, y, net.dim)
@@ -97,8 +100,41 @@ def objective(
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
+    if regularizer == "lipschitz" and certificate is None:
+        certificate = certify(net)
     if regularizer == "l2":
-        penalty = 0.5 * float(np.sum(net.weights**2) + np.sum(net.outer**2))
-    else:
-        penalty = (certificate or certify(net)).bound ** 2
-    return _loss(net, samples, y, reduction, kind) + strength * penalty
+        certificate = None
+    return representable(value(net, samples, y, strength, certificate, reduction, kind))
+
+
+def value(
+    net: ShallowNet,
+    samples: Samples,
+    y: Array,
+    strength: float | None,
+    certificate: Certificate | None,
+    reduction: str,
+    kind: Squared,
+) -> float:
+    """Problem (4), the l2 one without a certificate; inf or NaN where float64 has no such value.
+
+    Without a strength the loss alone.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if strength is None:
+            penalty = 0.0
+        elif certificate is None:
+            penalty = strength * 0.5 * (np.sum(net.weights**2) + np.sum(net.outer**2))
+        else:
+            penalty = strength * np.square(certificate.bound)
+        return float(loss(net, samples, y, reduction, kind) + penalty)
+
+
+def representable(found: float) -> float:
+    """A value of problem (4), or the ValueError that says why there is none."""
+    if not np.isfinite(found):
+        raise ValueError(
+            "the objective is beyond float64, as the square of an error, weight or bound is: "
+            "scale X and y, and with them the network's weights, to order one"
+        )
+    return found

@@ -6,19 +6,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from lipsnn import _checks
 from lipsnn._optional import tqdm
-from lipsnn.convert import as_shallow
+from lipsnn.convert import as_network
 from lipsnn.convex.backend import Backend, backend
+from lipsnn.convex.layers import refine_layers
 from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
-from lipsnn.convex.samples import CHUNK, checked
+from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
 from lipsnn.convex.search import Search, alternation, once
 from lipsnn.convex.walk import walk
 from lipsnn.losses import SQUARED, Loss
+from lipsnn.network import ShallowNet
 
+ROUNDS, SWEEPS = 50, 3  # if not said
 METHODS: dict[str, Callable[..., Iterator[None]]] = {
     "joint": once,
     "alternating": alternation,
@@ -33,11 +38,11 @@ def refine(
     y: Any,
     strength: float | None = None,
     regularizer: str = "lipschitz",
-    method: str = "joint",
+    method: str | None = None,
     solver: str | Backend | None = None,
     *,
     bound: float | str | None = None,
-    rounds: int = 50,
+    rounds: int | None = None,
     tol: float = 1e-5,
     sample: int | None = None,
     reduction: str = "sum",
@@ -53,20 +58,24 @@ def refine(
 
     Parameters
     ----------
-    net : ShallowNet or torch.nn.Sequential
-        The trained network (Linear, ReLU, Linear).
+    net : ShallowNet, Network, torch.nn.Module or anything that `as_network` takes
+        The trained ReLU network.
     X : array_like, (n, d)
         The data it was trained on, without the bias feature. A memory-mapped file
         (`numpy.memmap`) or a Dask array is read chunk by chunk, on a Dask cluster where its chunks
         are, and may be larger than memory.
     y : array_like, (n,)
+        Or (n, k) or class numbers, as `refine_layers` takes them.
     strength : float
         lam_lip or lam_reg of problem (4), positive; or give `bound`. How to choose one: try a few
         powers of ten by `refine_path` and look at its table for the bound that can be afforded,
         or compare the losses of the refined networks on data held out.
     regularizer : {"lipschitz", "l2"}
         "l2" solves program (6), once, whatever `method` says.
-    method : {"joint", "alternating", "walk", "polish"}
+    method : {"joint", "alternating", "walk", "polish", "layers"}, optional
+        If None, "joint" for one hidden layer and one output, else "layers": sweeps over the layers,
+        each a convex program, the only method for deep networks and several outputs (see
+        `lipsnn.convex.layers.refine_layers`, which says what its variables are).
         "joint" solves over the weights, the outer weights and T in one program. "alternating" is
         the paper's Algorithm 1: T from (2), then (12) at that T, and again; its limit is never
         below the joint program, and it takes a program for each round. "walk" goes on from the
@@ -83,8 +92,9 @@ def refine(
         the loss falls and the bound does not rise. Where that of `net` is above L, its outer
         weights are first scaled down to it, which is always feasible, and the result is never
         worse than that network (it may have a larger loss than `net`).
-    rounds : int
-        Most rounds of the alternation, steps of the walk, or turns of the polish.
+    rounds : int, optional
+        Most rounds of the alternation, steps of the walk or turns of the polish, 50 if None; most
+        sweeps over the layers, 3 if None.
     tol : float
         These have converged when one lowers the objective by less than this, relative to it.
     sample : int, optional
@@ -99,6 +109,7 @@ def refine(
         The paper's half of the squared error; `lipsnn.losses.Huber(delta)`, delta being 1 by name;
         or that of labels y, -1 and 1 or 0 and 1. The structured solver takes the others by
         Newton's method, a program for each step. "polish" trains on the squared loss only.
+        "layers" takes "squared" and, for class numbers, "cross_entropy".
     output_bias : bool, optional
         Whether the output bias is a variable of the programs too: it costs nothing and belongs to
         no activation pattern. If None, whether the network has one, which is to say that its
@@ -121,10 +132,38 @@ def refine(
     RuntimeError
         If MOSEK is asked for by name and not licensed.
     """
-    net = as_shallow(net, X)
+    if not isinstance(net, ShallowNet):
+        net = as_network(net, X)
+        shallow = net.is_shallow
+        if method is None and not shallow:
+            method = "layers"
+        if method != "layers" and not shallow:
+            _checks.one_of(method, "method", (*METHODS, "layers"))
+            raise ValueError(
+                f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
+                f'{net!r}: leave method out, or take "layers"'
+            )
+    if rounds is None:
+        rounds = SWEEPS if method == "layers" else ROUNDS
+    if method == "layers":
+        scalar = sample is not None or bound is not None or output_bias is False
+        if scalar or regularizer != "lipschitz":
+            raise ValueError(
+                'method="layers" takes regularizer="lipschitz" and a strength, and neither bound, '
+                "sample nor output_bias=False"
+            )
+        layered = net.to_network() if isinstance(net, ShallowNet) else net
+        settings: dict[str, Any] = {"reduction": reduction, "loss": loss, "progress": progress}
+        return refine_layers(layered, X, y, strength, solver, rounds=rounds, tol=tol, **settings)
+    method = "joint" if method is None else method
+    net = net if isinstance(net, ShallowNet) else net.to_shallow()
     samples, y = checked(X, y, net.dim)
     kind = scalar_loss(loss)
     y = kind.targets(y, ())
+    _ = samples.mean_square  # finds what is beyond float64, as the programs need it
+    with np.errstate(over="ignore"):
+        if not np.isfinite(y @ y):
+            raise ValueError(TOO_LARGE.format("y"))
     first = samples.rows(slice(CHUNK))[:, :-1]
     if output_bias is None:
         output_bias = net.offset != 0
@@ -143,7 +182,7 @@ def refine(
         )
     elif bound != "own":
         bound = _checks.positive(bound, "bound")
-    _checks.one_of(method, "method", tuple(METHODS))
+    _checks.one_of(method, "method", (*METHODS, "layers"))
     _checks.one_of(reduction, "reduction", REDUCTIONS)
     if method == "polish" and kind is not SQUARED:
         raise ValueError('method "polish" trains on the squared loss only: use "walk"')

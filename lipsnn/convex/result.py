@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from lipsnn.certificate import Certificate
-from lipsnn.network import ShallowNet
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Round:
     Attributes
     ----------
     step : str
-        "initial", or the program that was solved: "(6)", "(12)", "joint".
+        "initial", or the program that was solved: "(6)", "(12)", "joint"; "layer 0", ..,
+        "output layer".
     objective : float
         Problem (4) at the network, or its loss where a bound is enforced.
     loss : float
@@ -45,7 +46,7 @@ class Refinement:
 
     Attributes
     ----------
-    net : ShallowNet
+    net : ShallowNet or Network
         The refined network, or the initial one if nothing better was found.
     objective, initial_objective : float
         Problem (4) at `net` and at the initial network, both by forward pass and certificate,
@@ -73,7 +74,7 @@ class Refinement:
         "sum" or "mean": the `reduction` of the loss that was asked for.
     """
 
-    net: ShallowNet
+    net: Any
     objective: float
     initial_objective: float
     history: tuple[Round, ...]

@@ -15,7 +15,7 @@ from lipsnn.certificate import Certificate, certify
 from lipsnn.convex import reweighted
 from lipsnn.convex.backend import Backend
 from lipsnn.convex.mapping import cone_violation, fitted, from_products
-from lipsnn.convex.objective import loss, objective, outputs
+from lipsnn.convex.objective import loss, outputs, representable, value
 from lipsnn.convex.result import Refinement, Round
 from lipsnn.convex.samples import Patterns, Samples
 from lipsnn.convex.solution import ProgramSolution
@@ -89,7 +89,8 @@ class Search:
         self.bound = own if isinstance(bound, str) else bound
         if bound == "own" and not 0.0 < own < np.inf:
             raise ValueError(f'the network\'s own bound is {own:g}: give a number, not bound="own"')
-        self.objective = self.initial_objective = self.evaluate(net, self.certificate)
+        self.objective = representable(self.evaluate(net, self.certificate))
+        self.initial_objective = self.objective
         self.status: str = Status.OPTIMAL
         self.violation = 0.0
         self.history: list[Round] = []
@@ -176,11 +177,11 @@ class Search:
             shrunk = self.bound / certificate.bound * (1.0 - hair)
             candidate = replace(candidate, outer=candidate.outer * shrunk)
             hair = min(4.0 * hair, 0.5)
-        value = self.evaluate(candidate, certificate)
-        accepted = value < self.objective
-        self._record(step, status, accepted, candidate, certificate, value)
+        reached = self.evaluate(candidate, certificate)
+        accepted = reached < self.objective
+        self._record(step, status, accepted, candidate, certificate, reached)
         if accepted:
-            self.net, self.certificate, self.objective = candidate, certificate, value
+            self.net, self.certificate, self.objective = candidate, certificate, reached
             self.violation = cone_violation(
                 candidate, self.samples, self.y - candidate.offset, self.cells.patterns
             )
@@ -199,10 +200,8 @@ class Search:
 
     def evaluate(self, net: ShallowNet, certificate: Certificate | None) -> float:
         """The value of problem (4), or the loss where the bound is enforced."""
-        if self.strength is None:
-            return loss(net, self.samples, self.y, self.reduction, self.kind)
-        given = self.strength, self.regularizer, certificate, self.reduction, self.kind
-        return objective(net, self.samples, self.y, *given)
+        given = self.strength, certificate, self.reduction, self.kind
+        return value(net, self.samples, self.y, *given)
 
     def _certify(self, net: ShallowNet) -> Certificate | None:
         return certify(net) if self.regularizer == "lipschitz" else None
@@ -249,12 +248,12 @@ class Search:
         accepted: bool,
         net: ShallowNet | None = None,
         certificate: Certificate | None = None,
-        value: float = np.nan,
+        reached: float = np.nan,
     ) -> None:
         bound = None if certificate is None else certificate.bound
         elapsed = time.perf_counter() - self.began
         fit = np.nan if net is None else loss(net, self.samples, self.y, self.reduction, self.kind)
-        self.history.append(Round(step, value, fit, bound, elapsed, status, accepted))
+        self.history.append(Round(step, reached, fit, bound, elapsed, status, accepted))
 
 
 def once(solve: Callable[[], Any]) -> Iterator[None]:
