@@ -18,9 +18,9 @@ class Round:
         "initial", or the program that was solved: "(6)", "(12)", "joint"; "layer 0", ..,
         "output layer".
     objective : float
-        Problem (4) at the network.
+        Problem (4) at the network, or its loss where a bound is enforced.
     loss : float
-        Its first term, half the sum of squared errors.
+        Its first term, half the sum of squared errors if no other loss was asked for.
     bound : float or None
         L, for the Lipschitz problem.
     seconds : float

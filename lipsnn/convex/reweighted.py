@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import scipy.optimize
+from scipy.optimize import minimize_scalar
 
 from lipsnn._checks import Array
 from lipsnn.convex.solution import ProgramSolution
+from lipsnn.losses import Squared
 from lipsnn.status import Status
 
 # No sample's target is further from its output, in the units of the outputs, and no weight less.
@@ -28,12 +29,12 @@ _TOL, _PROGRAMS = 1e-9, 60
 def solve(
     program: Callable[[Array, Array], ProgramSolution],
     outputs: Callable[[Array], Array],
-    penalty: Callable[[ProgramSolution], float],
-    terms: Callable[[Array], tuple[Array, Array, Array]],
-    start: tuple[Array, Array, float],
+    loss: Squared,
+    y: Array,
+    strength: float | None,
     offset: float | None,
 ) -> ProgramSolution:
-    """The program with the squared loss replaced by another.
+    """The program with the squared loss replaced by another, from zero weights.
 
     Parameters
     ----------
@@ -41,12 +42,8 @@ def solve(
         Its solution for targets and weights of the samples, (n,) each.
     outputs
         What weights (m, d + 1) make of the samples (n,), without the output bias.
-    penalty
-        What a solution pays beside the loss; convex.
-    terms
-        Value, derivative and curvature of the loss at outputs (n,), of each sample.
-    start
-        Feasible weights, their outputs with the bias, and their penalty.
+    strength
+        Price of rho, or of the norms in (6); None under a bound.
     offset
         The output bias, or None where it is free.
 
@@ -55,36 +52,31 @@ def solve(
     ProgramSolution
         With weights and value of the point, all else as the last program has it.
     """
-    weights, f, cost = start
-    value, slope, curve = terms(f)
-    best = float(value.sum()) + cost
+    f, weights, cost = np.full(len(y), offset or 0.0), np.zeros(1), 0.0
+    best = float(loss.value(f, y).sum())
     iterations, status = 0, str(Status.ITERATION_LIMIT)
     for _ in range(_PROGRAMS):
-        h = np.maximum(np.maximum(curve, np.abs(slope) / _REACH), _LEAST)
+        slope = loss.gradient(f, y)
+        h = np.maximum(loss.curvature(f, y), np.maximum(np.abs(slope) / _REACH, _LEAST))
         target = f - slope / h
         found = program(target - (offset or 0.0), h)
         iterations += found.iterations or 0
         if found.weights is None or not np.isfinite(found.weights).all():
             return found
-        there = outputs(found.weights)
-        there += np.average(target - there, weights=h) if offset is None else offset
-        other = penalty(found)
-        step = _best(terms, f, there - f, other - cost)
-        weights = weights + step * (found.weights - weights)
-        f, cost = f + step * (there - f), cost + step * (other - cost)
-        value, slope, curve = terms(f)
-        before, best = best, float(value.sum()) + cost
+        move = outputs(found.weights)
+        move += (np.average(target - move, weights=h) if offset is None else offset) - f
+        norms = np.linalg.norm(found.weights, axis=1).sum()
+        more = (strength or 0.0) * float(norms if found.rho is None else found.rho) - cost
+
+        def total(step: float, f: Array = f, move: Array = move, more: float = more) -> float:
+            return float(loss.value(f + step * move, y).sum()) + step * more
+
+        inner = minimize_scalar(total, bounds=(0, 1), options={"xatol": 1e-8}).x
+        step = min((1.0, float(inner), 0.0), key=total)
+        weights, f = weights + step * (found.weights - weights), f + step * move
+        before, best = best, total(step) + cost
+        cost += step * more
         if before - best <= _TOL * before:
             status = found.status
             break
     return replace(found, weights=weights, value=best, status=status, iterations=iterations)
-
-
-def _best(terms: Callable[[Array], tuple[Array, ...]], f: Array, move: Array, cost: float) -> float:
-    """The best step in [0, 1] along `move`, whose penalty is `cost` times the step."""
-
-    def total(t: float) -> float:
-        return float(terms(f + t * move)[0].sum()) + cost * t
-
-    found = scipy.optimize.minimize_scalar(total, bounds=(0, 1), options={"xatol": 1e-8})
-    return min((1.0, float(found.x), 0.0), key=total)

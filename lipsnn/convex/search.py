@@ -102,10 +102,7 @@ class Search:
 
     def solve_l2(self) -> bool:
         """Program (6), mapped by (7)."""
-        outer = np.abs(self.net.outer)
-        solution = self._solve(
-            self.programs.solve_l2, self.cells.signs, outer[:, None] * self.net.weights
-        )
+        solution = self._solve(self.programs.solve_l2, self.cells.signs)
         return self._offer("(6)", solution)
 
     def solve_lipschitz(self) -> bool:
@@ -122,7 +119,6 @@ class Search:
         solution = self._solve(
             self.programs.solve_lipschitz,
             scaled.outer,
-            scaled.weights,
             np.abs(scaled.outer),
             used.astype(np.float64),
             bound=self.bound,
@@ -131,8 +127,8 @@ class Search:
 
     def solve_joint(self, step: str = "joint") -> tuple[bool, ProgramSolution]:
         """The joint program; `step` is its name in the history."""
-        z = self.net.outer[:, None] * self.net.weights
-        solution = self._solve(self.programs.solve_joint, np.ones(len(z)), z, bound=self.bound)
+        ones = np.ones(self.net.width)
+        solution = self._solve(self.programs.solve_joint, ones, bound=self.bound)
         mapped = solution
         if solution.weights is not None:  # s_i z_i lies in the cone of pattern i
             mapped = replace(solution, weights=self.cells.signs[:, None] * solution.weights)
@@ -142,11 +138,10 @@ class Search:
         self,
         program: Callable[..., ProgramSolution],
         outer: Array,
-        weights: Array,
         *fixed: Array,
         **settings: Any,
     ) -> ProgramSolution:
-        """`program`, where the best network has `weights` and units enter by `outer`."""
+        """`program`, whose variables enter the output times `outer`."""
         patterns, signs = self.cells.patterns, self.cells.signs
         strength = None if self.strength is None else self.price
         arguments = patterns, signs, *fixed, strength
@@ -157,26 +152,12 @@ class Search:
             settings |= {"loss": self.kind, "offset": self.output_bias or self.net.offset}
             solution = program(self.samples, self.y, *arguments, **settings)
         else:
-
-            def penalty(found: ProgramSolution) -> float:
-                if found.weights is None or strength is None:
-                    return 0.0
-                if found.rho is not None:
-                    return strength * found.rho
-                return strength * float(np.linalg.norm(found.weights, axis=1).sum())
-
-            rho = None if self.certificate is None else self.certificate.bound**2
-            here = ProgramSolution(0.0, weights, "given", "", None, 0.0, rho=rho)
             solution = reweighted.solve(
                 lambda y, h: program(self.samples, y, *arguments, weights=h, **settings),
-                lambda w: fitted(self.samples, patterns, w, outer),
-                penalty,
-                lambda f: (
-                    self.kind.value(f, self.y),
-                    self.kind.gradient(f, self.y),
-                    self.kind.curvature(f, self.y),
-                ),
-                (weights, outputs(self.net, self.samples), penalty(here)),
+                lambda weights: fitted(self.samples, patterns, weights, outer),
+                self.kind,
+                self.y,
+                strength,
                 None if self.output_bias else self.net.offset,
             )
         if solution.strength is not None:

@@ -121,19 +121,18 @@ def _attempt(
             search.enter()
             best = search.measure()
             checks = [check for check in _CHECKS if check < best.gap]
-        if kept is None and best.gap <= _KEEP and search.central():
-            kept = search.keep()
+        if kept is None and best.gap <= _KEEP:
+            central = (search.s * search.lam).min() >= _CENTRAL * search.row_mu
+            kept = search.keep() if central else None
         if taken >= max_iterations:
             break
         taken += 1
         stalled = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
         try:
-            length = search.step(backoff)
+            length, now = search.step(backoff), search.measure()
         except np.linalg.LinAlgError:
-            status = stalled
-            break
-        now = search.measure()
-        if not np.isfinite(now.error):
+            now = None
+        if now is None or not np.isfinite(now.error):
             status = stalled
             break
         if checks and now.gap <= checks[0]:
@@ -224,10 +223,6 @@ class _Search:
         self.s = np.full(rows.shape, _START_SLACK)
         self.lam = np.full(rows.shape, mu / _START_SLACK)
         cone.scale(self.S, self.Y)
-
-    def central(self) -> bool:
-        """Whether no product of slack and multiplier lags far behind the others."""
-        return float((self.s * self.lam).min()) >= _CENTRAL * self.row_mu
 
     def keep(self) -> WarmStart:
         """The current iterate, for a similar program to start from."""

@@ -35,6 +35,17 @@ def equal_samples(samples: Samples, bits: Array) -> tuple[Array, Array] | None:
     return (first, inverse) if same.all() else None
 
 
+def among_copies(
+    inverse: Array, counts: Array, unit: Array, sample: Array, values: Array
+) -> tuple[Array, Array, Array]:
+    """Values of merged samples shared out to all the samples that are equal."""
+    values, copies = values / counts[sample], counts[sample].astype(np.intp)
+    order = np.argsort(inverse, kind="stable")
+    begin = np.repeat((np.cumsum(counts) - counts)[sample], copies)
+    within = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+    return np.repeat(unit, copies), order[begin.astype(np.intp) + within], np.repeat(values, copies)
+
+
 def _same_zeros(X1: Array) -> Array:
     return np.ascontiguousarray(X1) + 0.0  # -0.0 is another key, but no other sample
 
@@ -77,6 +88,14 @@ class Units:
         self.signs = signs[self.first]
         self.shares = np.bincount(self.group, weight[self.kept], minlength=self.g)
         self._part = weight[self.kept] / self.shares[self.group]
+
+    def same(self, other: Units) -> bool:
+        """Whether the merged units are the same."""
+        return (
+            self.patterns.m == other.patterns.m
+            and np.array_equal(self.signs, other.signs)
+            and np.array_equal(self.patterns.bits, other.patterns.bits)
+        )
 
     def split(self, values: Array) -> Array:
         """Rows (g, ..) of the merged units shared out to all m units, zero for those left out."""

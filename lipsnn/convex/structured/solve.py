@@ -48,7 +48,7 @@ from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured import interior
 from lipsnn.convex.structured import loss as losses
 from lipsnn.convex.structured.arrow import ArrowCone
-from lipsnn.convex.structured.merge import Units, equal_samples
+from lipsnn.convex.structured.merge import Units, among_copies, equal_samples
 from lipsnn.convex.structured.norms import NormCone
 from lipsnn.convex.structured.rows import Rows
 
@@ -188,7 +188,7 @@ class _Program:
         before = None if start is None else start.warm
         if before is None or before.given.source is not self.given.source:
             before = None
-        if before is not None and before.has_cells_of(units):
+        if before is not None and before.units.same(units):
             self.merged, self.counts, self.samples = before.merged, before.counts, before.samples
             self.rows, self.bits = before.rows, before.bits
             self.warm = before.warm if before.offset == offset else None
@@ -233,15 +233,6 @@ class _Program:
             gram = gram - np.outer(means, means)
         constant = 0.5 * float(self.shares @ self.y**2) / self.spread
         return losses.Loss(gram, linear, sizes, constant)
-
-    def has_cells_of(self, units: Units) -> bool:
-        """Whether its own merged units are the same."""
-        ours = self.units
-        return (
-            ours.patterns.m == units.patterns.m
-            and np.array_equal(ours.signs, units.signs)
-            and np.array_equal(ours.patterns.bits, units.patterns.bits)
-        )
 
     def arrow(
         self, strength: float | None, bound: float | None, shares: Array | None = None
@@ -288,12 +279,9 @@ class _Program:
     def _point(self, cone: Any) -> interior.Iterate:
         p, g = self.p, self.g
         start, self.warm = self.warm, None
-        if start is not None and not (
-            isinstance(start.cone, ArrowCone)
-            and isinstance(cone, ArrowCone)
-            and start.cone.extras == cone.extras
-        ):
-            start = None  # the norms of (6) gain nothing by it
+        # the norms of (6) gain nothing by it
+        arrows = start is not None and type(start.cone) is type(cone) is ArrowCone
+        start = start if arrows and start and start.cone.extras == cone.extras else None
         if g == 0 or not self.loss.linear.any():
             zeros = (
                 np.zeros((p, g)),
@@ -314,13 +302,7 @@ class _Program:
         unit = np.repeat(np.arange(self.g), index.shape[1])
         sample, values = index.ravel(), multipliers.ravel()
         if self.merged is not None:
-            inverse = self.merged[1]
-            values, copies = values / self.counts[sample], self.counts[sample].astype(np.intp)
-            order = np.argsort(inverse, kind="stable")
-            begin = np.repeat((np.cumsum(self.counts) - self.counts)[sample], copies)
-            within = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
-            sample = order[begin.astype(np.intp) + within]
-            unit, values = np.repeat(unit, copies), np.repeat(values, copies)
+            unit, sample, values = among_copies(self.merged[1], self.counts, unit, sample, values)
         duals = sparse.csr_array((values, (unit, sample)), shape=(self.g, len(self.y)))
         size = np.ones(self.units.m) if factors is None else np.abs(factors)
         return self.units.copies(size * self.factor / (self.scale * self.inputs)) @ duals
