@@ -81,7 +81,7 @@ def refine_layers(
     ValueError
         For bad input, activations other than ReLU, and a network of which every layer is too large.
     """
-    _only_relu(net)
+    only_relu(net)
     _checks.one_of(loss, "loss", tuple(LOSSES))
     _checks.one_of(reduction, "reduction", ("sum", "mean"))
     X = _checks.inputs(X, net.dim)
@@ -106,7 +106,8 @@ def refine_layers(
     return search.result()
 
 
-def _only_relu(net: Network) -> None:
+def only_relu(net: Network) -> None:
+    """A ValueError for activations other than ReLU."""
     others = sorted({repr(phi) for phi in net.activations if phi.name != "relu"})
     if others:
         raise ValueError(

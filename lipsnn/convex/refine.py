@@ -12,7 +12,7 @@ from lipsnn import _checks
 from lipsnn._optional import tqdm
 from lipsnn.convert import as_network
 from lipsnn.convex.backend import Backend, backend
-from lipsnn.convex.layers import refine_layers
+from lipsnn.convex.layers import only_relu, refine_layers
 from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss
 from lipsnn.convex.polish import polish
@@ -135,6 +135,7 @@ def refine(
     if not isinstance(net, ShallowNet):
         net = as_network(net, X)
         shallow = net.is_shallow
+        only_relu(net)
         if method is None and not shallow:
             method = "layers"
         if method != "layers" and not shallow:
