@@ -32,7 +32,7 @@ def finite_array(value: Any, name: str, ndim: int | None) -> Array:
 
 def _numeric(value: Any, name: str) -> Array:
     """A float64 copy of whatever holds real numbers; nothing is dropped or read into it."""
-    value = _unwrapped(value, name)
+    value = plain(value, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.VisibleDeprecationWarning)
@@ -72,8 +72,11 @@ _KINDS = {
 }
 
 
-def _unwrapped(value: Any, name: str) -> Any:
-    """Masked and sparse arrays refused, torch tensors as arrays, also inside of lists."""
+def plain(value: Any, name: str) -> Any:
+    """`value` without what numpy would lose: torch tensors as arrays, also inside of lists.
+
+    Masked and sparse arrays, quantised and nested tensors are refused.
+    """
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.getmaskarray(value).any():
             raise ValueError(f"{name} has masked entries: remove or impute them")
@@ -83,6 +86,8 @@ def _unwrapped(value: Any, name: str) -> Any:
     if hasattr(value, "detach") and hasattr(value, "dtype"):  # torch, without importing it
         if value.is_quantized:
             raise ValueError(f"{name} is a quantised tensor: pass {name}.dequantize()")
+        if value.is_nested:
+            raise ValueError(f"{name} is a nested tensor: pass {name}.to_padded_tensor(0.0)")
         if "strided" not in str(value.layout):
             raise ValueError(f"{name} is a sparse tensor: pass {name}.to_dense()")
         if value.is_meta:
@@ -90,7 +95,7 @@ def _unwrapped(value: Any, name: str) -> Any:
         value = value.detach().cpu().resolve_conj().resolve_neg()
         return (value.double() if value.is_floating_point() else value).numpy()
     if isinstance(value, (list, tuple)):
-        return [_unwrapped(entry, name) for entry in value] if _has_arrays(value) else value
+        return [plain(entry, name) for entry in value] if _has_arrays(value) else value
     return value
 
 
@@ -124,6 +129,7 @@ def inputs(X: Any, dim: int | None = None) -> Array:
     return X
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def warn_of_scales(X: Array, residual: Array, centred: bool = False) -> None:
     """One warning where an l2 Lipschitz bound will say little about these data.
 

@@ -18,7 +18,7 @@ from lipsnn._ascent import Ball, Evaluate, ascend, step_lengths
 from lipsnn._checks import Array
 from lipsnn._modules import data, evaluating
 from lipsnn._optional import nn, torch
-from lipsnn.convert import as_shallow
+from lipsnn.convert import as_network
 from lipsnn.losses import SQUARED, CrossEntropy
 
 # Random points of which an attack on classes takes the worst to start from: tried before any
@@ -39,17 +39,20 @@ def pgd_attack(
     step_size: float | None = None,
     clip: tuple[float, float] | None = None,
 ) -> Array:
-    """Perturbed inputs that raise the squared error of `net`, each within `radius` of its own.
+    """Perturbed inputs that raise the error of `net`, each within `radius` of its own.
 
-    Projected gradient ascent on ``(f(x) - y)^2`` (Madry et al. 2018), from the clean input
+    Projected gradient ascent on ``|f(x) - y|^2`` (Madry et al. 2018), from the clean input
     and, with `restarts`, from random points of the ball; each sample keeps the worst point met,
-    so the error never falls below the clean one. For classes see `pgd_inputs`.
+    so the error never falls below the clean one. Where y holds a class for several outputs it is
+    `pgd_inputs`, on the margin.
 
     Parameters
     ----------
-    net : ShallowNet or torch.nn.Sequential
+    net : Network, ShallowNet or anything that `as_network` takes
+        Images and layers that a `Network` has not, such as convolutions: see `pgd_inputs`.
     X : array_like, (n, d)
-    y : array_like, (n,)
+    y : array_like, (n,) or (n, k)
+        A number for each of k outputs; (n,) for one output, or the class, of several.
     radius : float
         Attack size, in the units of X; not negative. No point is further away, rounding included.
     norm : {2, inf}
@@ -74,14 +77,22 @@ def pgd_attack(
     ValueError
         For bad input.
     """
-    net = as_shallow(net, X)
-    X, y = _checks.data_pair(X, y, net.dim)
+    net = as_network(net, X)
+    if net.outputs > 1 and np.shape(y)[1:] != (net.outputs,):
+        X = torch.from_numpy(_checks.inputs(X, net.dim))
+        more: dict[str, Any] = {"iterations": steps, "step": step_size, "restarts": restarts}
+        more |= {"norm": norm, "seed": seed, "clip": clip}
+        return pgd_inputs(net.to_torch(torch.float64), X, y, radius, **more).numpy()
+    y = SQUARED.targets(y, (net.outputs,))
+    X, _ = _checks.data_pair(X, y[:, 0], net.dim)
     ball = Ball(radius, norm, clip)
 
     def evaluate(points: Array, rows: Array, start: int) -> tuple[Array, Array]:
         slope = SQUARED.gradient(net(points), y[rows])
-        # the sign of the residual says whether to climb or descend f; without one, either will do
-        return slope**2, np.where(slope < 0, -1.0, 1.0)[:, None] * net.gradient(points)
+        # residuals say how far to climb or descend each output; without any, either will do
+        uphill = np.where((slope == 0).all(1)[:, None], 1.0, slope)
+        uphill /= abs(uphill).max(1)[:, None]
+        return (slope**2).sum(1), (uphill[:, :, None] * net.gradient(points)).sum(1)
 
     usual = 2.5 * ball.radius / max(steps, 1)
     return ascend(evaluate, X, ball, step_lengths(steps, step_size, usual, usual), restarts, seed)
@@ -92,10 +103,10 @@ def adversarial_mse(net: Any, X: Any, y: Any, radii: Any, **settings: Any) -> Ar
 
     `settings` go to `pgd_attack`; a radius of 0 is the clean error.
     """
-    net = as_shallow(net, X)
+    net = as_network(net, X)
+    y = SQUARED.targets(y, (net.outputs,))
     radii = _checks.finite_array(radii, "radii", 1)
     attacked = [net(pgd_attack(net, X, y, radius, **settings)) for radius in radii]
-    _, y = _checks.data_pair(X, y, net.dim)
     return np.array([2 * np.mean(SQUARED.value(output, y)) for output in attacked])
 
 

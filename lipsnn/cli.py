@@ -39,13 +39,14 @@ _CERTIFY = """An upper bound L on the Lipschitz constant: |f(x) - f(x')| <= L |x
 
 With --ball it holds in the ball around each row of a table of inputs (a header, then the rows).
 """
-_REFINE = """Lower the objective  loss + STRENGTH L^2  of a trained network by convex programs.
+_REFINE = """Lower  loss + STRENGTH L^2,  or the loss under  L <= BOUND,  by convex programs.
 
 The result is never worse on this objective, which is about DATA; whether the error on new data is
 smaller is for you to measure.
 
   lipsnn refine net.npz train.csv --target price --strength 1 --output better.npz
   lipsnn refine net.pt train.parquet --target y --strength 0.1 --method walk --output better.pt
+  lipsnn refine net.npz train.csv --target price --bound own --output better.npz
 
 DATA is .csv with a header, .parquet, or .npz (X (n, d) and the target by its name), scaled as the
 network was trained on it; every column but the target is an input, in the network's order.
@@ -75,15 +76,20 @@ def main(given: list[str] | None = None) -> int:
     _network(refine)
     refine.add_argument("data", type=Path, metavar="DATA")
     refine.add_argument("--target", required=True, metavar="COLUMN")
-    refine.add_argument("--strength", required=True, type=float, help="lambda, positive")
+    price = refine.add_mutually_exclusive_group(required=True)
+    price.add_argument("--strength", type=float, help="lambda, positive")
+    price.add_argument("--bound", type=_bound, help='largest L, or "own": not above that of NET')
     refine.add_argument(
         "--output", required=True, type=Path, metavar="NET2", help=".npz, .json or .pt"
     )
-    refine.add_argument("--method", default="joint", help="joint, alternating, walk or polish")
+    refine.add_argument(
+        "--method", help="joint, alternating, walk, polish; layers, for deep networks the only one"
+    )
     refine.add_argument("--regularizer", default="lipschitz", help="lipschitz or l2")
     refine.add_argument(
         "--reduction", default="sum", help="of the loss over the rows: sum (the paper's) or mean"
     )
+    refine.add_argument("--loss", default="squared", help="squared, huber or logistic")
     refine.add_argument("--solver", help="structured, reference, or one of CVXPY")
 
     check = commands.add_parser("verify", help="prove a certificate, without any solver")
@@ -107,6 +113,10 @@ def _command(parser: argparse.ArgumentParser, teaches: str) -> argparse.Argument
     parser.description, parser.epilog = teaches, _CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     return parser
+
+
+def _bound(given: str) -> float | str:
+    return given if given == "own" else float(given)
 
 
 def _network(parser: argparse.ArgumentParser) -> None:
@@ -156,21 +166,20 @@ def _certified_balls(found: list[Any], options: argparse.Namespace) -> int:
 
 def _refine(options: argparse.Namespace) -> int:
     from lipsnn import files, refine
-    from lipsnn.convert import as_shallow
 
     if options.output.suffix.lower() not in files.WRITTEN:
         raise ValueError(f"--output must end in one of {', '.join(files.WRITTEN)}")
-    net = as_shallow(files.read_network(options.net, options.activation))
+    net = files.read_network(options.net, options.activation)
     X, y = files.read_data(options.data, options.target)
-    how = ("strength", "regularizer", "method", "solver", "reduction")
+    how = ("strength", "regularizer", "method", "solver", "bound", "reduction", "loss")
     result = refine(net, X, y, **{name: getattr(options, name) for name in how})
     files.write_network(result.net, options.output)
     shown: dict[str, Any] = {
         "network": repr(result.net),
         "objective before": result.initial_objective,
         "objective": result.objective,
-        "mean squared error before": float(((net(X) - y) ** 2).mean()),
-        "mean squared error": float(((result.net(X) - y) ** 2).mean()),
+        "mean squared error before": float(((net(X).reshape(y.shape) - y) ** 2).mean()),
+        "mean squared error": float(((result.net(X).reshape(y.shape) - y) ** 2).mean()),
     }
     if result.certificate is not None and result.initial_certificate is not None:
         shown["bound before"] = result.initial_certificate.bound
@@ -179,7 +188,7 @@ def _refine(options: argparse.Namespace) -> int:
     _show({**shown, "output": str(options.output)}, options.json)
     if result.status == "interrupted":
         return 130
-    return int(not result.objective < result.initial_objective)
+    return int(result.status.startswith("not improved"))
 
 
 def _show(values: Mapping[str, Any], as_json: bool) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -109,23 +110,21 @@ def load_dataset(
     FileNotFoundError, OSError
         If a shipped raw file is missing or was changed.
     """
-    _checks.one_of(name, "name", DATASETS)
-    _checks.one_of(variant, "variant", ("paper", "clean"))
     if not 0 <= _checks.count(split, "split", least=0) < SPLITS:
         raise ValueError(f"split must be one of 0 to {SPLITS - 1}, got {split}")
-    draw = {"rastrigin": lambda _: rastrigin(dimension, size, noise, seed)}
-    columns, raw = {**_UCI, **draw}[name](variant)
+    columns, raw = raw_table(name, variant, dimension, size, noise, seed)
     train, test = _partition(len(raw), split)
     mean, scale = _standardisation(raw[train])
     scaled = (raw - mean) / scale
+    X, y = scaled[:, :-1], scaled[:, -1]
     return Dataset(
         name=name,
         variant=variant,
         split=split,
-        X_train=scaled[train, :-1],
-        y_train=scaled[train, -1],
-        X_test=scaled[test, :-1],
-        y_test=scaled[test, -1],
+        X_train=X[train],
+        y_train=y[train],
+        X_test=X[test],
+        y_test=y[test],
         features=tuple(columns[:-1]),
         target=columns[-1],
         X_mean=mean[:-1],
@@ -173,10 +172,11 @@ def rastrigin(dimension: int, size: int, noise: float = 0.0, seed: int = 0) -> T
     return [*names, "value"], np.column_stack([X, y + noise * rng.standard_normal(size)])
 
 
-def raw_table(name: str, variant: str = "paper") -> Table:
-    """Names and values of a UCI data set, target last, before any split or scaling."""
-    _checks.one_of(name, "name", tuple(_UCI))
-    return _UCI[name](_checks.one_of(variant, "variant", ("paper", "clean")))
+def raw_table(name: str, variant: str = "paper", *drawn: Any) -> Table:
+    """Names and values of a data set, target last, before any split or scaling."""
+    _checks.one_of(name, "name", DATASETS)
+    _checks.one_of(variant, "variant", ("paper", "clean"))
+    return rastrigin(*drawn) if name == "rastrigin" else _UCI[name](variant)
 
 
 def _rows(filename: str, separator: str = ",") -> list[list[str]]:

@@ -160,14 +160,20 @@ class Network(Layers, Value):
     def select(self, outputs: Any) -> Network:
         """The same network followed by a matrix: one output, a margin, or any combination.
 
+        Where ``C W_l`` is no float64 matrix it is enlarged by some 1e-14, so that a bound of the
+        result is one of ``C f``.
+
         Parameters
         ----------
         outputs : int, (int, int) or array_like (p, k)
             i for output i, (i, j) for the margin ``f_i - f_j``, a matrix C for ``C f``.
         """
+        from lipsnn.convert.affine import Linear, merge
+
         C = _combination(outputs, self.outputs)
-        weights = (*self.weights[:-1], C @ self.weights[-1])
-        biases = (*self.biases[:-1], C @ self.biases[-1])
+        last = Linear(self.weights[-1], self.biases[-1], "W_l"), Linear(C, np.zeros(len(C)), "C")
+        W, b = merge(last, self.widths[-1], self.sectors[-1], None)
+        weights, biases = (*self.weights[:-1], W), (*self.biases[:-1], b)
         return Network(weights, biases, self.activations, self.dtype)
 
     def norm_product(self) -> float:
@@ -187,7 +193,7 @@ class Network(Layers, Value):
         if not self.is_shallow:
             raise ValueError(
                 f"{self!r} is not of the form (1): that has one hidden layer of ReLU units and "
-                "one output; certify, certify_layers and pgd_attack take any network"
+                "one output; certify and pgd_attack take any network"
             )
         (W, V), (b, c) = self.weights, self.biases
         return ShallowNet(np.column_stack([W, b]), V[0], float(c[0]))

@@ -137,7 +137,11 @@ def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
             # "may be inaccurate" is what the status says
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             problem.solve(solver=name, **_SETTINGS.get(name, {}))
-    except (cp.error.SolverError, ArithmeticError) as error:
+    except BaseException as error:
+        # a panic of Clarabel's Rust, which is no Exception and has no module, is a failure too
+        panic = type(error).__name__ == "PanicException"
+        if not (panic or isinstance(error, (cp.error.SolverError, ArithmeticError))):
+            raise
         status = f"{Status.SOLVER_ERROR}: " + " ".join(str(error).split())
     else:
         status = Status(problem.status)  # type: ignore[call-arg]  # by its word

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from drawing import draw_network
 
-from lipsnn import ShallowNet, certify, pgd_attack
-from lipsnn.attack import adversarial_mse
+from lipsnn import Network, ShallowNet, certify, pgd_attack
+from lipsnn.attack import Ball, adversarial_mse, pgd_inputs
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,39 @@ def test_bad_arguments(case, change, word):
     net, X, y = case
     with pytest.raises(ValueError, match=word):
         pgd_attack(**{"net": net, "X": X, "y": y, "radius": 0.1, **change})
+
+
+@pytest.mark.parametrize("norm", [2, math.inf])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_deep_network_of_several_outputs(norm, outputs):
+    rng = np.random.default_rng(0)
+    shapes = (8, 4), (6, 8), (outputs, 6)
+    net = Network([rng.normal(size=shape) for shape in shapes], None, ("tanh", "silu"))
+    X, y = rng.normal(size=(40, 4)), rng.normal(size=(40, outputs))
+    attacked = pgd_attack(net, X, y, 0.3, norm=norm)
+    assert np.linalg.norm(attacked - X, norm, axis=1).max() <= 0.3 * (1 + 1e-12)
+    errors = [((net(points) - y) ** 2).sum(1) for points in (X, attacked)]
+    assert (errors[1] >= errors[0]).all()
+    tried = [net(X + Ball(0.3, norm).draw(rng, X.shape)) for _ in range(1000)]
+    searched = ((np.array(tried) - y) ** 2).sum(2).max(0)
+    assert (errors[1] >= 0.98 * searched).mean() > 0.9
+    found = adversarial_mse(net, X, y, [0.0, 0.3], norm=norm)
+    np.testing.assert_allclose(found, [np.mean(each) / outputs for each in errors], rtol=1e-12)
+
+
+def test_one_with_classes_is_that_on_the_margin():
+    rng = np.random.default_rng(0)
+    net = Network([rng.normal(size=(8, 4)), rng.normal(size=(3, 8))])
+    X = rng.normal(size=(40, 4))
+    classes = net(X).argmax(1)
+    attacked = pgd_attack(net, X, classes, 0.4, steps=20)
+    assert (net(attacked).argmax(1) != classes).any()
+    expected = pgd_inputs(net.to_torch(), X, classes, 0.4, iterations=20, restarts=1)
+    np.testing.assert_array_equal(attacked, expected)
+    with pytest.raises(ValueError, match="whole class numbers"):
+        pgd_attack(net, X, classes + 0.5, 0.4)
+    with pytest.raises(ValueError, match="outputs of the network"):
+        adversarial_mse(net, X, classes, [0.4])
 
 
 def test_one_that_fits_exactly_is_attacked_too():

@@ -43,6 +43,7 @@ BAD = {
     "complex tensor": (torch.tensor(X) + 0j, "complex"),
     "meta tensor": (torch.tensor(X).to("meta"), "meta"),
     "quantised": (torch.quantize_per_tensor(torch.tensor(X).float(), 0.1, 0, torch.qint8), "dequ"),
+    "nested": (torch.nested.nested_tensor(list(torch.tensor(X))), "padded"),
     "huge": ([[10**400, 1]] * 3, "beyond float64"),
     "ragged": ([[1.0, 2.0], [3.0], [4.0, 5.0]], "numeric"),
     "one row": (X[0], "reshape"),

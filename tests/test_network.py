@@ -1,5 +1,6 @@
 import copy
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -201,3 +202,13 @@ def test_norm_product_is_rounded_up():
 def test_networks_that_do_not_exist(arguments, message):
     with pytest.raises(ValueError, match=message):
         Network(*arguments)
+
+
+def test_a_selection_is_not_rounded_down():
+    """1 + 2^-53 is 1 in float64, and 1 - (1 - 2^-53) cancels: neither may be lost to a bound."""
+    small = 2.0**-53
+    net = Network([[[1.0]], [[1.0], [small], [1.0 - small]]])
+    exact, selected = 1 + Fraction(small), net.select([[1.0, 1.0, 0.0]])
+    assert exact <= Fraction(selected.weights[-1][0, 0]) <= exact + Fraction(1, 2**40)
+    assert certify(selected).bound >= exact
+    assert net.select((0, 2)).weights[-1][0, 0] == small

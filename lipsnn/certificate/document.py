@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,6 @@ from lipsnn.status import Status
 SCHEMA = "lipsnn-certificate/2"
 _NUMBERS = ("bound", "lower", "seconds", "tol")
 _WORDS = ("status", "method", "solver")
-# What numpy, zipfile and json say of a file that is damaged or hostile.
-_DAMAGED = (ValueError, TypeError, KeyError, OverflowError, RecursionError, EOFError)
 
 
 def network_hash(net: Any) -> str:
@@ -79,18 +79,24 @@ def from_json(text: str | bytes | Path, net: Any = None) -> Certificate:
     ProofError
         If the text is no certificate, was changed, or belongs to another network.
     """
-    try:
-        if isinstance(text, Path):
-            text = text.read_bytes()
+    if isinstance(text, Path):
+        text = text.read_bytes()
+    with _or_no_proof(""):
         document = Document(text.encode() if isinstance(text, str) else text)
-    except (ValueError, RecursionError) as error:
-        raise ProofError(_reason(error)) from None
-    try:
+    with _or_no_proof("a field is missing or malformed: "):
         return _certificate(document, net)
-    except ProofError:
+
+
+@contextmanager
+def _or_no_proof(what: str) -> Iterator[None]:
+    """Whatever numpy, zipfile, json and the proof say of a damaged or hostile file: no proof."""
+    try:
+        yield
+    except (ProofError, OSError):
         raise
-    except _DAMAGED as error:
-        raise ProofError(f"a field is missing or malformed: {_reason(error)}") from None
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ProofError(f"{what}{reason}") from None
 
 
 def _certificate(document: Document, net: Any) -> Certificate:
@@ -104,8 +110,8 @@ def _certificate(document: Document, net: Any) -> Certificate:
     beyond = words["status"] == Status.PRODUCT
     numbers = {name: _number(document.get(fields[name]), name, beyond) for name in _NUMBERS}
     iterations = document.get(fields["iterations"])
-    if not all(isinstance(word, str) for word in words.values()):
-        raise TypeError("status, method and solver must be strings")
+    if not all(isinstance(word, str) and word.isprintable() for word in words.values()):
+        raise TypeError("status, method and solver must be strings of one line")
     if words["status"] in set(Status):
         words["status"] = Status(words["status"])  # type: ignore[call-arg]  # by its word
     elif not words["status"].startswith(f"{Status.SOLVER_ERROR}: "):
@@ -186,15 +192,12 @@ def read_network(path: str | Path, activation: str = "relu") -> Any:
     OSError
         If it cannot be read.
     """
-    import zipfile
-    import zlib
-
     path = Path(path)
     if path.suffix.lower() not in (".npz", ".json"):
         raise ProofError(
             f"{path.name} must end in .npz or .json: lipsnn.files.write_network writes both"
         )
-    try:
+    with _or_no_proof(f"{path.name} is not a network: "):
         if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 content = {name: arrays[name] for name in arrays.files}
@@ -204,14 +207,6 @@ def read_network(path: str | Path, activation: str = "relu") -> Any:
             document = Document(path.read_bytes())
             content = document.get(document.fields)
         return network_from(content)
-    except (
-        *_DAMAGED,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
-        raise ProofError(f"{path.name} is not a network: {_reason(error)}") from None
 
 
 def _by_layers(arrays: dict[str, Array], activation: str) -> dict[str, Any]:
@@ -249,12 +244,8 @@ def checked(path: str | Path, network: str | Path | None = None) -> str:
         If a file cannot be read.
     """
     certificate = from_json(Path(path), None if network is None else read_network(network))
-    try:
+    with _or_no_proof("the proof failed: "):
         proved = certificate.verify()
-    except ProofError:
-        raise
-    except (*_DAMAGED, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
-        raise ProofError(f"the proof failed: {_reason(error)}") from None
     net = certificate.net
     where = f"on {certificate.region} " if certificate.region is not None else ""
     units = net.width if isinstance(net, ShallowNet) else " + ".join(map(str, net.widths))
@@ -285,7 +276,3 @@ def _array(values: Any, ndim: int) -> Array:
     if array.ndim != ndim or array.dtype.kind not in "fiu":
         raise TypeError(f"expected numbers in {ndim} dimensions, got shape {array.shape}")
     return array.astype(np.float64)
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

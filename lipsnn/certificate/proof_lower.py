@@ -31,7 +31,9 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
     """
     if lower == 0.0:
         return
-    sizes = [form.dim, *form.widths][: len(factors)]
+    sizes = [form.dim, *form.widths]
+    if len(factors) == 1 and len(sizes) == 2:
+        sizes.pop()
     if not np.isfinite(lower) or lower < 0 or [len(F) for F in factors] != sizes:
         raise ProofError("lower is not a value that its factors give: their shapes do not fit")
     if not all(np.isfinite(F).all() for F in factors):

@@ -106,6 +106,11 @@ def steps_of(
         return (divide(divisor, zeros, where),)
     if name in ("clamp", "clamp_min", "clamp_max", "hardtanh", "threshold"):
         return _clipped(name, args, kwargs, constant, record, where)
+    if name in ("sort", "maximum", "minimum", "max", "min", "amax", "amin"):
+        raise record.refuse(
+            f"{name}, as in GroupSort and MaxMin, (write max and min of u, v as (s + |d|)/2 and "
+            "(s - |d|)/2, where s, d = u + v, u - v: Linear, PReLU with slopes 1, -1, Linear)"
+        )
     phi = _activation(name, args, kwargs, record)
     if phi is None:
         return ()

@@ -27,8 +27,12 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
     the forward sees. The weights are taken as real numbers; nothing of the module is changed.
     """
     X = None if X is None else _checks.inputs(X)
-    while type(net).__name__ in ("OptimizedModule", "DataParallel", "DistributedDataParallel"):
-        net = net._orig_mod if hasattr(net, "_orig_mod") else net.module  # type: ignore[assignment]
+    # these would send a batch to their devices; with hooks on themselves they run as they are
+    parallel = nn.DataParallel, nn.parallel.DistributedDataParallel
+    while type(net) in parallel and not (
+        net._forward_hooks or net._forward_pre_hooks or "forward" in vars(net)
+    ):
+        net = net.module  # type: ignore[assignment]
     names: dict[int, str] = {}
     for name, module in net.named_modules():
         names.setdefault(
@@ -93,13 +97,18 @@ def _line(error: Exception) -> str:
 
 def _first_float(net: nn.Module) -> torch.Tensor:
     """A tensor whose dtype and device the inputs take."""
+    found: list[torch.Tensor] = []
     for tensor in (*net.parameters(), *net.buffers()):
         if isinstance(tensor, nn.parameter.UninitializedParameter):
             raise ValueError("the network has lazy layers: run it once, to set their sizes")
         if tensor.is_meta:
             raise ValueError("the network's weights are on the meta device: load them first")
+        if tensor.layout is not torch.strided:
+            raise ValueError("the network has sparse weights: call to_dense() on them")
         if tensor.is_floating_point():
-            return tensor.detach()
+            found.append(tensor.detach())
+    if found:
+        return found[0]
     kinds = sorted({type(module).__name__ for module in net.modules()} - {"Sequential"})
     raise ValueError(
         f"the network has no Linear layer with floating weights: its modules are "
@@ -132,7 +141,9 @@ def _input_size(net: nn.Module, like: torch.Tensor, X: Array | None) -> int:
         - {"Identity", "Sequential"}
     )
     if strange:
-        raise ValueError(f"{', '.join(strange)} is not supported; supported are {SUPPORTED}")
+        raise ValueError(
+            f"{', '.join(strange)} is not supported; supported are {SUPPORTED} ({first})"
+        )
     raise first or ValueError("the network has no Linear layer")
 
 

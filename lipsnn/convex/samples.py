@@ -18,6 +18,10 @@ from lipsnn.network import with_bias
 CHUNK = 4096
 # Samples of a Dask task, and tasks in flight: their slices of packed patterns travel with them.
 _BLOCK, _WINDOW = 65_536, 32
+TOO_LARGE = (
+    "the squares of {} are beyond float64: divide it by its largest entry, and scale the network "
+    "with it"
+)
 # Whether the bias feature is there, and the scale.
 Form = tuple[bool, float]
 
@@ -71,7 +75,7 @@ class Samples:
     def rows(self, part: slice | Array) -> Array:
         """(x_k, 1) of some samples, (.., p)."""
         X = self.source[part]
-        X = np.asarray(X.compute() if self.remote else X, dtype=np.float64)
+        X = np.asarray(_checks.plain(X.compute(), "X") if self.remote else X, dtype=np.float64)
         X = X if self._biased else with_bias(X)
         return X if self._scale == 1.0 else X * self._scale
 
@@ -91,7 +95,8 @@ class Samples:
     @cached_property
     def mean_square(self) -> float:
         """Of all entries, the bias feature's among them; with it NaN and infinity are found."""
-        total = float(self.fold(_squares))
+        with np.errstate(over="ignore"):
+            total = float(self.fold(_squares))
         if not np.isfinite(total):
             for part, bad in self.map(_first_infinite):
                 if bad is not None:
@@ -99,6 +104,7 @@ class Samples:
                         "X has NaN or infinite entries, the first at index "
                         f"{(part.start + bad[0], bad[1])}: remove or impute them"
                     )
+            raise ValueError(TOO_LARGE.format("X"))
         return total / (self.n * self.p)
 
     def _tasks(
@@ -137,6 +143,8 @@ def checked(X: Any, y: Any, dim: int | None = None) -> tuple[Samples, Array]:
     if isinstance(X, Samples):
         samples = X
     elif hasattr(X, "__dask_graph__") or isinstance(X, np.memmap):
+        if not hasattr(X, "dtype"):
+            raise ValueError("X is a Dask dataframe: pass X.to_dask_array(lengths=True)")
         if X.ndim != 2:
             raise ValueError(f"X must have 2 dimensions, got shape {X.shape}")
         if not np.isfinite(X.shape).all():
@@ -253,11 +261,11 @@ class _Fold:
 
 def _each(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
     """`function` of every chunk of a block, with where the chunk is in it."""
-    return list(Samples(np.asarray(X), *form).map(function, *aligned, size=size))
+    return list(Samples(_checks.plain(X, "X"), *form).map(function, *aligned, size=size))
 
 
 def _sum(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
-    return Samples(np.asarray(X), *form).fold(function, *aligned, size=size)
+    return Samples(_checks.plain(X, "X"), *form).fold(function, *aligned, size=size)
 
 
 def _add(first: Any, second: Any) -> Any:

@@ -28,6 +28,7 @@ from studies.clip.printed import PAPER_CURVES, PAPER_RMS, PAPER_SLOPES
 from studies.clip.regularizers import Lipschitz, Pairs
 from studies.clip.training import ClipResult, train_clip
 from studies.common import provenance
+from studies.common.command import parse
 
 # Each strength starts from the network of the one before.
 STRENGTHS = (0.0, 10.0, 1.0, 1e-10)
@@ -238,8 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=500)
     parser.add_argument("--free-epochs", type=int, default=1500, help="without regularisation")
-    parser.add_argument("--output", type=Path, default=Path("results/full"), help="a folder")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, "", seeds=1, epochs=20, free_epochs=60)
     code = provenance.commit(Path.cwd())
     seeds = range(options.seeds)
     settings = {"epochs": options.epochs, "free_epochs": options.free_epochs}
@@ -259,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seconds=seconds,
             seeds=list(seeds),
             sources="studies/clip/regression.py",
-            made_by="python -m studies.clip regression",
+            made_by=options.made_by,
             **settings,
         )
 
@@ -272,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=time.perf_counter() - start,
         seeds=list(seeds),
         sources="studies/clip/regression.py",
-        made_by="python -m studies.clip regression",
+        made_by=options.made_by,
     )
     print(pd.DataFrame(summaries).to_string(), pd.DataFrame(rows).to_string(), sep="\n")
     return 0

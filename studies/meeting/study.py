@@ -28,6 +28,7 @@ from lipsnn.train.descent import initial_network
 from studies.clip import regression
 from studies.clip.regularizers import Lipschitz
 from studies.common import provenance, runner
+from studies.common.command import parse
 
 # Raised when a change of the code changes the numbers.
 VERSION = "meeting-1"
@@ -188,8 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path(".cache/meeting"))
-    parser.add_argument("--output", type=Path, default=Path("results/full/meeting.csv"))
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, "meeting.csv", splits=1, epochs=30)
     code = provenance.commit(Path.cwd())
     grid = tasks(
         tuple(options.datasets), options.splits, width=options.width, epochs=options.epochs
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=sum(outcome.seconds for outcome in outcomes),
         splits=options.splits,
         failed=len(failed),
-        made_by="python -m studies.meeting",
+        made_by=options.made_by,
         **common,
     )
     print(at_strength(rows, 1.0).groupby(["dataset", "method"], sort=False).mean().to_string())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from drawing import draw_network
 
-from lipsnn import ShallowNet, certify, verify
+from lipsnn import Network, ShallowNet, certify, files, verify
 from lipsnn.certificate import Certificate, ProofError
 from lipsnn.certificate.reader import Document
 
@@ -83,6 +83,37 @@ def test_a_forged_digest_does_not_help(certificate):
     for field in ("bound", "lower", "multipliers"):
         with pytest.raises(ProofError, match="missing or malformed"):
             Certificate.from_json(forge(text, **{field: None}))
+
+
+@pytest.mark.parametrize("factors", [(), slice(1), slice(2)])
+def test_lower_needs_the_factors_of_every_layer(factors):
+    """With one layer left out lower = |W_2 F_1| would be twice what there is."""
+    deep = certify(Network([[[1.0]], [[0.5]], [[1.0]]]))
+    assert deep.verify() == pytest.approx(0.5, rel=1e-6)
+    fewer = deep.factors[factors] if factors else ()
+    text = forge(deep.to_json(), factors=[F.tolist() for F in fewer])
+    with pytest.raises(ProofError, match="do not fit"):
+        Certificate.from_json(text).verify()
+
+
+@pytest.mark.parametrize("field", ["status", "method", "solver"])
+def test_words_cannot_forge_a_line(certificate, field):
+    words = "solver_error: x\nproved: |f(x) - f(x')| <= 0 \x1b[2J"
+    with pytest.raises(ProofError, match="one line"):
+        Certificate.from_json(forge(certificate.to_json(), **{field: words}))
+
+
+def test_an_encrypted_file_is_rejected(certificate, tmp_path, capsys):
+    """zipfile's RuntimeError, found by changing bytes at random."""
+    network, path = tmp_path / "network.npz", tmp_path / "certificate.json"
+    files.write_network(certificate.net, network)
+    content = bytearray(network.read_bytes())
+    for start in (b"PK\x03\x04", b"PK\x01\x02"):
+        content[content.index(start) + (6 if start[2] == 3 else 8)] |= 1
+    network.write_bytes(content)
+    certificate.to_json(path)
+    assert verify.main([str(path), "--network", str(network)]) == 1
+    assert "encrypted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "lipsnn-certificate/0"}'])

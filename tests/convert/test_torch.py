@@ -268,6 +268,29 @@ def last(*modules):
     return nn.Sequential(nn.Linear(2, 3), nn.ReLU(), *modules)
 
 
+class GroupSort(Plain):
+    def forward(self, x):
+        return self.second(self.first(x).reshape(-1, 4, 2).sort(2)[0].reshape(-1, 8))
+
+
+class MaxMin(Plain):
+    def forward(self, x):
+        pairs = self.first(x).reshape(-1, 2, 4)
+        return self.second(torch.cat([pairs.amax(1), pairs.amin(1)], dim=1))
+
+
+def filled(value):
+    net = plain()
+    nn.init.constant_(net[0].weight, value)
+    return net
+
+
+def with_sparse_weights():
+    net = plain()
+    net[0].weight = nn.Parameter(net[0].weight.detach().to_sparse())
+    return net
+
+
 REFUSED = [
     (Residual(), "Residual"),
     (Branch(), "is not supported"),
@@ -298,6 +321,10 @@ REFUSED = [
     (plain().to("meta"), "meta"),
     (plain().to(torch.complex64), "floating"),
     (nn.Sequential(nn.Embedding(3, 2)), "Embedding"),
+    (filled(float("nan")), "NaN"),
+    (GroupSort(), "GroupSort and MaxMin"),
+    (MaxMin(), "GroupSort and MaxMin"),
+    (with_sparse_weights(), "to_dense"),
 ]
 
 
@@ -313,6 +340,31 @@ def test_what_is_not_a_chain_is_refused_by_everything(net, message):
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_max_min_may_be_written_with_prelu():
+    """As the refusal of GroupSort says; the pairs' sector is the exact one of 1-Lipschitz units."""
+    torch.manual_seed(0)
+    first, last = nn.Linear(3, 8).double(), nn.Linear(8, 1).double()
+    one = torch.eye(4, dtype=torch.float64)
+    pairs, prelu = nn.Linear(8, 8).double(), nn.PReLU(8, dtype=torch.float64)
+    with torch.no_grad():
+        pairs.weight.copy_(torch.kron(torch.tensor([[1.0, 1.0], [1.0, -1.0]]), one))
+        prelu.weight.copy_(torch.tensor([1.0, -1.0]).repeat_interleave(4))
+    back = copy.deepcopy(pairs)
+    with torch.no_grad():
+        pairs.bias.zero_()
+        back.bias.zero_()
+        back.weight.mul_(0.5)
+    net = nn.Sequential(first, pairs, prelu, back, last)
+    x = torch.randn(500, 3, dtype=torch.float64, requires_grad=True)
+    u, v = first(x).split(4, dim=1)
+    y = last(torch.cat([torch.maximum(u, v), torch.minimum(u, v)], dim=1))
+    torch.testing.assert_close(net(x), y)
+    (slopes,) = torch.autograd.grad(y.sum(), x)
+    certificate = lipsnn.certify(net)
+    norms = [torch.linalg.matrix_norm(layer.weight, 2) for layer in (first, last)]
+    assert slopes.norm(dim=1).max() <= certificate.verify() <= norms[0] * norms[1] * (1 + 1e-9)
 
 
 def test_a_rare_branch_is_found_on_the_users_inputs():
@@ -346,6 +398,49 @@ def test_compiled_modules_are_unwrapped():
     assert as_network(torch.compile(nn.DataParallel(net))) == expected
     net.compile()
     assert as_network(net) == expected
+
+
+class DataParallel(nn.Module):
+    """Named as torch's, but it does something of its own."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = self._orig_mod = module
+
+    def forward(self, x):
+        return 10 * self.module(x)
+
+
+OptimizedModule = type("OptimizedModule", (DataParallel,), {})
+Tenfold = type("Tenfold", (nn.DataParallel,), {"forward": DataParallel.forward})
+
+
+def hooked(wrapper):
+    wrapper.register_forward_hook(lambda _, __, y: 10 * y)
+    return wrapper
+
+
+def own_forward(wrapper):
+    wrapper.forward = lambda x: 10 * wrapper.module(x)
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        DataParallel,
+        OptimizedModule,
+        Tenfold,
+        lambda net: hooked(nn.DataParallel(net)),
+        lambda net: hooked(torch.compile(net)),
+        lambda net: torch.compile(hooked(nn.DataParallel(net))),
+        lambda net: own_forward(nn.DataParallel(net)),
+    ],
+)
+def test_what_a_wrapper_adds_is_read_too(wrap):
+    net = plain()
+    expected = 10 * lipsnn.certify(net).bound
+    assert lipsnn.certify(wrap(net)).bound == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])

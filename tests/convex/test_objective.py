@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from drawing import draw_network
 
-from lipsnn import certify, objective, refine
+from lipsnn import ShallowNet, certify, objective, refine
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +72,32 @@ def test_bad_arguments(case, change, word):
     net, X, y = case
     with pytest.raises(ValueError, match=word):
         objective(**{"net": net, "X": X, "y": y, "strength": 1.0, "regularizer": "l2", **change})
+
+
+@pytest.mark.filterwarnings("ignore:the r")  # of scales
+@pytest.mark.parametrize("call", [objective, refine])
+@pytest.mark.parametrize("regularizer", ["l2", "lipschitz"])
+@pytest.mark.parametrize("change", ["X", "y", "weights"])
+def test_squares_beyond_float64_are_one_error(case, call, regularizer, change):
+    net, X, y = case
+    scale = {"X": 1.0, "y": 1.0, "weights": 1.0, change: 1e200}
+    net = ShallowNet(net.weights * scale["weights"], net.outer)
+    with pytest.raises(ValueError, match=r"are beyond float64: divide|is beyond float64, as"):
+        call(net, X * scale["X"], y * scale["y"], 1.0, regularizer)
+
+
+def test_only_what_is_squared_must_be_within_float64(case):
+    """Huge hidden and tiny outer weights: the l2 penalty overflows, the function does not."""
+    net, X, y = case
+    uneven = net.rescale(1e180)
+    assert objective(uneven, X, y, 1.0, "lipschitz") >= objective(net, X, y, 1.0, "lipschitz")
+    assert refine(uneven, X, y, 1.0).objective == pytest.approx(
+        refine(net, X, y, 1.0).objective, rel=1e-6
+    )
+    with pytest.raises(ValueError, match="weight"):
+        objective(uneven, X, y, 1.0, "l2")
+
+
+def test_a_strength_at_the_end_of_float64(case):
+    net, X, y = case
+    assert refine(net, X, y, 5e-324).objective < objective(net, X, y, 5e-324, "lipschitz")

@@ -136,6 +136,17 @@ def test_an_unknown_length_is_refused(case):
         refine(net, remote[remote[:, 0] > 0], y, 1.0)
 
 
+def test_masked_chunks_and_dataframes_are_refused(case):
+    dask_array = pytest.importorskip("dask.array")
+    net, X, y = case
+    masked = dask_array.ma.masked_greater(dask_array.from_array(X), 2.0)
+    with pytest.raises(ValueError, match="masked entries"):
+        refine(net, masked, y, 1.0)
+    frame = pytest.importorskip("dask.dataframe").from_dask_array(dask_array.from_array(X))
+    with pytest.raises(ValueError, match="to_dask_array"):
+        refine(net, frame, y, 1.0)
+
+
 def test_long_work_logs_where_it_is(case, monkeypatch, caplog):
     from lipsnn.convex import progress
 

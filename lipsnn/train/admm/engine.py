@@ -11,7 +11,7 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.status import Status
-from lipsnn.train.admm.step import StepSolution
+from lipsnn.train.admm.interior import StepSolution
 
 # Residuals beyond this many times the size of the first weights are no start of convergence.
 _RUNAWAY = 100.0

@@ -10,7 +10,7 @@ from typing import Any
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import certify
-from lipsnn.losses import LOSSES, Loss, as_loss
+from lipsnn.losses import SQUARED, Loss, as_loss
 from lipsnn.network import ShallowNet
 from lipsnn.train.admm.engine import AdmmResult, run
 from lipsnn.train.admm.fits import ModuleFit, ShallowFit
@@ -134,7 +134,7 @@ def train_admm(
             raise ValueError("width is that of init: leave it out")
         fit = ModuleFit(init, X, y, penalty, epochs, steps, chosen)
     else:
-        if chosen is not LOSSES["squared"]:
+        if chosen is not SQUARED:
             raise ValueError(
                 f'loss={loss!r} is for torch networks: hand in init.to_torch() or use "squared"'
             )

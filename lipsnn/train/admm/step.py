@@ -17,41 +17,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.train.admm.interior import GramSolution, interior_point
+from lipsnn.train.admm.interior import StepSolution, interior_point
 from lipsnn.train.admm.saddle import Columns, GramProblem
-
-
-@dataclass(frozen=True, eq=False)
-class StepSolution:
-    """Weights that satisfy the LMI, and how good they are.
-
-    Attributes
-    ----------
-    weights : list of ndarray
-        Wbar, a matrix per layer.
-    rho : float
-        The LMI holds for these weights and this rho.
-    value, lower : float
-        ``mu rho + r/2 |Wbar - V|^2`` and a lower bound of its minimum.
-    iterations : int
-    """
-
-    weights: list[Array]
-    rho: float
-    value: float
-    lower: float
-    iterations: int
-
-    @property
-    def gap(self) -> float:
-        """value - lower."""
-        return self.value - self.lower
 
 
 class FixedStep:
@@ -127,11 +99,11 @@ class FixedStep:
         live.append(np.arange(len(target[-1])))
         problem, blocks = self._problem(target, live)
         if problem.order == 0:
-            solution = GramSolution([], problem.rho, 0.0, 0.0, np.zeros((0, 0)), 0)
+            solution = StepSolution([], problem.rho, 0.0, 0.0, 0)
         else:
             warm = self._start is not None and len(self._start) == problem.order
-            solution = interior_point(problem, self.tol, self._start if warm else None)
-            self._start = solution.multiplier
+            start = self._start if warm else None
+            solution, self._start = interior_point(problem, self.tol, start)
         # without inputs that are used the output is constant
         rho = solution.rho if len(live[0]) or self.mu is None else 0.0
         weights = self._without_stopped(target)
