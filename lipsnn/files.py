@@ -16,7 +16,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn._optional import parquet, torch
 from lipsnn.activations import Activation
-from lipsnn.certificate.document import activations_of
+from lipsnn.certificate.document import content_of
 from lipsnn.certificate.document import read_network as read_arrays
 from lipsnn.convert import as_network
 from lipsnn.network import Network, ShallowNet
@@ -104,20 +104,16 @@ def write_network(net: Any, path: str | Path) -> None:
     if kind in (".pt", ".pth"):
         torch.save(net.to_torch(torch.float64).state_dict(), path)
         return
-    content: dict[str, Any]
-    if isinstance(net, ShallowNet):
-        content = {"weights": net.weights, "outer": net.outer, "offset": np.array(net.offset)}
-    elif kind == ".json":
-        content = {"weights": net.weights, "biases": net.biases, "activations": activations_of(net)}
-    else:
-        content = {f"weights_{k}": W for k, W in enumerate(net.weights)}
-        content |= {f"biases_{k}": b for k, b in enumerate(net.biases)}
-        content["activations"] = np.array(json.dumps(activations_of(net)))
+    content = content_of(net)
     if kind == ".json":
         path.write_text(json.dumps(content, default=np.ndarray.tolist))
-    else:
-        with path.open("wb") as file:  # by its name numpy would add .npz to .NPZ
-            np.savez(file, **content)
+        return
+    if not isinstance(net, ShallowNet):  # an array for each layer
+        content = {"activations": json.dumps(content["activations"])}
+        content |= {f"weights_{k}": W for k, W in enumerate(net.weights)}
+        content |= {f"biases_{k}": b for k, b in enumerate(net.biases)}
+    with path.open("wb") as file:  # by its name numpy would add .npz to .NPZ
+        np.savez(file, **content)
 
 
 def read_data(path: str | Path, target: str) -> tuple[Array, Array]:

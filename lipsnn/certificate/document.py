@@ -43,18 +43,8 @@ def to_json(certificate: Certificate, network: bool = True) -> str:
     """The certificate as JSON text; without the weights, only with their hash, if not `network`."""
     net = certificate.net
     content: dict[str, Any] = {"schema": SCHEMA, "network_sha256": network_hash(net)}
-    if network and isinstance(net, ShallowNet):
-        content["network"] = {
-            "weights": net.weights.tolist(),
-            "outer": net.outer.tolist(),
-            "offset": net.offset,
-        }
-    elif network:
-        content["network"] = {
-            "weights": [weight.tolist() for weight in net.weights],
-            "biases": [bias.tolist() for bias in net.biases],
-            "activations": activations_of(net),
-        }
+    if network:
+        content["network"] = content_of(net)
     for name in (*_NUMBERS, *_WORDS, "iterations"):
         value = getattr(certificate, name)
         # JSON has no infinite number
@@ -65,8 +55,8 @@ def to_json(certificate: Certificate, network: bool = True) -> str:
     ]
     if certificate.region is not None:
         content["region"] = certificate.region.content()
-    content["factors"] = [factor.tolist() for factor in certificate.factors]
-    text = json.dumps(content, allow_nan=False)
+    content["factors"] = certificate.factors
+    text = json.dumps(content, allow_nan=False, default=np.ndarray.tolist)
     digest = Document(text.encode()).digest()
     return f'{text[:-1]}, "sha256": "{digest}"}}\n'
 
@@ -151,6 +141,13 @@ def _network_of(document: Document, net: Any) -> Any:
     if network_hash(net) != wanted:
         raise ProofError("the weights are not those of the certificate: their sha256 differs")
     return net
+
+
+def content_of(net: Any) -> dict[str, Any]:
+    """What `network_from` takes of a `ShallowNet` or a `Network`."""
+    if isinstance(net, ShallowNet):
+        return {"weights": net.weights, "outer": net.outer, "offset": net.offset}
+    return {"weights": net.weights, "biases": net.biases, "activations": activations_of(net)}
 
 
 def network_from(content: Any) -> Any:

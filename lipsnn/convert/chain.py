@@ -14,11 +14,15 @@ from lipsnn.activations import Activation
 from lipsnn.convert.affine import Affine, Linear, Scale, merge
 from lipsnn.network import Network
 
+# torch's names of the activations
+ACTIVATIONS = (
+    *("ReLU", "LeakyReLU", "PReLU", "RReLU", "Tanh", "Sigmoid", "ELU", "CELU", "SELU", "SiLU"),
+    *("GELU", "Mish", "Softplus", "LogSigmoid", "Hardtanh", "ReLU6", "Hardsigmoid", "Hardswish"),
+    "Softshrink",
+)
 SUPPORTED = (
     "Linear layers, BatchNorm, multiplication and addition of constants, Flatten, Dropout, "
-    "Identity and the activations ReLU, LeakyReLU, PReLU, RReLU, Tanh, Sigmoid, ELU, CELU, SELU, "
-    "SiLU, GELU, Mish, Softplus, LogSigmoid, Hardtanh, ReLU6, Hardsigmoid, Hardswish, "
-    "Softshrink and abs, one after the other"
+    f"Identity and the activations {', '.join(ACTIVATIONS)} and abs, one after the other"
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn._optional import onnx, onnx_reference
 from lipsnn.activations import Activation
-from lipsnn.convert.affine import Linear, Scale, divide, normalise, scale
+from lipsnn.convert.affine import Linear, divide, normalise, scale
 from lipsnn.convert.chain import Act, Step, assemble, check, draws, width
 from lipsnn.network import Network
 
@@ -103,12 +103,8 @@ class _Chain:
     def steps(self) -> list[Step]:
         """The steps from input to output."""
         current, steps = self.input, []
-        known = 1
-        for size in self.shape[1:]:
-            known *= size
-        self.dim = known
-        if len(self.shape) < 2 or not known:
-            self.dim = self._rows_of_first_matrix()
+        known = math.prod(self.shape[1:]) if len(self.shape) > 1 else 0
+        self.dim = known or self._rows_of_first_matrix()
         at = self.dim
         for node in self.nodes:
             options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -123,7 +119,9 @@ class _Chain:
                 raise self._refuse(node, f"{node.op_type} beside the chain")
             if sum(current in other.input for other in self.nodes) > 1:
                 raise self._refuse(node, f"the branch at {current}")
-            if any(n and n != current and n not in self.constants for n in node.input):
+            others = list(node.input)
+            others.remove(current)
+            if any(n and n not in self.constants for n in others):
                 raise self._refuse(node, f"{node.op_type} of two branches")
             for step in self._read(node, options, current, at):
                 steps.append(step)
@@ -178,11 +176,8 @@ class _Chain:
         if kind in _ACTIVATIONS:
             name, names = _ACTIVATIONS[kind]
             parameters = tuple(float(options.get(key, np.float32(usual))) for key, usual in names)
-            return (
-                []
-                if parameters == (1.0,) and name == "leaky_relu"
-                else [Act(Activation(name, parameters), where)]
-            )
+            identity = name == "leaky_relu" and parameters == (1.0,)
+            return [] if identity else [Act(Activation(name, parameters), where)]
         if kind == "PRelu" and place == 0:
             slopes = tuple(self._each(node, 1, at).tolist())
             return [] if set(slopes) == {1.0} else [Act(Activation("prelu", slopes), where)]
@@ -193,20 +188,18 @@ class _Chain:
             eps = float(options.get("epsilon", np.float32(1e-5)))
             return [normalise(mean, variance, eps, gamma, beta, where)]
         zeros, ones = np.zeros(at), np.ones(at)
-        simple: dict[str, Callable[[], Scale]] = {
-            "Add": lambda: scale(ones, self._each(node, 1 - place, at), where),
-            "Sub": lambda: (
-                scale(ones, -self._each(node, 1, at), where)
-                if place == 0
-                else scale(-ones, self._each(node, 0, at), where)
-            ),
-            "Mul": lambda: scale(self._each(node, 1 - place, at), zeros, where),
-            "Neg": lambda: scale(-ones, zeros, where),
-        }
-        if kind in simple:
-            return [simple[kind]()]
-        if kind == "Div" and place == 0 and self._each(node, 1, at).all():
-            return [divide(self._each(node, 1, at), zeros, where)]
+        if kind == "Neg":
+            return [scale(-ones, zeros, where)]
+        if kind in ("Add", "Sub", "Mul", "Div"):
+            other = self._each(node, 1 - place, at)
+            if kind == "Mul":
+                return [scale(other, zeros, where)]
+            if kind == "Div" and place == 0 and other.all():
+                return [divide(other, zeros, where)]
+            if kind == "Add" or (kind == "Sub" and place == 1):
+                return [scale(ones if kind == "Add" else -ones, other, where)]
+            if kind == "Sub":
+                return [scale(ones, -other, where)]
         raise self._refuse(node, kind)
 
     def _linear(self, node: Any, options: dict[str, Any], at: int, where: str) -> Linear:

@@ -20,6 +20,10 @@ _TRANSPARENT = (
     *("squeeze", "unsqueeze", "alias", "detach", "clone", "contiguous", "expand", "slice"),
     *("_to_copy", "lift_fresh"),
 )
+_PLAIN = (
+    *("relu", "tanh", "sigmoid", "silu", "mish", "hardsigmoid", "hardswish", "abs"),
+    *("log_sigmoid_forward", "selu", "relu6"),
+)
 _SELU = (1.6732632423543772, 1.0507009873554805)
 
 
@@ -58,28 +62,17 @@ def steps_of(
 
     zeros, ones = np.zeros(wide), np.ones(wide)
     if name in ("mm", "addmm", "linear"):
-        if (
-            x.ndim != 2
-            or (n > 1 and x.shape[0] != n)
-            or kwargs.get("beta", 1) != 1
-            or kwargs.get("alpha", 1) != 1
-            or place != (1 if name == "addmm" else 0)
-        ):
+        factors = kwargs.get("beta", 1), kwargs.get("alpha", 1)
+        rows = x.ndim == 2 and (n == 1 or x.shape[0] == n)
+        if not rows or factors != (1, 1) or place != (1 if name == "addmm" else 0):
             raise record.refuse(f"{name} in this form")
         W = numbers(args[2 if name == "addmm" else 1])
         W = W if name == "linear" else W.T
         b = args[0] if name == "addmm" else args[2] if len(args) > 2 else None
         if b is not None and b.ndim == 2 and b.shape[0] != 1:
             raise record.refuse(f"{name} with a bias for each sample")
-        return (
-            Linear(
-                W,
-                np.zeros(len(W))
-                if b is None
-                else np.broadcast_to(numbers(b).reshape(-1), (len(W),)),
-                where,
-            ),
-        )
+        bias = np.zeros(1) if b is None else numbers(b).reshape(-1)
+        return (Linear(W, np.broadcast_to(bias, (len(W),)), where),)
     if name in ("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm"):
         gamma, beta, mean, variance = (None if a is None else numbers(a) for a in args[1:5])
         legit = name == "_native_batch_norm_legit_no_training"
@@ -92,8 +85,9 @@ def steps_of(
     if name in ("add", "sub", "rsub"):
         other, factor = args[1 - place], float(kwargs.get("alpha", args[2] if len(args) > 2 else 1))
         sign = -1.0 if name != "add" else 1.0
-        own = factor * sign if (place == 1) != (name == "rsub") else 1.0
-        theirs = 1.0 if (place == 1) != (name == "rsub") else factor * sign
+        own, theirs = 1.0, factor * sign
+        if (place == 1) != (name == "rsub"):
+            own, theirs = theirs, own
         return (scale(own * ones, theirs * constant(other), where),)
     if name == "neg":
         return (scale(-ones, zeros, where),)
@@ -158,21 +152,8 @@ def _activation(name: str, args: Any, kwargs: dict[str, Any], record: Any) -> Ac
     def option(index: int, key: str, default: Any) -> Any:
         return kwargs.get(key, args[index] if len(args) > index else default)
 
-    plain = {"log_sigmoid_forward": "log_sigmoid"}
-    if name in (
-        "relu",
-        "tanh",
-        "sigmoid",
-        "silu",
-        "mish",
-        "hardsigmoid",
-        "hardswish",
-        "abs",
-        "log_sigmoid_forward",
-        "selu",
-        "relu6",
-    ):
-        return Activation(plain.get(name, name))
+    if name in _PLAIN:
+        return Activation(name.removesuffix("_forward"))
     if name == "gelu":
         tanh = option(1, "approximate", "none") == "tanh"
         return Activation("gelu_tanh" if tanh else "gelu")

@@ -13,9 +13,9 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import nn, torch
 from lipsnn.activations import Activation
-from lipsnn.convert.chain import SUPPORTED, Step, assemble, check, draws, same
+from lipsnn.convert.chain import ACTIVATIONS, SUPPORTED, Step, assemble, check, draws, same
 from lipsnn.convert.operations import numbers
-from lipsnn.convert.tracked import record
+from lipsnn.convert.tracked import line, record
 from lipsnn.network import Network
 
 
@@ -51,9 +51,7 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
             y = _forward(net, x)
             found, again, rough = record(net, x.clone(), names)
             unit, largest = max(unit, rough[0]), min(largest, rough[1])
-            if steps is not None and not (
-                len(steps) == len(found) and all(map(same, steps, found))
-            ):
+            if steps and not (len(steps) == len(found) and all(map(same, steps, found))):
                 raise ValueError(
                     f"{type(net).__name__}.forward does not do the same to every input: it has a "
                     "state or a branch; build a Network from the weights yourself"
@@ -80,7 +78,7 @@ def _forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     except Exception as error:
         raise _Misfit(
             f"{type(net).__name__} cannot be evaluated on inputs of shape {tuple(x.shape)}; if its "
-            f"layers do not chain, mend them: {_line(error)}"
+            f"layers do not chain, mend them: {line(error)}"
         ) from None
     if not isinstance(y, torch.Tensor):
         raise ValueError(
@@ -88,11 +86,6 @@ def _forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
             "wrap it in a module that picks one"
         )
     return y
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]
 
 
 def _first_float(net: nn.Module) -> torch.Tensor:
@@ -119,13 +112,10 @@ def _first_float(net: nn.Module) -> torch.Tensor:
 def _input_size(net: nn.Module, like: torch.Tensor, X: Array | None) -> int:
     """The number of inputs: X's, or the first that forward takes of those its matrices have."""
     sizes = [] if X is None else [X.shape[1]]
-    sizes += [
-        m.in_features
-        for m in net.modules()
-        if isinstance(getattr(m, "in_features", 0), int) and hasattr(m, "in_features")
-    ]
-    sizes += [t.shape[-1] for t in (*net.parameters(), *net.buffers()) if t.ndim >= 1]
-    sizes += [t.shape[0] for t in (*net.parameters(), *net.buffers()) if t.ndim == 2]
+    named = (getattr(m, "in_features", None) for m in net.modules())
+    sizes += [size for size in named if isinstance(size, int)]
+    tensors = [*net.parameters(), *net.buffers()]
+    sizes += [t.shape[-1] for t in tensors if t.ndim] + [t.shape[0] for t in tensors if t.ndim == 2]
     first: Exception | None = None
     for size in dict.fromkeys(sizes):
         try:
@@ -134,12 +124,8 @@ def _input_size(net: nn.Module, like: torch.Tensor, X: Array | None) -> int:
             first = first or error
         else:
             return int(size)
-    known = SUPPORTED.replace("Linear layers", "Linear").replace("BatchNorm", "BatchNorm1d")
-    strange = sorted(
-        {type(m).__name__ for m in net.modules() if not list(m.children())}
-        - set(known.replace(",", " ").split())
-        - {"Identity", "Sequential"}
-    )
+    known = {"Linear", "BatchNorm1d", "Flatten", "Dropout", "Identity", "Sequential", *ACTIVATIONS}
+    strange = sorted({type(m).__name__ for m in net.modules() if not list(m.children())} - known)
     if strange:
         raise ValueError(
             f"{', '.join(strange)} is not supported; supported are {SUPPORTED} ({first})"
@@ -160,15 +146,11 @@ def _arithmetic(like: torch.Tensor) -> tuple[float, float]:
 def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
     """In evaluation, without gradients; afterwards the module and all generators are as before."""
     modules = list(net.modules())
-    inner = [
-        {
-            key: (value, value.copy())
-            for key, value in vars(module).items()
-            if isinstance(value, dict)
-        }
-        for module in modules
-    ]
     outer = [dict(vars(module)) for module in modules]
+    inner = [
+        [(value, value.copy()) for value in attributes.values() if isinstance(value, dict)]
+        for attributes in outer
+    ]
     tensors = [*net.parameters(), *net.buffers()]
     before = [tensor.detach().clone() for tensor in tensors]
     compiled = any(
@@ -190,7 +172,7 @@ def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
             for module, attributes, dicts in zip(modules, outer, inner, strict=True):
                 vars(module).clear()
                 vars(module).update(attributes)
-                for held, content in dicts.values():
+                for held, content in dicts:
                     held.clear()
                     held.update(content)
             for tensor, value in zip(tensors, before, strict=True):
@@ -225,33 +207,17 @@ def to_torch(net: Network, dtype: torch.dtype | None = None) -> nn.Sequential:
 
 def _module(phi: Activation, dtype: torch.dtype) -> nn.Module:
     """torch's module of an activation."""
-    if phi.name == "prelu" or (phi.name == "leaky_relu" and len(phi.parameters) == 1):
-        if phi.name == "leaky_relu":
-            return nn.LeakyReLU(phi.parameters[0])
-        module = nn.PReLU(len(phi.parameters), dtype=dtype)
+    name, parameters = phi.name, phi.parameters
+    if name == "prelu":
+        module = nn.PReLU(len(parameters), dtype=dtype)
         with torch.no_grad():
-            module.weight.copy_(torch.tensor(phi.parameters))
+            module.weight.copy_(torch.tensor(parameters))
         return module
-    known: dict[str, Any] = {
-        "relu": nn.ReLU,
-        "tanh": nn.Tanh,
-        "sigmoid": nn.Sigmoid,
-        "log_sigmoid": nn.LogSigmoid,
-        "softplus": nn.Softplus,
-        "elu": nn.ELU,
-        "celu": nn.CELU,
-        "selu": nn.SELU,
-        "silu": nn.SiLU,
-        "gelu": nn.GELU,
-        "mish": nn.Mish,
-        "hardtanh": nn.Hardtanh,
-        "relu6": nn.ReLU6,
-        "hardsigmoid": nn.Hardsigmoid,
-        "hardswish": nn.Hardswish,
-        "softshrink": nn.Softshrink,
-    }
-    if phi.name == "gelu_tanh":
+    if name == "gelu_tanh":
         return nn.GELU(approximate="tanh")
-    if phi.name not in known:
+    known = {each.lower(): each for each in ACTIVATIONS}
+    name = known.get(name.replace("_", ""), "")
+    if not name or (name == "LeakyReLU" and len(parameters) > 1):
         raise ValueError(f"torch has no module for {phi}")
-    return known[phi.name](*phi.parameters)
+    found: nn.Module = getattr(nn, name)(*parameters)
+    return found

@@ -117,6 +117,11 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Tracked) else value
 
 
+def line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
 def record(
     net: nn.Module, x: torch.Tensor, names: dict[int, str]
 ) -> tuple[list[Step], torch.Tensor, tuple[float, float]]:
@@ -133,10 +138,9 @@ def record(
     except ValueError:
         raise
     except Exception as error:
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ValueError(
-            f"{type(net).__name__}.forward cannot be followed: {text}; build a Network from the "
-            "weights yourself"
+            f"{type(net).__name__}.forward cannot be followed: {line(error)}; build a Network from "
+            "the weights yourself"
         ) from None
     if not isinstance(y, Tracked):
         raise ValueError(f"the output of {type(net).__name__}.forward does not come from its input")

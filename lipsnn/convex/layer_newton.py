@@ -20,7 +20,7 @@ from lipsnn.convex.layer_program import LayerProgram, StepSolution
 from lipsnn.status import Status
 
 TOL = 1e-5  # gap and residuals at the end, relative to the value
-_STEPS = 100  # most Newton steps
+_STEPS = 60  # most Newton steps
 _WIDE = 100.0  # gap at the start, relative to the value: the dual is far off there
 _SHORT = 0.98  # of the way to the boundary
 _PROXIMAL = 1e-9  # of each diagonal entry: biases that nothing holds

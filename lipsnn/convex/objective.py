@@ -43,7 +43,8 @@ def scalar_loss(loss: str | Loss) -> Squared:
     found = as_loss(loss)
     if not isinstance(found, Squared) or isinstance(found, MeanSquared):
         names = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
-        raise ValueError(f"loss must be one of {', '.join(names)} here, got {loss!r}")
+        layers = f'; {loss!r} is for refine\'s method "layers"' if loss == "cross_entropy" else ""
+        raise ValueError(f"loss must be one of {', '.join(names)} here, got {loss!r}{layers}")
     return found
 
 

@@ -14,8 +14,7 @@ from torch import nn
 from lipsnn import _checks
 from lipsnn.attack import accuracy, pgd_inputs
 from lipsnn.images import load_images
-from lipsnn.train.clip import noisy_copies
-from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs, Weights
+from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs, Weights, noisy_copies
 from studies.clip.training import train_clip
 
 

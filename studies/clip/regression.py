@@ -22,10 +22,10 @@ from lipsnn._checks import Array
 from lipsnn.certificate import certify, exact_constant
 from lipsnn.losses import Loss, Squared
 from lipsnn.network import ShallowNet
-from lipsnn.train.clip import largest_quotient, uniform_pairs
+from lipsnn.train.clip import largest_quotient
 from lipsnn.train.sgd import train_sgd
 from studies.clip.printed import PAPER_CURVES, PAPER_RMS, PAPER_SLOPES
-from studies.clip.regularizers import Lipschitz, Pairs
+from studies.clip.regularizers import Lipschitz, Pairs, uniform_pairs
 from studies.clip.training import ClipResult, train_clip
 from studies.common import provenance
 from studies.common.command import parse

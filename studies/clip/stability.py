@@ -19,9 +19,8 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
-from lipsnn.train.clip import noisy_copies
 from studies.clip import images
-from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs
+from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs, noisy_copies
 from studies.clip.training import ClipResult, train_clip
 from studies.common import provenance
 from studies.common.command import parse

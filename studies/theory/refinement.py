@@ -104,12 +104,9 @@ def layer_sweeps(table: pd.DataFrame) -> Figure:
     colors = {"sweeps over the layers": COLORS["joint"], "more training": COLORS["base"]}
     for axis, quantity in zip(axes, quantities, strict=True):
         for method, part in parts_of(table[table["quantity"] == quantity], "method"):
-            marker = "o" if method in colors and len(part) < 40 else ""
-            axis.plot(
-                part["seconds"], part["value"], marker=marker, color=colors[method], label=method
-            )
+            style = "o-" if method == "sweeps over the layers" else "-"
+            axis.plot(part["seconds"], part["value"], style, color=colors[method], label=method)
         axis.set(xlabel="seconds", title=quantity)
         axis.set_ylim(bottom=0)
     axes[0].legend()
-    figure.tight_layout()
     return figure

@@ -92,6 +92,7 @@ def test_files_and_images_of_fixed_size(tmp_path):
     [
         ([FIRST, node("Relu", ["u"], ["p"]), node("Softmax", ["p"], ["v"]), LAST], "Softmax"),
         ([FIRST, node("Relu", ["u"], ["p"]), node("Add", ["p", "u"], ["v"]), LAST], "branch"),
+        ([FIRST, node("Mul", ["u", "u"], ["v"]), LAST], "two branches"),
         (
             [node("Gemm", ["x", "W", "b"], ["u"], transB=1, alpha=2.0), *CHAINS["gemm"][1:]],
             "alpha, beta",

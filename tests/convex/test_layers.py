@@ -168,7 +168,7 @@ def test_bad_input(monkeypatch):
         refine(net, X, y[:-1], 1.0)
     with pytest.raises(ValueError, match="classes need a network"):
         refine(net, X, np.zeros(len(X)), 1.0, loss="cross_entropy")
-    with pytest.raises(ValueError, match="loss='cross_entropy' is for"):
+    with pytest.raises(ValueError, match="'cross_entropy' is for"):
         refine(drawn((3, 5, 1))[0], X, y, 1.0, loss="cross_entropy")
     monkeypatch.setattr(layers, "LIMIT", 10)
     with pytest.raises(ValueError, match="more than 10 unknowns"):

@@ -7,8 +7,14 @@ import torch
 from torch import nn
 
 from lipsnn.attack import accuracy, pgd_inputs
-from lipsnn.train.clip import noisy_copies, uniform_pairs
-from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs, Weights
+from studies.clip.regularizers import (
+    Discrepancy,
+    Lipschitz,
+    Pairs,
+    Weights,
+    noisy_copies,
+    uniform_pairs,
+)
 from studies.clip.training import train_clip
 
 
@@ -324,6 +330,10 @@ def test_bad_data_and_rules(settings):
             Pairs(uniform_pairs(0, 1, 5, 0.1), **wrong)
     with pytest.raises(ValueError, match="strength"):
         Weights(-1)
+    with pytest.raises(ValueError, match="below high"):
+        uniform_pairs(1, 1, 5, 0.1)
+    with pytest.raises(ValueError, match="noise"):
+        noisy_copies(torch.ones(3, 2), noise=0)
     draw = uniform_pairs(0, 1, 5, 0.1)
     for wrong in ({"power": 3}, {"pooling": "min"}, {"strength": -1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -332,6 +342,21 @@ def test_bad_data_and_rules(settings):
         Discrepancy(95, 0.1)
     with pytest.raises(ValueError, match="increment"):
         Discrepancy(0.95, 0)
+
+
+def test_drawn_pairs_are_what_they_say_and_seeded():
+    pool = torch.arange(40.0).reshape(20, 2)
+    draw = noisy_copies(pool, size=8, noise=0.1)
+    first, second = draw(torch.Generator().manual_seed(3))
+    assert len(torch.unique(first[:, 0])) == 8
+    assert ((second - first) >= 0).all()
+    assert (second - first).max() <= 0.1 + 1e-5
+    torch.testing.assert_close(draw(torch.Generator().manual_seed(3))[1], second)
+    assert len(noisy_copies(pool, size=500)(torch.Generator())[0]) == 20
+    x, near = uniform_pairs(-4, 4, 1000, 0.1)(torch.Generator().manual_seed(0))
+    assert -4 <= x.min() < -3.9
+    assert 3.9 < x.max() <= 4
+    assert 0.08 < float((near - x).std()) < 0.12
 
 
 def test_divergence_says_what_to_change():

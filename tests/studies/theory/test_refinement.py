@@ -40,3 +40,17 @@ def test_draws_on_given_axes():
 
     figure, ax = plt.subplots()
     assert refinement.objective_history(STEPS, ax) is figure
+
+
+def test_sweeps_have_a_panel_for_each_quantity():
+    table = pd.DataFrame(
+        {
+            "method": ["sweeps over the layers", "more training"] * 2,
+            "seconds": [1.0, 2.0] * 2,
+            "quantity": ["loss", "loss", "bound", "bound"],
+            "value": [1.0, 2.0, 3.0, 4.0],
+        }
+    )
+    left, right = refinement.layer_sweeps(table).axes
+    assert (left.get_title(), right.get_title()) == ("loss", "bound")
+    assert [line.get_ydata().tolist() for line in right.lines] == [[3.0], [4.0]]
