@@ -74,7 +74,8 @@ def ladder(net: Any, factor: Array, bound: float, X: Array | None = None, seed: 
         return Ladder(attained, None, formal, bound, norm_product(net))
     problem = slopes(net)
     sampled = largest_gradient(net, X, seed)
-    directions, exact = [sampled], None
+    directions, exact = [sampled, problem.sum], None
+    scaled = Form((problem.scaled, np.ones((1, net.width))), ((0.0, 1.0),))
     if net.dim <= MOST_INPUTS and net.weights[:, :-1].any(axis=1).sum() <= MOST_UNITS:
         gradients = cell_patterns(net).astype(np.float64) @ problem.scaled
         steepest = gradients[np.argmax(np.linalg.norm(gradients, axis=1))]
@@ -83,45 +84,33 @@ def ladder(net: Any, factor: Array, bound: float, X: Array | None = None, seed: 
     return Ladder(
         sampled=problem.unscale(float(np.linalg.norm(sampled))),
         exact=exact,
-        rounded=rounded_constant(problem, factor, np.array(directions), seed),
+        rounded=problem.unscale(rounded_constant(scaled, factor, np.array(directions), seed)),
         certificate=bound,
         product=norm_product(net),
     )
 
 
 def rounded_constant(
-    problem: Slopes, factor: Array, directions: Array, seed: int = 0, draws: int = 64
+    form: Form, factor: Array, directions: Array, seed: int = 0, draws: int = 64
 ) -> float:
-    """The formal global constant from below: Gaussian rounding of P = RR', then sign ascent.
+    """The formal global constant from below: Gaussian rounding of P = RR', then ascent.
 
-    Directions x = Rg, g normal, have ``E sum (zbar_i'x)_+ >= sqrt(2/pi) lower E|x|`` (x and -x
-    together), so that draws reach sqrt(2/pi) of the lower value; ``x <- sum_{zbar_i'x > 0}
-    zbar_i`` then only raises it.
+    Of one hidden layer, directions x = Rg, g normal, have ``E sum (zbar_i'x)_+ >= sqrt(2/pi) lower
+    E|x|`` (x and -x together), so that draws reach sqrt(2/pi) of the lower value, which the
+    ascent only raises.
 
     Parameters
     ----------
-    problem : Slopes
+    form : Form
     factor : ndarray, (d, k)
     directions : ndarray, (j, d)
         More directions to start from.
     seed, draws : int
     """
-    if problem.constant:
-        return 0.0
-    m = len(problem.scaled)
-    draws = int(np.clip(_BUDGET / m, 4, draws))
+    draws = int(np.clip(_BUDGET / max(form.widths), 4, draws))
     normal = np.random.default_rng(seed).normal(size=(draws, factor.shape[1]))
-    x = np.vstack([normal @ factor.T, directions, problem.sum[None, :]])
-    # of x and -x the one on the side of zbar_0 has the larger value
-    x *= np.where(x @ problem.sum >= 0, 1.0, -1.0)[:, None]
-    best = 0.0
-    for _ in range(100):
-        x = (problem.scaled @ x.T > 0).astype(np.float64).T @ problem.scaled
-        longest = float(np.linalg.norm(x, axis=1).max())
-        if longest <= best:
-            break
-        best = longest
-    return problem.unscale(best)
+    with np.errstate(all="ignore"):
+        return max(_formal_ascent(form, x) for x in (*directions, *(normal @ factor.T)))
 
 
 def largest_gradient(net: ShallowNet, X: Array | None = None, seed: int = 0) -> Array:
@@ -233,12 +222,9 @@ def steepest_slopes(
             best, length = near[np.argmax(lengths)], float(lengths.max())
         else:
             reach *= 0.7
-    form = Form.of(net)
     with np.errstate(all="ignore"):
         steepest = np.nan_to_num(net.gradient(best), posinf=0.0, neginf=0.0)
-        starts = [np.linalg.svd(steepest)[2][0]]
-        starts += [factor @ rng.normal(size=factor.shape[1]) for _ in range(16)]
-        formal = max(_formal_ascent(form, x) for x in starts)
+    formal = rounded_constant(Form.of(net), factor, np.linalg.svd(steepest)[2][:1], seed, 16)
     return length, max(formal, length)
 
 
@@ -262,6 +248,7 @@ def _formal_ascent(form: Form, x: Array) -> float:
             J = weight @ (slope[:, None] * J)
         if value == 0.0:
             z = J @ x
+            z = z if z.any() else np.ones_like(z)
         else:
             z = np.linalg.svd(J)[0][:, 0]
             x = J.T @ z
