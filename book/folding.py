@@ -2,8 +2,8 @@
 
 One rule for all pages, from the source of a cell alone. Hidden: cells that only name what they
 display. Folded: parameters, imports, definitions, checks, plotting, and whatever is longer than a
-reader takes in at a glance. Open: the rest, short calls of the library and of numpy. A cell tagged
-`show` stays open, one tagged `hide-input` folded, whatever it holds.
+reader takes in at a glance or wider than the column. Open: the rest, short calls of the library
+and of numpy. A cell tagged `show` stays open, one tagged `hide-input` folded, whatever it holds.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import ast
 from collections.abc import Iterator
 
 LONGEST = 15  # lines of a cell that is open
+WIDEST = 80  # characters of its lines: what the column holds at 1400 pixels
 # Names that only a page needs, not somebody who copies its code.
 BOOKKEEPING = frozenset({"claims", "glue", "plot", "plt", "style"})
 DECIDED = frozenset({"show", "hide-input", "remove-input", "remove-cell", "hide-cell"})
@@ -25,9 +26,15 @@ def tags(source: str, given: list[str]) -> list[str]:
         tree = ast.parse(source)
     except SyntaxError:  # a line of IPython's own
         return given
-    if "parameters" in given or _is_bookkeeping(tree) or len(source.splitlines()) > LONGEST:
+    if "parameters" in given or _is_bookkeeping(tree) or not fits(source):
         return [*given, "hide-input"]
     return [*given, "remove-input"] if _only_displays(tree) else given
+
+
+def fits(source: str) -> bool:
+    """Whether a page can show these lines whole."""
+    lines = source.splitlines()
+    return len(lines) <= LONGEST and max(map(len, lines)) <= WIDEST
 
 
 def _only_displays(tree: ast.Module) -> bool:

@@ -40,6 +40,16 @@ NEW: tuple[tuple[str, str], ...] = (
         "objective by up to {fact-e-past-the-joint:.0%} more.",
     ),
     (
+        "local-certificates",
+        "On a ball the bound is the same small problem, and a mean error under attack is enclosed "
+        "to {fact-j2-tight:.1%}.",
+    ),
+    (
+        "refining-deep-networks",
+        "Deep networks are refined one layer at a time, each a convex program with every "
+        "multiplier free: the objective falls to {fact-f-sweeps-help:.0%} of what training left.",
+    ),
+    (
         "errata",
         "Slips of the sources, each shown by a check: {errata} of them.",
     ),

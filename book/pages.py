@@ -30,6 +30,7 @@ ROOMS = {
     "status": "Statuses",
     "solvers": "Solvers",
     "attack": "Attacks",
+    "enclosure": "Attacks",
     "train": "Training",
     "convex": "Convex refinement",
 }

@@ -5,6 +5,7 @@ from . import certificate as certificate
 from . import convert as convert
 from . import convex as convex
 from . import datasets as datasets
+from . import enclosure as enclosure
 from . import files as files
 from . import images as images
 from . import losses as losses
@@ -19,6 +20,7 @@ from .certificate import Certificate, certify, certify_layers
 from .convert import as_network
 from .convex import Refinement, Round, objective, refine
 from .datasets import Dataset, ImageSet, load_dataset, load_images
+from .enclosure import certified_error
 from .network import Network, ShallowNet
 from .train import AdmmResult, train_admm, train_lipschitz, train_pgd, train_sgd
 
@@ -32,6 +34,7 @@ __all__ = [
     "Round",
     "ShallowNet",
     "as_network",
+    "certified_error",
     "certify",
     "certify_layers",
     "load_dataset",

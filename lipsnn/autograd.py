@@ -58,12 +58,10 @@ class WarmBound:
 
     Parameters
     ----------
-    tol : float
-        Relative gap of the certificate.
+    tol, activations
+        As for `lipschitz_bound`.
     warm : bool
         Whether to keep the last solution; for one hidden layer and one output.
-    activations : str, Activation or a sequence of them
-        Of a `Network`.
 
     Attributes
     ----------
@@ -83,20 +81,16 @@ class WarmBound:
             raise ValueError("give a tensor and outer, or a list of weight matrices without outer")
         tensors: list[Any] = list(weights) if outer is None else [weights, outer]
         for tensor in tensors:
-            if not isinstance(tensor, torch.Tensor):
+            if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
                 raise ValueError(
-                    f"weights and outer must be torch tensors, got {type(tensor).__name__}; for "
-                    "arrays take certify(net).bound"
+                    "weights and outer must be floating torch tensors, got "
+                    f"{getattr(tensor, 'dtype', type(tensor).__name__)}; for arrays take "
+                    "certify(net).bound"
                 )
-            if not tensor.is_floating_point():
-                raise ValueError(f"weights and outer must be floating, got {tensor.dtype}")
         shapes = [tuple(tensor.shape) for tensor in tensors]
-        orders = [len(shape) for shape in shapes]
-        if outer is not None:
-            orders[1] += 1
-            fits = shapes[1] == shapes[0][:-1]
-        else:
-            fits = len(tensors) > 1
+        # the outer weights of a shallow network are one row
+        orders = [len(shape) + (outer is not None) * k for k, shape in enumerate(shapes)]
+        fits = len(tensors) > 1 and (outer is None or shapes[1] == shapes[0][:-1])
         batched = orders[:1] == [3]
         counts = {shape[0] for shape in shapes} if batched else {1}
         if not fits or set(orders) not in ({2}, {3}) or len(counts) > 1:
@@ -115,8 +109,8 @@ class WarmBound:
         bounds, gradients = np.zeros(count), [np.zeros_like(array) for array in arrays]
         for index, parts in enumerate(zip(*arrays, strict=True)):
             net = ShallowNet(*parts) if shallow else Network(parts, activations=self.activations)
-            start = self._factors[index]
-            if not self.warm or not shallow or (start is not None and len(start) != net.dim):
+            start = self._factors[index] if self.warm and shallow else None
+            if start is not None and len(start) != net.dim:
                 start = None
             certificate = certify(net, tol=self.tol, start=start)
             self.iterations += certificate.iterations or 0
@@ -141,21 +135,15 @@ class _Bound(torch.autograd.Function):
         if not batched:
             arrays = [array[None] for array in arrays]
         bounds, gradients = solver.solve(arrays, shallow)
-        ctx.save_for_backward(
-            *(
-                torch.from_numpy(gradient).reshape(tensor.shape).to(tensor)
-                for gradient, tensor in zip(gradients, tensors, strict=True)
-            )
-        )
+        pairs = zip(gradients, tensors, strict=True)
+        ctx.save_for_backward(*(torch.from_numpy(g).reshape(t.shape).to(t) for g, t in pairs))
         return _rounded_up(torch.as_tensor(bounds if batched else bounds[0]), tensors[0])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad: torch.Tensor) -> tuple[Any, ...]:
-        scaled = (
-            grad[0].reshape(grad[0].shape + (1,) * (saved.ndim - grad[0].ndim)) * saved
-            for saved in ctx.saved_tensors
-        )
+        (by,) = grad
+        scaled = (by.reshape(by.shape + (1,) * (s.ndim - by.ndim)) * s for s in ctx.saved_tensors)
         return None, None, None, *scaled
 
 

@@ -35,14 +35,18 @@ _CERTIFY = """An upper bound L on the Lipschitz constant: |f(x) - f(x')| <= L |x
   lipsnn certify net.pt2 --json | jq .bound
   lipsnn certify net.onnx --method lmi --solver SCS
   lipsnn certify state.pt --activation tanh --output certificate.json
+  lipsnn certify net.npz --ball x.csv --radius 0.1
+
+With --ball it holds in the ball around each row of a table of inputs (a header, then the rows).
 """
-_REFINE = """Lower the objective  loss + STRENGTH L^2  of a trained network by convex programs.
+_REFINE = """Lower  loss + STRENGTH L^2,  or the loss under  L <= BOUND,  by convex programs.
 
 The result is never worse on this objective, which is about DATA; whether the error on new data is
 smaller is for you to measure.
 
   lipsnn refine net.npz train.csv --target price --strength 1 --output better.npz
   lipsnn refine net.pt train.parquet --target y --strength 0.1 --method walk --output better.pt
+  lipsnn refine net.npz train.csv --target price --bound own --output better.npz
 
 DATA is .csv with a header, .parquet, or .npz (X (n, d) and the target by its name), scaled as the
 network was trained on it; every column but the target is an input, in the network's order.
@@ -62,6 +66,8 @@ def main(given: list[str] | None = None) -> int:
     certify.add_argument("--method", default="auto", help='"lmi" is the program as printed')
     certify.add_argument("--solver", help='of CVXPY, for --method "lmi"')
     certify.add_argument("--tol", type=float, default=1e-7, help="relative gap (default 1e-7)")
+    certify.add_argument("--ball", type=Path, metavar="X", help="centres: .csv, .parquet or .npz")
+    certify.add_argument("--radius", type=float, help="of the balls, in the l2 norm")
     certify.add_argument("--output", type=Path, help="write the certificate, for lipsnn verify")
 
     refine = commands.add_parser("refine", help="improve a trained network")
@@ -70,15 +76,20 @@ def main(given: list[str] | None = None) -> int:
     _network(refine)
     refine.add_argument("data", type=Path, metavar="DATA")
     refine.add_argument("--target", required=True, metavar="COLUMN")
-    refine.add_argument("--strength", required=True, type=float, help="lambda, positive")
+    price = refine.add_mutually_exclusive_group(required=True)
+    price.add_argument("--strength", type=float, help="lambda, positive")
+    price.add_argument("--bound", type=_bound, help='largest L, or "own": not above that of NET')
     refine.add_argument(
         "--output", required=True, type=Path, metavar="NET2", help=".npz, .json or .pt"
     )
-    refine.add_argument("--method", default="joint", help="joint, alternating, walk or polish")
+    refine.add_argument(
+        "--method", help="joint, alternating, walk, polish; layers, for deep networks the only one"
+    )
     refine.add_argument("--regularizer", default="lipschitz", help="lipschitz or l2")
     refine.add_argument(
         "--reduction", default="sum", help="of the loss over the rows: sum (the paper's) or mean"
     )
+    refine.add_argument("--loss", default="squared", help="squared, huber or logistic")
     refine.add_argument("--solver", help="structured, reference, or one of CVXPY")
 
     check = commands.add_parser("verify", help="prove a certificate, without any solver")
@@ -104,6 +115,10 @@ def _command(parser: argparse.ArgumentParser, teaches: str) -> argparse.Argument
     return parser
 
 
+def _bound(given: str) -> float | str:
+    return given if given == "own" else float(given)
+
+
 def _network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", type=Path, metavar="NET")
     parser.add_argument(
@@ -115,58 +130,65 @@ def _network(parser: argparse.ArgumentParser) -> None:
 def _certify(options: argparse.Namespace) -> int:
     from lipsnn import certify, files
 
+    if (options.ball is None) != (options.radius is None):
+        raise ValueError("give --ball and --radius together")
     net = files.read_network(options.net, options.activation)
-    found = certify(net, method=options.method, solver=options.solver, tol=options.tol)
+    settings = {"method": options.method, "solver": options.solver, "tol": options.tol}
+    if options.ball is None:
+        found = certify(net, **settings)
+    else:
+        several = certify(net, **settings, ball=(files.read_inputs(options.ball), options.radius))
+        if len(several) > 1:
+            return _certified_balls(several, options)
+        found = several[0]
     if options.output is not None:
         options.output.write_text(found.to_json())
-    shown = {
-        "network": repr(net),
-        "bound": found.bound,
-        "lower": found.lower,
-        "gap": found.gap,
-        "status": str(found.status),
-        "method": found.method,
-        "solver": found.solver,
-        "seconds": found.seconds,
-    }
-    _show(shown, options.json)
+    fields = ("bound", "lower", "gap", "status", "method", "solver", "seconds")
+    _show({"network": repr(net)} | {name: getattr(found, name) for name in fields}, options.json)
     return int(not found.bound < float("inf"))
+
+
+def _certified_balls(found: list[Any], options: argparse.Namespace) -> int:
+    """A line, or an object, for each ball."""
+    if options.output is not None:
+        raise ValueError(f"--output takes one certificate, --ball has {len(found)} centres")
+    rows = [
+        {"sample": k, "bound": c.bound, "lower": c.lower, "status": str(c.status)}
+        for k, c in enumerate(found)
+    ]
+    if options.json:
+        print(json.dumps(rows))
+    else:
+        print("sample,bound,lower,status")
+        print("\n".join(",".join(map(str, row.values())) for row in rows))
+    return int(not all(c.bound < float("inf") for c in found))
 
 
 def _refine(options: argparse.Namespace) -> int:
     from lipsnn import files, refine
-    from lipsnn.convert import as_shallow
 
     if options.output.suffix.lower() not in files.WRITTEN:
         raise ValueError(f"--output must end in one of {', '.join(files.WRITTEN)}")
-    net = as_shallow(files.read_network(options.net, options.activation))
+    net = files.read_network(options.net, options.activation)
     X, y = files.read_data(options.data, options.target)
-    result = refine(
-        net,
-        X,
-        y,
-        options.strength,
-        options.regularizer,
-        options.method,
-        options.solver,
-        reduction=options.reduction,
-    )
+    how = ("strength", "regularizer", "method", "solver", "bound", "reduction", "loss")
+    result = refine(net, X, y, **{name: getattr(options, name) for name in how})
     files.write_network(result.net, options.output)
     shown: dict[str, Any] = {
         "network": repr(result.net),
         "objective before": result.initial_objective,
         "objective": result.objective,
-        "mean squared error before": float(((net(X) - y) ** 2).mean()),
-        "mean squared error": float(((result.net(X) - y) ** 2).mean()),
+        "mean squared error before": float(((net(X).reshape(y.shape) - y) ** 2).mean()),
+        "mean squared error": float(((result.net(X).reshape(y.shape) - y) ** 2).mean()),
     }
     if result.certificate is not None and result.initial_certificate is not None:
-        shown |= {"bound before": result.initial_certificate.bound}
-        shown |= {"bound": result.certificate.bound}
-    shown |= {"status": str(result.status), "method": result.method, "solver": result.solver}
-    _show({**shown, "seconds": result.seconds, "output": str(options.output)}, options.json)
+        shown["bound before"] = result.initial_certificate.bound
+        shown["bound"] = result.certificate.bound
+    shown |= {name: getattr(result, name) for name in ("status", "method", "solver", "seconds")}
+    _show({**shown, "output": str(options.output)}, options.json)
     if result.status == "interrupted":
         return 130
-    return int(not result.objective < result.initial_objective)
+    return int(result.status.startswith("not improved"))
 
 
 def _show(values: Mapping[str, Any], as_json: bool) -> None:

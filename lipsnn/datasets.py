@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -109,23 +110,21 @@ def load_dataset(
     FileNotFoundError, OSError
         If a shipped raw file is missing or was changed.
     """
-    _checks.one_of(name, "name", DATASETS)
-    _checks.one_of(variant, "variant", ("paper", "clean"))
     if not 0 <= _checks.count(split, "split", least=0) < SPLITS:
         raise ValueError(f"split must be one of 0 to {SPLITS - 1}, got {split}")
-    draw = {"rastrigin": lambda _: rastrigin(dimension, size, noise, seed)}
-    columns, raw = {**_UCI, **draw}[name](variant)
+    columns, raw = raw_table(name, variant, dimension, size, noise, seed)
     train, test = _partition(len(raw), split)
     mean, scale = _standardisation(raw[train])
     scaled = (raw - mean) / scale
+    X, y = scaled[:, :-1], scaled[:, -1]
     return Dataset(
         name=name,
         variant=variant,
         split=split,
-        X_train=scaled[train, :-1],
-        y_train=scaled[train, -1],
-        X_test=scaled[test, :-1],
-        y_test=scaled[test, -1],
+        X_train=X[train],
+        y_train=y[train],
+        X_test=X[test],
+        y_test=y[test],
         features=tuple(columns[:-1]),
         target=columns[-1],
         X_mean=mean[:-1],
@@ -173,14 +172,15 @@ def rastrigin(dimension: int, size: int, noise: float = 0.0, seed: int = 0) -> T
     return [*names, "value"], np.column_stack([X, y + noise * rng.standard_normal(size)])
 
 
-def raw_table(name: str, variant: str = "paper") -> Table:
-    """Names and values of a UCI data set, target last, before any split or scaling."""
-    _checks.one_of(name, "name", tuple(_UCI))
-    return _UCI[name](_checks.one_of(variant, "variant", ("paper", "clean")))
+def raw_table(name: str, variant: str = "paper", *drawn: Any) -> Table:
+    """Names and values of a data set, target last, before any split or scaling."""
+    _checks.one_of(name, "name", DATASETS)
+    _checks.one_of(variant, "variant", ("paper", "clean"))
+    return rastrigin(*drawn) if name == "rastrigin" else _UCI[name](variant)
 
 
-def _raw_lines(filename: str) -> list[str]:
-    """Lines of a shipped file, after checking that they are the published bytes."""
+def _rows(filename: str, separator: str = ",") -> list[list[str]]:
+    """The fields of a shipped file, line by line, if its bytes are the published ones."""
     path = files("lipsnn") / "data" / filename
     try:
         content = path.read_bytes()
@@ -190,7 +190,8 @@ def _raw_lines(filename: str) -> list[str]:
         ) from None
     if sha256(content).hexdigest() != _SHA256[filename]:
         raise OSError(f"the data file {path} was changed or is damaged: reinstall lipsnn")
-    return content.decode("ascii").splitlines()
+    lines = [line for line in content.decode("ascii").splitlines() if line.strip()]
+    return [[field.strip() for field in line.split(separator)] for line in lines]
 
 
 def _letter(text: str) -> float:
@@ -199,16 +200,15 @@ def _letter(text: str) -> float:
 
 
 def _servo(variant: str) -> Table:
-    rows = [line.split(",") for line in _raw_lines("servo.data") if line.strip()]
     table = [
         [_letter(motor), _letter(screw), float(pgain), float(vgain), np.log(float(rise))]
-        for motor, screw, pgain, vgain, rise in rows
+        for motor, screw, pgain, vgain, rise in _rows("servo.data")
     ]
     return ["motor", "screw", "pgain", "vgain", "log rise time"], np.array(table)
 
 
 def _machine(variant: str) -> Table:
-    rows = [line.split(",") for line in _raw_lines("machine.data") if line.strip()]
+    rows = _rows("machine.data")
     names = sorted({row[0] for row in rows} - {"harris"})
     code = {vendor: float(k + 1) for k, vendor in enumerate([*names, "harris"])}
     table = []
@@ -226,10 +226,11 @@ def _machine(variant: str) -> Table:
 
 
 def _solar(variant: str) -> Table:
-    lines = [line for line in _raw_lines("flare.dat") if line.strip() and line[0] != "@"]
     table = []
-    for line in lines:
-        spot, distribution, *middle, c, _m, _x, zurich = (item.strip() for item in line.split(","))
+    for row in _rows("flare.dat"):
+        if row[0].startswith("@"):
+            continue
+        spot, distribution, *middle, c, _m, _x, zurich = row
         # the raw file lacks the tenth input, the area of the largest spot, which is always 1
         letters = [_letter(zurich), _letter(spot), _letter(distribution)]
         table.append([*letters, *map(float, middle), 1.0, float(c)])
@@ -241,11 +242,9 @@ def _solar(variant: str) -> Table:
 
 
 def _wine(variant: str) -> Table:
-    header, *rows = _raw_lines("winequality-red.csv")
-    names = [name.strip('"') for name in header.split(";")]
-    table = np.array([list(map(float, row.split(";"))) for row in rows])
+    header, *rows = _rows("winequality-red.csv", ";")
     order = [*range(10), 10, 11] if variant == "clean" else [*range(10), 11, 10]
-    return [names[k] for k in order], table[:, order]
+    return [header[k].strip('"') for k in order], np.array(rows, dtype=float)[:, order]
 
 
 _UCI: dict[str, Callable[[str], Table]] = {

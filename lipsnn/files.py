@@ -130,10 +130,18 @@ def read_data(path: str | Path, target: str) -> tuple[Array, Array]:
         return _data(path, target)
 
 
-def _data(path: Path, target: str) -> tuple[Array, Array]:
+def read_inputs(path: str | Path) -> Array:
+    """Inputs X (n, d) of such a table without a target."""
+    path = Path(path)
+    with _reading(path):
+        return _data(path, None)[0]
+
+
+def _data(path: Path, target: str | None) -> tuple[Array, Array]:
     kind = path.suffix.lower()
     if kind == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
+            target = "X" if target is None else target
             if not {"X", target} <= set(arrays.files):
                 raise ValueError(f"{path.name} must hold X and {target}, it has {arrays.files}")
             return arrays["X"], arrays[target]
@@ -144,13 +152,13 @@ def _data(path: Path, target: str) -> tuple[Array, Array]:
         columns = {name: table.column(name).to_numpy() for name in table.column_names}
     else:
         raise ValueError(f"{path.name} must end in .csv, .parquet or .npz")
-    if target not in columns:
+    if target is not None and target not in columns:
         raise ValueError(f"{path.name} has no column {target!r}: it has {', '.join(columns)}")
-    y = columns.pop(target)
+    y = [] if target is None else columns.pop(target)
     if not columns:
         raise ValueError(f"{path.name} has no column but {target!r}: there are no inputs")
     X = np.column_stack([_numbers(values, name, path) for name, values in columns.items()])
-    return X, _numbers(y, target, path)
+    return X, _numbers(y, str(target), path)
 
 
 def _csv(path: Path) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+import scipy.special
 
 from lipsnn import _checks
 from lipsnn._checks import Array
@@ -55,6 +56,10 @@ class Squared:
         """Its derivative by that output."""
         return outputs - targets
 
+    def curvature(self, outputs: Array, targets: Array) -> Array:
+        """Its second derivative, where there is one."""
+        return np.ones_like(outputs)
+
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the samples, differentiable."""
         return 0.5 * ((outputs - targets) ** 2).sum() / len(outputs)
@@ -70,6 +75,65 @@ class Squared:
                 f"network, got {found.shape}".replace("'", "")
             )
         return found
+
+
+class Huber(Squared):
+    """``r^2 / 2`` up to |r| = delta, then linear, r = f(x) - y of each output.
+
+    Parameters
+    ----------
+    delta : float
+        Positive, in the units of the targets.
+    """
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = _checks.positive(delta, "delta")
+
+    def value(self, outputs: Array, targets: Array) -> Array:
+        """The loss of each sample (n,), of one output each."""
+        near = self.gradient(outputs, targets)
+        return near * (outputs - targets - near / 2)
+
+    def gradient(self, outputs: Array, targets: Array) -> Array:
+        """Its derivative by that output."""
+        return np.clip(outputs - targets, -self.delta, self.delta)
+
+    def curvature(self, outputs: Array, targets: Array) -> Array:
+        """Its second derivative, where there is one."""
+        return 1.0 * (np.abs(outputs - targets) < self.delta)
+
+    def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The mean over the samples, differentiable."""
+        near = (outputs - targets).clamp(-self.delta, self.delta)
+        return (near * (outputs - targets - near / 2)).sum() / len(outputs)
+
+
+class Logistic(Squared):
+    """``log(1 + exp(-y f(x)))`` of labels y = -1 and 1, or 0 and 1, and one output."""
+
+    def value(self, outputs: Array, targets: Array) -> Array:
+        """The loss of each sample (n,), of one output each."""
+        return np.logaddexp(0.0, -targets * outputs)
+
+    def gradient(self, outputs: Array, targets: Array) -> Array:
+        """Its derivative by that output."""
+        return -targets * scipy.special.expit(-targets * outputs)
+
+    def curvature(self, outputs: Array, targets: Array) -> Array:
+        """Its second derivative."""
+        return scipy.special.expit(outputs) * scipy.special.expit(-outputs)
+
+    def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The mean over the samples, differentiable."""
+        return torch.nn.functional.softplus(-targets * outputs).sum() / len(outputs)
+
+    def targets(self, y: Any, outputs: tuple[int, ...]) -> Array:
+        """`y` as floats -1 and 1, (n, *outputs); (n,) will do for one output."""
+        found = super().targets(y, outputs)
+        low = float(found.min(initial=0.0))
+        if not np.isin(found, (-1.0, 1.0) if low < 0 else (0.0, 1.0)).all():
+            raise ValueError("y must hold labels -1 and 1, or 0 and 1, for the logistic loss")
+        return found if low < 0 else 2.0 * found - 1.0
 
 
 class MeanSquared(Squared):
@@ -101,12 +165,14 @@ class CrossEntropy:
         return class_numbers(y, outputs[0])
 
 
+SQUARED = Squared()
 LOSSES: dict[str, Loss] = {
-    "squared": Squared(),
+    "squared": SQUARED,
     "mse": MeanSquared(),
     "cross_entropy": CrossEntropy(),
+    "huber": Huber(),
+    "logistic": Logistic(),
 }
-SQUARED = Squared()
 
 
 def as_loss(loss: str | Loss) -> Loss:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
+import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -126,11 +128,10 @@ def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
     ValueError
         For a solver that is not installed, or one that cannot solve a semidefinite program.
     """
-    import time
-
     cones = [type(constraint).__name__ for constraint in getattr(problem, "constraints", ())]
     name = choose_solver(solver, semidefinite="PSD" in cones)
     start = time.perf_counter()
+    status, value, iterations = "", math.nan, None
     try:
         with warnings.catch_warnings():
             # "may be inaccurate" is what the status says
@@ -142,9 +143,8 @@ def solve(problem: cp.Problem, solver: str | None = None) -> Solution:
         if not (panic or isinstance(error, (cp.error.SolverError, ArithmeticError))):
             raise
         status = f"{Status.SOLVER_ERROR}: " + " ".join(str(error).split())
-        return Solution(float("nan"), status, name, None, time.perf_counter() - start)
-    value = float("nan") if problem.value is None else float(problem.value)
-    stats = problem.solver_stats
-    iterations = None if stats is None else stats.num_iters
-    status = Status(problem.status)  # type: ignore[call-arg]  # by its word
+    else:
+        status = Status(problem.status)  # type: ignore[call-arg]  # by its word
+        value = math.nan if problem.value is None else float(problem.value)
+        iterations = None if problem.solver_stats is None else problem.solver_stats.num_iters
     return Solution(value, status, name, iterations, time.perf_counter() - start)

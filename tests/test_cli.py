@@ -306,3 +306,21 @@ def test_help_teaches(command, capsys):
     out = capsys.readouterr().out
     assert "exit codes" in out
     assert f"lipsnn {''.join(command)}" in out
+
+
+def test_refine_under_a_bound(net, data, trained, tmp_path, capsys):
+    """By a number or the network's own, which the loss may not raise."""
+    out = tmp_path / "better.npz"
+    command = ["refine", str(net), str(data), "--target", "y", "--json", "--output", str(out)]
+    own = lipsnn.certify(trained).bound
+    assert main([*command, "--bound", "own"]) == 0
+    found = lines(capsys)
+    assert found["bound"] <= found["bound_before"] == pytest.approx(own)
+    assert found["objective"] < found["objective_before"]
+    assert main([*command, "--bound", str(own / 2)]) == 0  # though the loss has to rise
+    assert lines(capsys)["bound"] <= own / 2
+    assert lipsnn.certify(files.read_network(out)).bound <= own / 2
+    for bad in (["--bound", "1", "--strength", "1"], [], ["--bound", "low"]):
+        with pytest.raises(SystemExit):
+            main([*command, *bad])
+    assert main([*command, "--bound", "-1"]) == 2

@@ -27,7 +27,7 @@ def test_shapes_and_means_are_the_published_ones(name, rows, inputs, mean, disti
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_split_and_scale_are_those_of_scikit_learn(name):
-    _, table = datasets.rastrigin(2, 1000) if name == "rastrigin" else raw_table(name)
+    _, table = raw_table(name, "paper", *([2, 1000] if name == "rastrigin" else []))
     folds = KFold(datasets.SPLITS, shuffle=True, random_state=2026)
     for split, (train, test) in enumerate(folds.split(table)):
         data = load_dataset(name, split)

@@ -4,6 +4,7 @@ import http.server
 import struct
 import sys
 import threading
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -32,8 +33,9 @@ def drawn(monkeypatch, tmp_path):
     ]
     contents = [idx(array) for array in arrays]
     digests = tuple(sha256(content).hexdigest() for content in contents)
-    monkeypatch.setitem(images._SHA256, "mnist", digests)
-    monkeypatch.setitem(images._MIRRORS, "mnist", "http://127.0.0.1:9")  # nobody listens
+    nowhere = "http://127.0.0.1:9"  # nobody listens
+    small = replace(images._SOURCES["mnist"], sha256=digests, mirror=nowhere)
+    monkeypatch.setitem(images._SOURCES, "mnist", small)
     monkeypatch.delenv("LIPSNN_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     return arrays, dict(zip(PARTS, contents, strict=True))
@@ -47,7 +49,8 @@ def mirror(drawn, tmp_path, monkeypatch):
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setitem(images._MIRRORS, "mnist", f"http://127.0.0.1:{server.server_port}")
+        served = replace(images._SOURCES["mnist"], mirror=f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setitem(images._SOURCES, "mnist", served)
         yield folder
         server.shutdown()
 

@@ -8,17 +8,32 @@ import torch
 
 from lipsnn import train_admm, train_pgd, train_sgd
 from lipsnn.attack import accuracy, pgd_inputs
-from lipsnn.losses import LOSSES, SQUARED, as_loss, class_numbers
-from lipsnn.train.clip import train_clip
+from lipsnn.losses import LOSSES, SQUARED, Huber, as_loss, class_numbers
+from studies.clip.training import train_clip
 
 
-def test_the_derivative_is_that_of_differences():
+@pytest.mark.parametrize("loss", [SQUARED, Huber(0.4), LOSSES["logistic"]])
+def test_the_derivatives_are_those_of_differences(loss):
     rng = np.random.default_rng(0)
-    outputs, y, h = rng.normal(size=30), rng.normal(size=30), 1e-6
-    differences = (SQUARED.value(outputs + h, y) - SQUARED.value(outputs - h, y)) / (2 * h)
-    np.testing.assert_allclose(SQUARED.gradient(outputs, y), differences, atol=1e-8)
+    outputs, h = rng.normal(size=30), 1e-6
+    y = loss.targets(rng.integers(0, 2, size=30), ())
+    for what, derivative in ((loss.value, loss.gradient), (loss.gradient, loss.curvature)):
+        differences = (what(outputs + h, y) - what(outputs - h, y)) / (2 * h)
+        np.testing.assert_allclose(derivative(outputs, y), differences, atol=1e-8)
     both = (torch.from_numpy(part)[:, None] for part in (outputs, y))
-    assert float(SQUARED.mean(*both)) == pytest.approx(SQUARED.value(outputs, y).mean())
+    assert float(loss.mean(*both)) == pytest.approx(loss.value(outputs, y).mean())
+
+
+def test_labels_of_the_logistic_loss():
+    loss = LOSSES["logistic"]
+    for y in ([0, 1, 1], [-1, 1, 1], [False, True, True]):
+        np.testing.assert_array_equal(loss.targets(y, ()), [-1.0, 1.0, 1.0])
+    assert loss.targets([0, 1], (1,)).shape == (2, 1)
+    for y in ([0, 2], [-1, 0, 1], [0.5, 1]):
+        with pytest.raises(ValueError, match="labels -1 and 1, or 0 and 1"):
+            loss.targets(y, ())
+    with pytest.raises(ValueError, match="delta must be positive"):
+        Huber(0.0)
 
 
 def test_means_are_what_they_say():

@@ -2,8 +2,8 @@
 
 from lipsnn.certificate.cells import exact_constant
 from lipsnn.certificate.entry import certify, certify_layers, margin_bounds, output_bounds
-from lipsnn.certificate.form import norm_product
 from lipsnn.certificate.ladder import Ladder
+from lipsnn.certificate.product import norm_product
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.result import Certificate
 

@@ -14,6 +14,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.reader import Document
+from lipsnn.certificate.region import region_from
 from lipsnn.certificate.result import Certificate
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
@@ -52,6 +53,8 @@ def to_json(certificate: Certificate, network: bool = True) -> str:
     content["multipliers"] = [
         [None if not np.isfinite(t) else t for t in own.tolist()] for own in certificate.layers
     ]
+    if certificate.region is not None:
+        content["region"] = certificate.region.content()
     content["factors"] = certificate.factors
     text = json.dumps(content, allow_nan=False, default=np.ndarray.tolist)
     digest = Document(text.encode()).digest()
@@ -115,6 +118,7 @@ def _certificate(document: Document, net: Any) -> Certificate:
         multipliers=t[0] if isinstance(net, ShallowNet) else t,
         factors=tuple(_array(F, 2) for F in document.get(fields["factors"])),
         iterations=iterations,
+        region=region_from(document.get(fields["region"]), net.dim) if "region" in fields else None,
         **numbers,  # type: ignore[arg-type]
         **words,
     )
@@ -240,9 +244,10 @@ def checked(path: str | Path, network: str | Path | None = None) -> str:
     with _or_no_proof("the proof failed: "):
         proved = certificate.verify()
     net = certificate.net
+    where = f"on {certificate.region} " if certificate.region is not None else ""
     units = net.width if isinstance(net, ShallowNet) else " + ".join(map(str, net.widths))
     return (
-        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| for a network of {units} units and "
+        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| {where}for a network of {units} units and "
         f"{net.dim} inputs; no diagonal multipliers prove less than {certificate.lower!r} "
         f"({certificate.status})"
     )

@@ -20,13 +20,14 @@ more layers go to the chordal method.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.form import Form
+from lipsnn.certificate.region import Region, regions
 from lipsnn.certificate.result import Certificate
 from lipsnn.certificate.solve import solved
 from lipsnn.convert import as_network
@@ -37,6 +38,29 @@ SMALL_METHODS = ("P", "q", "lowrank")
 METHODS = ("auto", "chordal", "lmi")
 
 
+@overload
+def certify(
+    net: Any,
+    method: str = ...,
+    solver: str | None = ...,
+    tol: float = ...,
+    start: Array | None = ...,
+    outputs: Any = ...,
+    *,
+    box: Any = ...,
+    polytope: Any = ...,
+) -> Certificate: ...
+@overload
+def certify(
+    net: Any,
+    method: str = ...,
+    solver: str | None = ...,
+    tol: float = ...,
+    start: Array | None = ...,
+    outputs: Any = ...,
+    *,
+    ball: Any,
+) -> Any: ...
 def certify(
     net: Any,
     method: str = "auto",
@@ -44,8 +68,16 @@ def certify(
     tol: float = 1e-7,
     start: Array | None = None,
     outputs: Any = None,
-) -> Certificate:
+    ball: Any = None,
+    box: Any = None,
+    polytope: Any = None,
+) -> Any:
     """Upper bound on the Lipschitz constant of `net` in the l2 norm: program (2), LipSDP.
+
+    On a region, one of `ball`, `box` and `polytope`, the bound is a local one: with A the units
+    that are active on all of it, U those that switch inside, it is fact A over the vectors
+    ``2 sum_A zbar_i + sum_U zbar_i`` and ``zbar_i, i in U`` (fact I); for one hidden layer of
+    relu, leaky_relu, prelu or abs and one output.
 
     Parameters
     ----------
@@ -66,6 +98,13 @@ def certify(
         one output.
     outputs : int, (int, int) or array_like (p, k), optional
         Certify output i only, the margin ``f_i - f_j``, or ``C f`` for a matrix C.
+    ball : (x0, r), optional
+        The inputs with ``|x - x0| <= r``, x0 (d,). With centres (k, d), and a radius for each or
+        one for all, there is a list of k certificates.
+    box : (low, high), optional
+        The inputs between low and high, (d,) or numbers.
+    polytope : (A, b), optional
+        The inputs with ``A x <= b``, A (j, d).
 
     Returns
     -------
@@ -77,9 +116,19 @@ def certify(
     ------
     ValueError
         For a network that is not supported, a method or solver that does not exist or does not
-        fit, or a tolerance that is not positive.
+        fit, a tolerance that is not positive, or a region that is empty or does not fit.
     """
-    return _certify(_network(net, outputs), method, solver, tol, start)
+    net = _network(net, outputs)
+    if ball is None and box is None and polytope is None:
+        return _certify(net, method, solver, tol, start)
+    if solver is not None or method not in ("auto", *SMALL_METHODS):
+        raise ValueError("on a region leave out solver, and method or one of P, q and lowrank")
+    found = [
+        _certify(net, method, solver, tol, start, region)
+        for region in regions(net.dim, ball, box, polytope)
+    ]
+    several = ball is not None and np.ndim(ball[0]) == 2
+    return found if several else found[0]
 
 
 def certify_layers(
@@ -128,7 +177,12 @@ def _layered(net: Any, outputs: Any = None) -> Network:
 
 
 def _certify(
-    net: Any, method: str, solver: str | None, tol: float, start: Array | None
+    net: Any,
+    method: str,
+    solver: str | None,
+    tol: float,
+    start: Array | None,
+    region: Region | None = None,
 ) -> Certificate:
     form = Form.of(net)
     _checks.one_of(method, "method", METHODS + (SMALL_METHODS if form.small else ()))
@@ -149,4 +203,4 @@ def _certify(
             raise ValueError(
                 f"start must have {form.dim} rows and not be zero, got shape {start.shape}"
             )
-    return solved(net, form, method, name, tol, start)
+    return solved(net, form, method, name, tol, start, region)

@@ -64,6 +64,10 @@ class Dyadic:
             matrix[i, i] = (x.numerator << bits) // x.denominator
         return cls(matrix, -bits)
 
+    @classmethod
+    def zero(cls, rows: int, columns: int) -> Dyadic:
+        return cls(flint.fmpz_mat(rows, columns), 0)
+
     @property
     def T(self) -> Dyadic:
         return Dyadic(self.integers.transpose(), self.exponent)

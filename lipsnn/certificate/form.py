@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.activations import Sector
-from lipsnn.certificate.exact import float_above
-from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.activations import Activation, Sector
 from lipsnn.network import Layers
 
 
@@ -21,6 +18,8 @@ class Form(Layers):
 
     weights: tuple[Array, ...]
     sectors: tuple[Sector, ...]
+    # of a local bound the slopes (m,) of the units that have one only, NaN for the free ones
+    fixed: Array | None = None
 
     @classmethod
     def of(cls, net: Any) -> Form:
@@ -34,6 +33,23 @@ class Form(Layers):
         """Whether it has one hidden layer and one output: program (2) is then small (fact A)."""
         return len(self.sectors) == 1 and self.outputs == 1
 
+    @property
+    def free(self) -> Array:
+        """The units (m,) of the first hidden layer that may take any slope of their sector."""
+        return np.ones(self.widths[0], bool) if self.fixed is None else np.isnan(self.fixed)
+
+    def fixing(self, net: Any, sides: Array) -> Form:
+        """With the slope that a unit has on its side: 1 for u >= 0, -1 for u <= 0, 0 for free."""
+        phi = Activation("relu") if hasattr(net, "outer") else net.activations[0]
+        if not (self.small and phi.homogeneous):
+            raise ValueError(
+                "a ball, box or polytope needs one hidden layer of relu, leaky_relu, prelu or abs "
+                "and one output (outputs=i selects one): leave it out for a global bound"
+            )
+        above, below = phi.slope(np.ones(len(sides))), phi.slope(-np.ones(len(sides)))
+        slopes = np.select([sides > 0, sides < 0], [above, below], np.nan)
+        return Form(self.weights, self.sectors, slopes)
+
     def part(self, live: list[Array]) -> Form:
         """The network of the units in `live` alone."""
         every = [np.ones(self.dim, dtype=bool), *live, np.ones(self.outputs, dtype=bool)]
@@ -43,6 +59,7 @@ class Form(Layers):
                 for weight, before, after in zip(self.weights, every[:-1], every[1:], strict=True)
             ),
             self.sectors,
+            None if self.fixed is None else self.fixed[live[0]],
         )
 
 
@@ -57,6 +74,8 @@ def reach(form: Form) -> tuple[list[Array], list[Array]]:
     for links in reversed(linked[1:]):
         behind = links[behind].any(axis=0)
         used.append(behind)
+    if form.fixed is not None:
+        used[-1] = used[-1] & (form.fixed != 0)
     return [a & b for a, b in zip(seen, used[::-1], strict=True)], seen
 
 
@@ -95,48 +114,3 @@ def scaled(weight: Array, rows: Array, columns: Array) -> Array:
         return np.ldexp(weight, power)
     mantissa, exponents = np.frexp(weight)
     return np.ldexp(mantissa, np.clip(exponents + power, -1100, 1100))
-
-
-@one_blas_thread
-def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[Array]]]:
-    """Products of the spectral norms and of the largest slopes: as given, and balanced.
-
-    Returns
-    -------
-    list of (Fraction, list of Fraction, list of ndarray)
-        The product, not below the true one, upper bounds of the norms, and the exponents (see
-        `balance`) of the scaling for which they are.
-    """
-    slopes = [Fraction(max(abs(alpha), abs(beta))) for alpha, beta in form.sectors]
-    plain = [np.zeros(n, dtype=np.int64) for n in (form.dim, *form.widths, form.outputs)]
-    found = []
-    for exponents in (plain, balance(form.weights)):
-        norms = []
-        for weight, before, after in zip(form.weights, exponents, exponents[1:], strict=False):
-            largest = _largest(weight, after, before)
-            matrix = scaled(weight, after - largest, -before)
-            gram = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix
-            top = float(np.sqrt(np.linalg.eigvalsh(gram)[-1].clip(min=0.0)))
-            # what the eigenvalue may be off by, and the last digits that a proof needs
-            norms.append(Fraction(top * (1 + 1e-12)) * Fraction(2) ** largest)
-        product = Fraction(1)
-        for factor in (*norms, *slopes):
-            product *= factor
-        found.append((product / Fraction(2) ** int(exponents[-1][0]), norms, exponents))
-    return found
-
-
-def _largest(weight: Array, rows: Array, columns: Array) -> int:
-    """The exponent of the largest entry of the scaled matrix."""
-    exponents = np.frexp(weight)[1] + rows[:, None] - columns
-    return int(exponents[weight != 0].max()) if weight.any() else 0
-
-
-def norm_product(net: Any) -> float:
-    """The product of the spectral norms and of the largest slopes, rounded up.
-
-    Of the weights as they are given or of the rescaled network, whichever is less: they differ
-    where single units are scaled unevenly. Infinite if it overflows.
-    """
-    form = Form.of(net)
-    return min(float_above(product) for product, _, _ in spectral_products(form))

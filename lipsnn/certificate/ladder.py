@@ -15,7 +15,8 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.cells import MOST_INPUTS, MOST_UNITS, cell_patterns
-from lipsnn.certificate.form import Form, norm_product
+from lipsnn.certificate.form import Form
+from lipsnn.certificate.product import norm_product
 from lipsnn.certificate.slopes import Slopes, slopes
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import ShallowNet

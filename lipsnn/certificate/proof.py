@@ -6,21 +6,21 @@ N - delta I, and ``|N - delta I - F F'|_F <= delta`` without rounding, ``N >= F 
 the rounding in F.
 
 One hidden layer, one output a, sector [alpha, beta]. With ``sigma = 1/2 sum a_i^2 / t_i < 1`` and
-``g = W'a`` the LMI is equivalent to
+``g = (alpha + beta) W'a`` the LMI is equivalent to
 
-    rho I - (beta - alpha)^2/2 W'TW - c g g' >= 0,   c = (alpha + beta)^2 / (4 (1 - sigma))
+    rho I - (beta - alpha)^2/2 W'TW - c g g' >= 0,   c = 1 / (4 (1 - sigma))
 
 (d x d), and, with the rows V = (w_i; g') and D = diag(2 / ((beta - alpha)^2 t_i), 1/c), to
 rho D - V V' >= 0 (m + 1 rows); the smaller is N. Quotients are rounded to the side that makes
-it harder. Other networks: the matrix N of `chain`, scaled by powers of two.
+it harder. A unit whose slope is fixed at s enters g alone, by 2 s a_i w_i (fact I). Other
+networks: the matrix N of `chain`, scaled by powers of two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -29,7 +29,8 @@ from lipsnn._checks import Array
 from lipsnn._optional import flint
 from lipsnn.certificate.chain import Banded
 from lipsnn.certificate.exact import Dyadic, integers, rounded
-from lipsnn.certificate.form import Form, reach, spectral_products
+from lipsnn.certificate.form import Form, reach
+from lipsnn.certificate.slopes import exact_hub
 from lipsnn.certificate.threads import one_blas_thread
 
 # Bits of a quotient. The weights have 53, their products 106.
@@ -57,8 +58,7 @@ def proved_bound(
     form : Form
         The network.
     multipliers : tuple of ndarray
-        The diagonals of T_1 .. T_l. Those of units that see no input or that no output sees do
-        not matter.
+        The diagonals of T_1 .. T_l; of units that see no input, or no output sees, any.
     bound : float
         The bound L = sqrt(rho) that is claimed.
     consistent : bool
@@ -76,8 +76,10 @@ def proved_bound(
         If there is no proof, with the reason.
     """
     live, _ = reach(form)
-    _check(form, multipliers, bound, live)
+    _check(form, multipliers, bound, [live[0] & form.free, *live[1:]])
     if not all(units.any() for units in live):
+        return bound
+    if not (live[0] & form.free).any() and not any(exact_hub(form).integers.entries()):
         return bound
     if bound == 0.0:
         raise ProofError("bound 0, but an output depends on an input")
@@ -90,55 +92,19 @@ def proved_bound(
     return _prove(matrix, bound, consistent)
 
 
-def proved_product(form: Form, bound: float) -> float:
-    """The same for the product of the norms, layer by layer; no multipliers.
-
-    Raises
-    ------
-    ProofError
-        If the product is not proved to be at most `bound`.
-    """
-    if not 0 <= bound < np.inf:
-        raise ProofError(f"the bound is {bound!r}: it says nothing")
-    live, _ = reach(form)
-    if not all(units.any() for units in live):
-        return bound
-    for product, norms, exponents in spectral_products(form):
-        if product > Fraction(bound):
-            continue
-        for weight, norm, rows, columns in zip(
-            form.weights, norms, exponents[1:], exponents[:-1], strict=True
-        ):
-            shift = norm.numerator.bit_length() - norm.denominator.bit_length()
-            W = Dyadic.of(weight, rows, -columns)
-            gram = W.T @ W if weight.shape[0] >= weight.shape[1] else W @ W.T
-            gram = gram.times(Fraction(-1))
-            gram.exponent -= 2 * shift
-            ones = [Fraction(1)] * gram.integers.nrows()
-            square = (norm / Fraction(2) ** shift) ** 2
-            if not _positive(_Matrix(ones, [gram], [], partial(_constant, square)), bound):
-                raise ProofError("a spectral norm is not proved")
-        return bound
-    raise ProofError(f"the product of norms is not below the bound {bound!r}")
-
-
-def _constant(value: Fraction, _: float) -> Fraction:
-    return value
-
-
 def _check(form: Form, t: tuple[Array, ...], bound: float, live: list[Array]) -> None:
     counts = [len(own) for own in t]
     if counts != list(form.widths):
         said = " + ".join(map(str, counts))
         widths = " + ".join(map(str, form.widths))
         raise ProofError(f"{said} multipliers for a network of {widths} units")
-    if not np.isfinite(bound) or any(np.isnan(own).any() for own in t):
+    acting = [own[units] for own, units in zip(t, live, strict=True)]
+    numbers = all(np.isfinite(own).all() for own in acting)
+    if not numbers or not np.isfinite(bound) or any(np.isnan(own).any() for own in t):
         raise ProofError("a multiplier or the bound is NaN or infinite")
     if bound < 0 or any((own < 0).any() for own in t):
         raise ProofError("a multiplier or the bound is negative")
     for own, units in zip(t, live, strict=True):
-        if not np.isfinite(own[units]).all():
-            raise ProofError("a multiplier or the bound is NaN or infinite")
         if (own[units] == 0).any():
             unit = int(np.flatnonzero(units & (own == 0))[0])
             raise ProofError(
@@ -147,50 +113,52 @@ def _check(form: Form, t: tuple[Array, ...], bound: float, live: list[Array]) ->
 
 
 @dataclass(frozen=True)
-class _Matrix:
-    """``rho(bound) diag(corner)`` added to the first block of a block-tridiagonal matrix."""
+class Matrix:
+    """A block-tridiagonal matrix, its first block plus ``(bound / 2^level)^2 diag(corner)``."""
 
     corner: list[Fraction]
     diagonal: list[Dyadic]
     below: list[Dyadic]
-    rho: Callable[[float], Fraction]
+    level: int
 
-    def at(self, bound: float) -> list[Dyadic]:
+    def rho(self, bound: float | Fraction) -> Fraction:
+        return (Fraction(bound) / Fraction(2) ** self.level) ** 2
+
+    def at(self, bound: float | Fraction) -> list[Dyadic]:
         """The diagonal blocks for a bound."""
         rho = self.rho(bound)
         first = Dyadic.diagonal([rho * entry for entry in self.corner])
         return [first + self.diagonal[0], *self.diagonal[1:]]
 
 
-def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
+def _shallow(form: Form, t: Array, bound: float) -> Matrix:
     (W, outer), (alpha, beta) = form.weights, form.sectors[0]
     low, high = Fraction(alpha), Fraction(beta)
-    room = 1 - _shares_above(outer[0], t)
+    t = t[form.free]
+    room = 1 - _shares_above(outer[0, form.free], t)
     if room <= 0:
         raise ProofError("the multipliers leave no room: 1/2 sum a_i^2 / t_i is not below 1")
-    square, hub = (high - low) ** 2, (high + low) ** 2 / (4 * room)
-    g = sum((Dyadic.of(outer[:, k]) @ Dyadic.of(W[k]) for k in chunks(W)), start=zero(1, form.dim))
+    square, g = (high - low) ** 2, exact_hub(form)
+    hub = 1 / (4 * room) if any(g.integers.entries()) else Fraction(0)
+    W = W[form.free]
     level = int(np.frexp(bound)[1])
 
-    def rho(claim: float) -> Fraction:
-        return (Fraction(claim) / Fraction(2) ** level) ** 2
-
-    if form.dim <= len(W) + 1:
+    if form.dim <= len(W) + 1 or not len(W):
         gram = sum(
             (Dyadic.of(W[k]).T @ Dyadic.of(W[k], weights=t[k]) for k in chunks(W)),
-            start=zero(form.dim, form.dim),
+            start=Dyadic.zero(form.dim, form.dim),
         ).times(square / 2)
         if hub:
             gram += (g.T @ g).times(rounded(hub, _BITS, up=True))
         gram = gram.times(Fraction(-1))
         gram.exponent -= 2 * level
-        return _Matrix([Fraction(1)] * form.dim, [gram], [], rho)
+        return Matrix([Fraction(1)] * form.dim, [gram], [], level)
     ends = [rounded(2 / (square * Fraction(s)), _BITS, up=False) for s in t.tolist()]
     shifts = [-_half_log(x) - level for x in ends]
-    gram = sum(
-        (_outer(Dyadic.of(W[:, k], shifts)) for k in chunks(W.T)), start=zero(len(W), len(W))
-    )
-    below: list[Dyadic] = []
+    gram = Dyadic.zero(len(W), len(W))
+    for k in chunks(W.T):
+        V = Dyadic.of(W[:, k], shifts)
+        gram += V @ V.T
     if hub:
         # rho D - V V' with the row g' beside the others, all scaled to a diagonal near 1
         last = rounded(1 / hub, _BITS, up=False)
@@ -198,7 +166,7 @@ def _shallow(form: Form, t: Array, bound: float) -> _Matrix:
         shifts.append(-_half_log(last) - level)
         gram = _bordered(W, g, shifts, gram)
     corner = [x * Fraction(2) ** (2 * (s + level)) for x, s in zip(ends, shifts, strict=True)]
-    return _Matrix(corner, [gram.times(Fraction(-1))], below, rho)
+    return Matrix(corner, [gram.times(Fraction(-1))], [], level)
 
 
 def _shares_above(outer: Array, t: Array) -> Fraction:
@@ -218,24 +186,19 @@ def _bordered(W: Array, g: Dyadic, shifts: list[int], gram: Dyadic) -> Dyadic:
     corner = g @ g.T
     least = min(gram.exponent, side.exponent, corner.exponent)
     n = len(shifts)
-    whole = flint.fmpz_mat(n, n)
     rows = gram._at(least).tolist()
     row, end = side._at(least).tolist()[0], corner._at(least)[0, 0]
     entries = [x for own, last in zip(rows, row, strict=True) for x in (*own, last)]
-    whole = flint.fmpz_mat(n, n, [*entries, *row, end])
-    return Dyadic(whole, least)
+    return Dyadic(flint.fmpz_mat(n, n, [*entries, *row, end]), least)
 
 
-def _chain(form: Form, t: list[Array], bound: float) -> _Matrix:
+def _chain(form: Form, t: list[Array], bound: float) -> Matrix:
     level = int(np.frexp(bound)[1])
     # v_i = 2^shift v'_i brings the diagonal 2 T near 1, and the inputs' rho too
     shifts = [np.full(form.dim, -level)]
     shifts += [np.array([-_half_log(2 * Fraction(s)) for s in own.tolist()]) for own in t]
 
-    def rho(claim: float) -> Fraction:
-        return (Fraction(claim) / Fraction(2) ** level) ** 2
-
-    diagonal = [zero(form.dim, form.dim)]
+    diagonal = [Dyadic.zero(form.dim, form.dim)]
     below = []
     for i, (own, (alpha, beta)) in enumerate(zip(t, form.sectors, strict=True)):
         W, low, high = form.weights[i], Fraction(alpha), Fraction(beta)
@@ -251,10 +214,10 @@ def _chain(form: Form, t: list[Array], bound: float) -> _Matrix:
         diagonal.append(Dyadic.diagonal(ends))
     last = Dyadic.of(form.weights[-1], 0, shifts[-1])
     diagonal[-1] -= last.T @ last
-    return _Matrix([Fraction(1)] * form.dim, diagonal, below, rho)
+    return Matrix([Fraction(1)] * form.dim, diagonal, below, level)
 
 
-def _prove(matrix: _Matrix, bound: float, consistent: bool) -> float:
+def _prove(matrix: Matrix, bound: float, consistent: bool) -> float:
     """The first repair of `bound` for which the matrix is proved positive semidefinite."""
     root = np.sqrt([float(matrix.rho(bound) * entry) for entry in matrix.corner])
     try:
@@ -270,14 +233,14 @@ def _prove(matrix: _Matrix, bound: float, consistent: bool) -> float:
         )
     for repair in _REPAIRS:
         candidate = float(np.nextafter(bound * (1 + repair), np.inf)) if repair else bound
-        if candidate >= certified * (1 - 1e-11) and _positive(matrix, candidate):
+        if candidate >= certified * (1 - 1e-11) and positive(matrix, candidate):
             return candidate
     raise ProofError(
         f"the multipliers do not prove the bound {bound!r}: they certify {certified!r}"
     )
 
 
-def _schur(matrix: _Matrix) -> Array:
+def _schur(matrix: Matrix) -> Array:
     """What the later blocks leave of the first one, without rho, in float64."""
     corner = matrix.diagonal[-1].floats()
     for diagonal, below in zip(matrix.diagonal[-2::-1], matrix.below[::-1], strict=True):
@@ -287,7 +250,7 @@ def _schur(matrix: _Matrix) -> Array:
     return (corner + corner.T) / 2
 
 
-def _positive(matrix: _Matrix, bound: float) -> bool:
+def positive(matrix: Matrix, bound: float | Fraction) -> bool:
     """Whether the matrix at `bound` is proved positive semidefinite."""
     exact = matrix.at(bound)
     middle = Banded([x.floats() for x in exact], [x.floats() for x in matrix.below])
@@ -324,15 +287,6 @@ def _positive(matrix: _Matrix, bound: float) -> bool:
 def _whole(block: Array) -> Dyadic:
     """Any matrix will do as factor: a multiple of 2^-60 is a small integer."""
     return Dyadic.of(np.ldexp(np.rint(np.ldexp(block, 60)), -60))
-
-
-def zero(rows: int, columns: int) -> Dyadic:
-
-    return Dyadic(flint.fmpz_mat(rows, columns), 0)
-
-
-def _outer(V: Dyadic) -> Dyadic:
-    return V @ V.T
 
 
 def _half_log(value: Fraction) -> int:

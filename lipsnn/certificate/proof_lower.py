@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn._optional import flint
 from lipsnn.certificate.exact import Dyadic
 from lipsnn.certificate.form import Form
-from lipsnn.certificate.proof import ProofError, chunks, zero
+from lipsnn.certificate.proof import ProofError, chunks
+from lipsnn.certificate.slopes import exact_hub
 from lipsnn.certificate.threads import one_blas_thread
 
 
@@ -22,7 +22,7 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
     which each unit satisfies its sector: with u = W_{i-1} F_{i-1} the rows have
     ``<v - alpha u, v - beta u> <= 0``. Every (rho, T) of the LMI then has
     ``rho |F_0|^2 >= |W_l F_l|^2``. For one hidden layer and one output F_1 follows from F_0 = R,
-    and the value is ``1/2 (|alpha + beta| |R'g| + (beta - alpha) sum_i |R'z_i|) / |R|``.
+    and the value is ``1/2 (|R'g| + (beta - alpha) sum_i |R'z_i|) / |R|``, g as in `proof`.
 
     Raises
     ------
@@ -43,13 +43,12 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
     target = Fraction(lower) ** 2 * size * (1 - Fraction(1, 10**12)) ** 2
     if len(factors) == 1:
         (W, outer), (alpha, beta) = form.weights, form.sectors[0]
-        hub, value = zero(1, R.integers.ncols()), Fraction(0)
+        W, outer = W[form.free], outer[:, form.free]
+        value = Fraction(0)
         for k in chunks(W):
-            rows = Dyadic.of(W[k], weights=outer[0, k]) @ R
-            value += rows.lengths_below()
-            hub += _sum_rows(rows)
+            value += (Dyadic.of(W[k], weights=outer[0, k]) @ R).lengths_below()
         value *= Fraction(beta) - Fraction(alpha)
-        value += abs(Fraction(beta) + Fraction(alpha)) * hub.lengths_below()
+        value += (exact_hub(form) @ R).lengths_below()
         holds = value**2 / 4 >= target
     else:
         before = R
@@ -65,9 +64,3 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
         holds = (Dyadic.of(form.weights[-1]) @ before).square() >= target
     if not holds:
         raise ProofError(f"lower is {lower!r}, but its factors give less")
-
-
-def _sum_rows(matrix: Dyadic) -> Dyadic:
-
-    ones = flint.fmpz_mat(1, matrix.integers.nrows(), [1] * matrix.integers.nrows())
-    return Dyadic(ones * matrix.integers, matrix.exponent)

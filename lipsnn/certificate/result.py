@@ -12,8 +12,10 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.form import Form, reach
 from lipsnn.certificate.ladder import Ladder, ladder
-from lipsnn.certificate.proof import ProofError, proved_bound, proved_product
+from lipsnn.certificate.product import proved_product
+from lipsnn.certificate.proof import ProofError, proved_bound
 from lipsnn.certificate.proof_lower import proved_lower
+from lipsnn.certificate.region import Region, first_layer
 from lipsnn.certificate.slopes import slopes
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
@@ -28,14 +30,16 @@ class Certificate:
     net : ShallowNet or Network
         The network that is certified.
     bound : float
-        L = sqrt(rho): ``|f(x) - f(x')| <= L |x - x'|`` for all x, x' in the l2 norm.
+        L = sqrt(rho): ``|f(x) - f(x')| <= L |x - x'|`` for all x, x' in the l2 norm, of `region`
+        if there is one.
     lower : float
         A lower value of the same program (2): no multipliers give less. Not a lower bound on
         the network's Lipschitz constant, which `summary` has.
     multipliers : ndarray, (m,), or tuple of ndarray
         t, the diagonal of T in the LMI (2b), for a `ShallowNet`; else the diagonals of
         T_1 .. T_l: infinite for a unit that sees no input, 0 for one that no output sees. NaN
-        where float64 has none.
+        where float64 has none. In a region infinite also for a unit that is >= 0 on all of it,
+        and 0 for one that is <= 0.
     factors : tuple of ndarray
         F_0 (d, K) .. F_l (n_l, K): increments ``v_i = F_i xi``, xi standard normal, that satisfy
         all sectors and give `lower`. Of one hidden layer with one output F_0 is enough.
@@ -50,6 +54,8 @@ class Certificate:
         The solver that ran: "lipsnn" or a CVXPY solver.
     tol : float
         The tolerance that `status` speaks of.
+    region : Region or None
+        The ball, box or polytope that it is about; None for the whole space.
     """
 
     net: Any
@@ -63,10 +69,12 @@ class Certificate:
     method: str
     solver: str
     tol: float
+    region: Region | None = None
 
     def __repr__(self) -> str:
         return (
-            f"Certificate(L <= {self.bound:.6g}, gap {self.gap:.1e}, {self.status}, "
+            f"Certificate(L <= {self.bound:.6g}{f' on {self.region}' if self.region else ''}, "
+            f"gap {self.gap:.1e}, {self.status}, "
             f"method {self.method} by {self.solver}, {self.seconds:.2g} s)"
         )
 
@@ -102,7 +110,7 @@ class Certificate:
             Of a `ShallowNet` by its weights (m, d + 1), zero for the bias, and by its outer
             weights (m,); else by W_0 .. W_l.
         """
-        form = Form.of(self.net)
+        form = self._form(self.net)
         if not form.small:
             return self._layered_gradient(form)
         problem = slopes(form)
@@ -111,7 +119,9 @@ class Certificate:
         lengths = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
         stacked /= 2 * np.where(lengths > 0, lengths, np.inf)[:, None]
         size = np.sum(self.factor**2) ** 0.5
-        by_slope = ((beta - alpha) * stacked[1:] + (alpha + beta) * stacked[0]) @ self.factor.T
+        share = alpha + beta if form.fixed is None else form.fixed * 2
+        share = np.where(form.free, alpha + beta, share)[:, None]
+        by_slope = ((beta - alpha) * stacked[1:] + share * stacked[0]) @ self.factor.T
         by_slope /= size
         by_weights, by_outer = outer[0][:, None] * by_slope, np.einsum("ij,ij->i", W, by_slope)
         if not isinstance(self.net, ShallowNet):
@@ -132,6 +142,8 @@ class Certificate:
 
     def ladder(self, X: Any = None, seed: int = 0) -> Ladder:
         """What lies below and above the bound; X (k, d) are data to take gradients at."""
+        if self.region is not None:
+            raise ValueError("the ladder is of the whole space: certify without a region")
         X = None if X is None else _checks.inputs(X, self.net.dim)
         return ladder(self.net, self.factor, self.bound, X, seed)
 
@@ -159,7 +171,7 @@ class Certificate:
         ProofError
             A ValueError with the reason why there is no proof.
         """
-        form = Form.of(self.net if net is None else _read(net))
+        form = self._form(self.net if net is None else _read(net), proved=True)
         if self.status == Status.PRODUCT:
             proved = proved_product(form, self.bound)
         else:
@@ -167,6 +179,18 @@ class Certificate:
         if net is None:
             self._check(form)
         return proved
+
+    def _form(self, net: Any, proved: bool = False) -> Form:
+        """The network's, with the units fixed whose multipliers say so, if `proved` by proof."""
+        form = Form.of(net)
+        if self.region is None or not form.small or len(self.layers[0]) != form.widths[0]:
+            return form
+        (W, b), t = first_layer(net), self.layers[0]
+        acts = W.any(axis=1) & (form.weights[1][0] != 0)
+        sides = np.select([acts & np.isposinf(t), acts & (t == 0)], [1, -1], 0)
+        if proved and not self.region.proves(W, b, sides):
+            raise ProofError(f"a fixed unit is not proved to keep its side on {self.region}")
+        return form.fixing(net, sides)
 
     def _check(self, form: Form) -> None:
         """That what is said beside the bound is so."""

@@ -127,7 +127,7 @@ class ScaledChain:
         """
         chain = self.chain
         total = float(np.trace(X.diagonal[0]))
-        start = _root(X.diagonal[0], room * total)
+        start = root(X.diagonal[0], room * total)
         factors = [start / np.linalg.norm(start)]
         for i, (alpha, beta) in enumerate(chain.sectors):
             W, below = chain.weights[i], X.below[i]
@@ -135,7 +135,7 @@ class ScaledChain:
             weight = np.sqrt(np.maximum(t[chain.of[i]], np.finfo(float).tiny))
             after = X.diagonal[i + 1] * np.outer(weight, weight)
             rest = (X.diagonal[i + 1] - gain @ below.T) * np.outer(weight, weight)
-            noise = _root(rest, room * float(np.trace(after))) / (np.sqrt(total) * weight[:, None])
+            noise = root(rest, room * float(np.trace(after))) / (np.sqrt(total) * weight[:, None])
             before = factors[-1]
             u = W @ before
             middle = (alpha + beta) / 2
@@ -171,7 +171,7 @@ class ScaledChain:
         return found
 
 
-def _root(C: Array, room: float) -> Array:
+def root(C: Array, room: float = 0.0) -> Array:
     """F (n, K) with FF' about C, of as few columns as leave out at most `room` of its trace."""
     values, vectors = np.linalg.eigh((C + C.T) / 2)
     values = np.maximum(values, 0.0)

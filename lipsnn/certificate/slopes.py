@@ -1,18 +1,20 @@
 """What the certificate needs of a network with one hidden layer: its slopes, safely scaled.
 
 zbar_i = a_i wbar_i for ReLU. For a sector [alpha, beta] the same program (2) holds with
-(beta - alpha) a_i wbar_i for zbar_i, and (alpha + beta) sum a_i wbar_i for their sum zbar_0.
+(beta - alpha) a_i wbar_i for zbar_i, and (alpha + beta) sum a_i wbar_i for their sum zbar_0. On a
+region where a unit's slope is a constant s, its sector is [s, s]: fact I.
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.certificate.exact import Dyadic
 from lipsnn.certificate.form import Form
 
 # Relative room kept below 1 in sum(q): it pays for the units whose slope is zero but whose
@@ -32,8 +34,10 @@ class Slopes:
     Attributes
     ----------
     outer : ndarray, (m,)
+        Zero for a unit whose slope is fixed (fact I).
     scaled : ndarray, (m, d)
-        ``zbar_i / 2^exponent``; what underflows here is below 1e-300 of the largest.
+        ``zbar_i / 2^exponent``; what underflows here is below 1e-300 of the largest. Zero for a
+        unit whose slope is fixed.
     exponent : int
     terms : ndarray, (n,)
         Which of zbar_0, zbar_1, .., zbar_m are not negligible, 0 standing for the sum zbar_0.
@@ -43,8 +47,9 @@ class Slopes:
         Their directions.
     total : float
         Sum of the norms of all terms of `scaled`, zero when every slope is zero.
-    hub : float
-        ``(alpha + beta) / (beta - alpha)``, by which zbar_0 is not the sum of the others.
+    sum : ndarray, (d,)
+        zbar_0, scaled: ``(alpha + beta) / (beta - alpha)`` times the sum of the others, and
+        ``2 s a_i wbar_i`` of each unit whose slope is fixed at s.
     """
 
     outer: Array
@@ -54,17 +59,12 @@ class Slopes:
     norms: Array
     units: Array
     total: float
-    hub: float
+    sum: Array
 
     @property
     def constant(self) -> bool:
         """Whether every slope is zero: the network is a constant."""
         return self.total == 0.0
-
-    @functools.cached_property
-    def sum(self) -> Array:
-        """zbar_0 (d,), scaled."""
-        return self.hub * self.scaled.sum(axis=0)
 
     def unscale(self, value: float) -> float:
         """`value` of the scaled slopes in the units of the network; may overflow to infinity."""
@@ -87,6 +87,8 @@ def slopes(net: Any) -> Slopes:
     unit, unit_exponent = np.frexp(outer)
     exponents = row_exponent.astype(np.int64) + unit_exponent
     alive = (row != 0) & (unit != 0)
+    if form.fixed is not None:
+        alive &= form.fixed != 0
     exponent = int(exponents[alive].max()) if alive.any() else 0
     plain = alive.all() and np.ptp(exponents) < 900 and abs(exponent) < 900
     if plain and np.abs(unit_exponent - exponent).max() < 900:
@@ -99,8 +101,10 @@ def slopes(net: Any) -> Slopes:
         scaled[~alive] = 0.0
     if beta - alpha != 1.0:
         scaled *= beta - alpha
-    hub = (alpha + beta) / (beta - alpha)
-    total = hub * scaled.sum(axis=0)
+    total = (alpha + beta) / (beta - alpha) * scaled.sum(axis=0)
+    if form.fixed is not None:
+        total = _local_hub(form, scaled, exponent)
+        outer, scaled = np.where(form.free, outer, 0.0), np.where(form.free[:, None], scaled, 0.0)
     stacked = np.vstack([total, scaled])
     norms = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
     size = float(norms.sum())
@@ -109,7 +113,33 @@ def slopes(net: Any) -> Slopes:
     norms = norms[terms]
     units = stacked[terms] if len(terms) < len(stacked) else stacked
     units /= norms[:, None]
-    return Slopes(outer, scaled, exponent, terms, norms / (size or 1.0), units, size, hub)
+    return Slopes(outer, scaled, exponent, terms, norms / (size or 1.0), units, size, total)
+
+
+def _local_hub(form: Form, scaled: Array, exponent: int) -> Array:
+    """zbar_0 with units of fixed slopes, exact to its last digits where the units cancel."""
+    alpha, beta = form.sectors[0]
+    fixed = np.zeros(len(scaled)) if form.fixed is None else form.fixed
+    shares = np.where(form.free, alpha + beta, 2 * fixed) / (beta - alpha)
+    total = shares @ scaled
+    if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
+        total = np.ldexp(exact_hub(form).floats()[0], -exponent)
+    return total
+
+
+def exact_hub(form: Form) -> Dyadic:
+    """``(alpha + beta) sum a_i wbar_i`` (1, d), or ``2 s a_i wbar_i`` where s is the slope."""
+    (W, outer), (alpha, beta) = form.weights, form.sectors[0]
+    shares = np.full(len(W), np.nan) if form.fixed is None else form.fixed
+    hub = Dyadic.zero(1, form.dim)
+    for s in np.unique(shares):  # all NaN, the free ones, are one
+        own = np.flatnonzero(np.isnan(shares) if np.isnan(s) else shares == s)
+        share = Fraction(alpha) + Fraction(beta) if np.isnan(s) else 2 * Fraction(s)
+        step = max(2**18 // form.dim, 1)
+        for k in range(0, len(own) if share else 0, step):
+            part = own[k : k + step]
+            hub += (Dyadic.of(outer[:, part]) @ Dyadic.of(W[part])).times(share)
+    return hub
 
 
 def multipliers(slopes: Slopes, q: Array) -> Array:

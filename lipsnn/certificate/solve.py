@@ -10,14 +10,15 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
-from lipsnn.certificate.chain import Chain
 from lipsnn.certificate.chordal import solve_chain
 from lipsnn.certificate.exact import float_above
-from lipsnn.certificate.form import Form, reach, scaled, spectral_products
+from lipsnn.certificate.form import Form, reach
 from lipsnn.certificate.interior import interior_point, work_of
 from lipsnn.certificate.lowrank import low_rank
+from lipsnn.certificate.product import SMALLEST, product_multipliers, spectral_products
+from lipsnn.certificate.region import Region, first_layer
 from lipsnn.certificate.result import Certificate
-from lipsnn.certificate.scaling import ScaledChain, rounding
+from lipsnn.certificate.scaling import ScaledChain, root
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import ShallowNet
 from lipsnn.solvers import Solution
@@ -25,8 +26,6 @@ from lipsnn.status import Status
 
 # A CVXPY solver answers to about 1e-8: its gap is called optimal up to this.
 _REFERENCE_TOL = 1e-6
-# Multipliers are squares: below this they have lost digits.
-_SMALLEST = 1e-290
 # Up to here a bound and the product of norms differ by their rounding.
 _LAST_DIGITS = 1e-11
 
@@ -47,11 +46,21 @@ class _Found:
 
 @one_blas_thread
 def solved(
-    net: Any, form: Form, method: str, solver: str | None, tol: float, start: Array | None
+    net: Any,
+    form: Form,
+    method: str,
+    solver: str | None,
+    tol: float,
+    start: Array | None,
+    region: Region | None,
 ) -> Certificate:
     begun = time.perf_counter()
+    sides = None if region is None else region.sides(*first_layer(net))
+    form = form if sides is None else form.fixing(net, sides)
     live, seen = reach(form)
     alive = all(units.any() for units in live)
+    if region is not None and sl.slopes(form).constant:  # fixed slopes may cancel
+        alive = False
     if not alive:
         found = _constant(form)
     elif form.small and method != "chordal":
@@ -61,6 +70,8 @@ def solved(
         found = _deep(part, solver, tol)
         found = _widened(found, form, live, seen, part)
     proved = _within_product(form, live, found) if alive else True
+    if sides is not None and proved:
+        found.multipliers = [np.select([sides > 0, sides < 0], [np.inf, 0.0], found.multipliers[0])]
     tol = tol if solver is None else max(tol, _REFERENCE_TOL)
     closed = found.bound - found.lower <= tol * found.bound < np.inf
     status = found.failure or (Status.OPTIMAL if closed else Status.INACCURATE)
@@ -78,6 +89,7 @@ def solved(
         method=found.method,
         solver=found.solver,
         tol=tol,
+        region=region,
     )
 
 
@@ -93,15 +105,16 @@ def _constant(form: Form) -> _Found:
 def _small(form: Form, method: str, solver: str | None, tol: float, start: Array | None) -> _Found:
     """One hidden layer, one output: fact A."""
     problem = sl.slopes(form)
+    iterations: int | None
     if solver is None:
         t, factor, iterations, method = _by_fact_a(problem, method, tol, start)
-        bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
-        return _Found([t], [factor], bound, lower, iterations, method)
-    t, factor, said = _by_lmi(problem, form, solver)
-    if not said.has_point:
-        return _nothing(form, said)
+    else:
+        t, factor, said = _by_lmi(problem, form, solver)
+        if not said.has_point:
+            return _nothing(form, said)
+        iterations, method, solver = said.iterations, "lmi", said.solver
     bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
-    return _Found([t], [factor], bound, lower, said.iterations, "lmi", said.solver)
+    return _Found([t], [factor], bound, lower, iterations, method, solver or "lipsnn")
 
 
 def _nothing(form: Form, said: Solution) -> _Found:
@@ -132,18 +145,13 @@ def _by_fact_a(
     else:
         P0 = None if start is None else _inside(start)
         result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
-        q, factor, iterations = result.q, _root(result.P), result.iterations
+        q, factor, iterations = result.q, root(result.P), result.iterations
     return (
         sl.multipliers(problem, q),
         factor if basis is None else basis @ factor,
         iterations,
         method,
     )
-
-
-def _root(P: Array) -> Array:
-    values, vectors = np.linalg.eigh(P)
-    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _cheapest(n: int, r: int) -> str:
@@ -169,11 +177,11 @@ def _by_lmi(problem: sl.Slopes, form: Form, solver: str) -> tuple[Array, Array, 
 
     chosen = problem.terms[problem.terms > 0] - 1
     kept = problem.terms > 0
-    root = np.sqrt(problem.norms[kept])[:, None]
+    size = np.sqrt(problem.norms[kept])[:, None]
     signs = np.sign(problem.outer[chosen])
     scale = form.sectors[0][1] - form.sectors[0][0]
-    W = root * problem.units[kept] * signs[:, None] / scale
-    outer = (root[:, 0] * signs)[None]
+    W = size * problem.units[kept] * signs[:, None] / scale
+    outer = (size[:, 0] * signs)[None]
     t, X, said = solve_lmi((W, outer), form.sectors, solver)
     if not said.has_point:
         return t, X, said
@@ -184,7 +192,7 @@ def _by_lmi(problem: sl.Slopes, form: Form, solver: str) -> tuple[Array, Array, 
     # a unit at t_i = 0 or without end: the smallest share that keeps its term finite
     q = np.where(np.isfinite(q), np.maximum(q, sl.SHARE / len(q)), 1.0)
     t = sl.multipliers(problem, q)
-    return t, _root(X[: form.dim, : form.dim]), said
+    return t, root(X[: form.dim, : form.dim]), said
 
 
 def _deep(form: Form, solver: str | None, tol: float) -> _Found:
@@ -271,8 +279,8 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     Whether the multipliers prove the bound.
     """
     held = all(
-        np.isfinite(t[units]).all() and (t[units] > _SMALLEST).all()
-        for t, units in zip(found.multipliers, live, strict=True)
+        np.isfinite(t[units]).all() and (t[units] > SMALLEST).all()
+        for t, units in zip(found.multipliers, [live[0] & form.free, *live[1:]], strict=True)
     )
     part = form if form.small else form.part(live)
     product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
@@ -280,45 +288,11 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     limit = min(most * (1 + _LAST_DIGITS), np.finfo(float).max)
     if held and 0 < found.bound <= limit:
         return True
-    t, bound = _product_multipliers(part, norms, exponents)
-    if not 0 < bound <= limit:
+    t, bound = product_multipliers(part, norms, exponents)
+    if form.fixed is not None or not 0 < bound <= limit:
         found.multipliers, found.bound = [np.full(n, np.nan) for n in form.widths], most
         return False
     for full, own, units in zip(found.multipliers, t, live, strict=True):
         full[slice(None) if form.small else units] = own
     found.bound = bound
     return True
-
-
-def _product_multipliers(
-    form: Form, norms: list[Any], exponents: list[Array]
-) -> tuple[list[Array], float]:
-    """Multipliers that certify the product of norms, and their bound; infinite if they are none.
-
-    T_l = c |W_l|^2 I and T_i = c (beta |W_i|)^2 T_{i+1}, with c = 1 for ReLU.
-    """
-    weights = [
-        scaled(weight, after, -before)
-        for weight, before, after in zip(form.weights, exponents, exponents[1:], strict=False)
-    ]
-    levels, level = [], 1.0
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for (alpha, beta), norm in zip(form.sectors[::-1], norms[:0:-1], strict=True):
-            level *= np.square(float_above(norm))
-            steepest = max(abs(alpha), abs(beta))
-            levels.append(level * steepest / (beta - alpha))
-            level *= steepest**2
-        chain = Chain(weights, form.sectors)
-        t = np.concatenate([np.full(n, x) for n, x in zip(form.widths, levels[::-1], strict=True)])
-        out = int(exponents[-1][0])
-        try:
-            rho = float(np.linalg.eigvalsh(chain.backward(t))[-1])
-        except np.linalg.LinAlgError:
-            rho = np.inf
-        bound = float(np.ldexp(np.sqrt(max(rho, 0.0)), -out)) * (1 + rounding(chain))
-        own = [
-            np.ldexp(t[place], 2 * (k - out))
-            for place, k in zip(chain.of, exponents[1:], strict=False)
-        ]
-    held = all(np.isfinite(x).all() and (x > _SMALLEST).all() for x in own)
-    return own, bound if held and 1e-145 < bound < 1e145 else np.inf

@@ -31,32 +31,23 @@ def backend(solver: str | Backend | None) -> Backend:
     """
     if isinstance(solver, Backend):
         return solver
+    names = "solve_l2", "solve_lipschitz", "solve_joint"
     if solver in (None, "structured"):
         from lipsnn.convex import structured
 
-        return Backend(
-            "structured",
-            _following(structured.solve_l2),
-            _following(structured.solve_lipschitz),
-            _following(structured.solve_joint),
-        )
+        return Backend("structured", *(_following(getattr(structured, one)) for one in names))
     name = choose_solver(None if solver == "reference" else solver)
-    return Backend(
-        name,
-        _whole(partial(programs.solve_l2, solver=name)),
-        _whole(partial(programs.solve_lipschitz, solver=name)),
-        _whole(partial(programs.solve_joint, solver=name)),
-    )
+    return Backend(name, *(_whole(partial(getattr(programs, one), solver=name)) for one in names))
 
 
 def _whole(solve: Callable[..., ProgramSolution]) -> Callable[..., ProgramSolution]:
     """`solve` on whole arrays, and without what only the structured solver uses."""
 
     def solve_arrays(
-        X1: Any, y: Any, patterns: Any, *rest: Any, inside: Any = None, offset: bool = False
+        X1: Any, y: Any, patterns: Any, *rest: Any, inside: Any = None, **settings: Any
     ) -> Any:
         whole = as_samples(X1).array(), y, Patterns.pack(patterns).unpack()
-        return solve(*whole, *rest, offset=offset)
+        return solve(*whole, *rest, **settings)
 
     return solve_arrays
 

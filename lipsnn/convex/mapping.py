@@ -50,6 +50,16 @@ def cone_violation(net: ShallowNet, samples: Samples, target: Array, patterns: P
     return float(max(outside, 0.0) / scale) if scale > 0 else 0.0
 
 
+def fitted(samples: Samples, patterns: Patterns, weights: Array, outer: Array) -> Array:
+    """``sum_i a_i D_i X w_i`` (n,), each unit with its given pattern."""
+    found = samples.map(partial(_fitted, weights.T, outer), patterns.bits)
+    return np.concatenate([f for _, f in found])
+
+
+def _fitted(units: Array, outer: Array, X1: Array, bits: Array) -> Array:
+    return (unpacked(bits, outer.size) * (X1 @ units)) @ outer
+
+
 def _outside(products: Array, X1: Array, bits: Array) -> tuple[float, float]:
     """The least signed preactivation of a chunk, negated, and its longest row."""
     signed = np.where(unpacked(bits, len(products)), 1.0, -1.0) * (X1 @ products.T)

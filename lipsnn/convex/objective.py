@@ -12,6 +12,7 @@ from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
 from lipsnn.convert import as_shallow
 from lipsnn.convex.samples import Samples, checked
+from lipsnn.losses import LOSSES, SQUARED, Loss, MeanSquared, Squared, as_loss
 from lipsnn.network import ShallowNet
 
 REGULARIZERS = ("l2", "lipschitz")
@@ -24,11 +25,26 @@ def outputs(net: ShallowNet, X: Array | Samples) -> Array:
     return np.concatenate([one for _, one in samples.map(partial(_outputs, net))])
 
 
-def loss(net: ShallowNet, X: Array | Samples, y: Array, reduction: str = "sum") -> float:
-    """Half the sum of squared errors, the first term of (4a), or half their mean."""
+def loss(
+    net: ShallowNet,
+    X: Array | Samples,
+    y: Array,
+    reduction: str = "sum",
+    kind: Squared = SQUARED,
+) -> float:
+    """Half the sum of squared errors, the first term of (4a), or another loss; or the mean."""
     with np.errstate(over="ignore", invalid="ignore"):
-        half = 0.5 * float(np.sum((outputs(net, X) - y) ** 2))
-    return half / len(y) if reduction == "mean" else half
+        total = float(np.sum(kind.value(outputs(net, X), y)))
+    return total / len(y) if reduction == "mean" else total
+
+
+def scalar_loss(loss: str | Loss) -> Squared:
+    """The loss of this name, or `loss` itself, of one output with value and derivatives."""
+    found = as_loss(loss)
+    if not isinstance(found, Squared) or isinstance(found, MeanSquared):
+        names = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
+        raise ValueError(f"loss must be one of {', '.join(names)} here, got {loss!r}")
+    return found
 
 
 def _outputs(net: ShallowNet, X1: Array) -> Array:
@@ -43,6 +59,7 @@ def objective(
     regularizer: str,
     certificate: Certificate | None = None,
     reduction: str = "sum",
+    loss: str | Loss = "squared",
 ) -> float:
     """The value of problem (4) at `net`.
 
@@ -64,6 +81,8 @@ def objective(
     reduction : {"sum", "mean"}
         "mean" divides the loss by n, so that a strength means the same at every n: it is "sum" at
         n times the strength, divided by n.
+    loss : {"squared", "huber", "logistic"} or Loss
+        The paper's half of the squared error, or another of `lipsnn.losses`.
 
     Returns
     -------
@@ -76,29 +95,39 @@ def objective(
     """
     net = as_shallow(net, X)
     samples, y = checked(X, y, net.dim)
+    kind = scalar_loss(loss)
+    y = kind.targets(y, ())
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
     if regularizer == "lipschitz" and certificate is None:
         certificate = certify(net)
-    return representable(value(net, samples, y, strength, certificate, reduction))
+    if regularizer == "l2":
+        certificate = None
+    return representable(value(net, samples, y, strength, certificate, reduction, kind))
 
 
 def value(
     net: ShallowNet,
     samples: Samples,
     y: Array,
-    strength: float,
+    strength: float | None,
     certificate: Certificate | None,
     reduction: str,
+    kind: Squared,
 ) -> float:
-    """Problem (4), the l2 one without a certificate; inf or NaN where float64 has no such value."""
+    """Problem (4), the l2 one without a certificate; inf or NaN where float64 has no such value.
+
+    Without a strength the loss alone.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        if certificate is None:
-            penalty = 0.5 * (np.sum(net.weights**2) + np.sum(net.outer**2))
+        if strength is None:
+            penalty = 0.0
+        elif certificate is None:
+            penalty = strength * 0.5 * (np.sum(net.weights**2) + np.sum(net.outer**2))
         else:
-            penalty = np.square(certificate.bound)
-        return float(loss(net, samples, y, reduction) + strength * penalty)
+            penalty = strength * np.square(certificate.bound)
+        return float(loss(net, samples, y, reduction, kind) + penalty)
 
 
 def representable(found: float) -> float:

@@ -28,17 +28,10 @@ class RefinementPath:
         rows = []
         for one in self.refinements:
             best = [step for step in one.history if step.accepted][-1]
-            rows.append(
-                {
-                    "strength": one.strength,
-                    "objective": one.objective,
-                    "loss": best.loss,
-                    "bound": best.bound,
-                    "status": one.status,
-                    "seconds": one.seconds,
-                }
-            )
-        return pd.DataFrame(rows)
+            reached = best.loss, best.bound
+            rows.append((one.strength, one.objective, *reached, one.status, one.seconds))
+        names = ["strength", "objective", "loss", "bound", "status", "seconds"]
+        return pd.DataFrame(rows, columns=names)
 
 
 def refine_path(
@@ -87,11 +80,8 @@ def refine_path(
     starts, done = [net], []
     hidden = None if progress is None else not progress
     for strength in tqdm.tqdm(values, desc="path", leave=False, disable=hidden):
-        values_here = [
-            objective(start, samples, y, strength, regularizer, reduction=reduction)
-            for start in starts
-        ]
-        start = starts[values_here.index(min(values_here))]
+        terms = samples, y, strength, regularizer, None, reduction
+        start = min(starts, key=lambda one: objective(one, *terms)) if follow else net
         result = refine(start, samples, y, strength, progress=progress, **settings)
         done.append(result)
         if follow:

@@ -61,7 +61,7 @@ def _descend(search: Search, size: float, seed: int) -> ShallowNet:
         search.samples.array()[:, :-1],
         search.y,
         net.width,
-        search.total_strength,
+        search.price,
         seed,
         epochs=EPOCHS,
         learning_rate=size * scale,

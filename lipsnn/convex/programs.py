@@ -4,7 +4,9 @@ Each takes the data with the bias feature, X (n, d + 1); activation patterns, a 
 whose column i is the diagonal of D_i; and signs s (m,). A unit with s_i = +1 is one of the
 paper's u_i (its pattern in P+), one with s_i = -1 a v_j (its pattern in P-); both are rows of
 one matrix here. With `offset` an output bias b, which the paper's networks do not have, is one more
-variable: it is linear in the output, has no rows and no cost.
+variable: it is linear in the output, has no rows and no cost; a number is its value. With a `bound`
+L the two Lipschitz programs minimise the loss alone under rho <= L^2, and `strength` has no
+meaning. `loss` is the squared one as printed, or another of `lipsnn.losses`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from lipsnn._checks import Array
 from lipsnn._optional import cp
 from lipsnn.certificate.lmi import lmi_matrix
 from lipsnn.convex.solution import ProgramSolution
+from lipsnn.losses import SQUARED, Huber, Logistic, Squared
 from lipsnn.solvers import solve
 
 
@@ -26,7 +29,8 @@ def solve_l2(
     signs: Array,
     strength: float,
     solver: str | None = None,
-    offset: bool = False,
+    offset: bool | float = False,
+    loss: Squared = SQUARED,
 ) -> ProgramSolution:
     """Program (6): l2-regularised training within fixed patterns and signs.
 
@@ -36,9 +40,8 @@ def solve_l2(
         `weights` are the u_i and v_j, (m, d + 1).
     """
     u = cp.Variable((patterns.shape[1], X.shape[1]))
-    value = _loss(X, y, patterns, signs, u, offset) + strength * cp.sum(cp.norm(u, 2, axis=1))
-    problem = cp.Problem(cp.Minimize(value), _cones(X, patterns, u))
-    return _solution(problem, u, solver)
+    value = _loss(X, y, patterns, signs, u, offset, loss) + strength * cp.sum(cp.norm(u, 2, axis=1))
+    return _solution(value, _cones(X, patterns, u), u, solver)
 
 
 def solve_lipschitz(
@@ -48,9 +51,11 @@ def solve_lipschitz(
     signs: Array,
     kappa: Array,
     multipliers: Array,
-    strength: float,
+    strength: float | None,
     solver: str | None = None,
-    offset: bool = False,
+    offset: bool | float = False,
+    loss: Squared = SQUARED,
+    bound: float | None = None,
 ) -> ProgramSolution:
     """Program (12): Lipschitz training at fixed T = diag(multipliers) and kappa = |a|.
 
@@ -64,11 +69,9 @@ def solve_lipschitz(
     used = (kappa > 0) & (multipliers > 0)
     patterns, outer, t = patterns[:, used], (signs * kappa)[used], multipliers[used]
     w, rho = cp.Variable((outer.size, X.shape[1])), cp.Variable()
-    problem = cp.Problem(
-        cp.Minimize(_loss(X, y, patterns, outer, w, offset) + strength * rho),
-        [*_cones(X, patterns, w), lmi_matrix(rho, t, w[:, :-1], outer) << 0],
-    )
-    return _solution(problem, w, solver, used, rho)
+    constraints = [*_cones(X, patterns, w), lmi_matrix(rho, t, w[:, :-1], outer) << 0]
+    value = _loss(X, y, patterns, outer, w, offset, loss)
+    return _solution(value, constraints, w, solver, rho, strength, bound, used)
 
 
 def solve_joint(
@@ -76,9 +79,11 @@ def solve_joint(
     y: Array,
     patterns: Array,
     signs: Array,
-    strength: float,
+    strength: float | None,
     solver: str | None = None,
-    offset: bool = False,
+    offset: bool | float = False,
+    loss: Squared = SQUARED,
+    bound: float | None = None,
 ) -> ProgramSolution:
     """The joint program: (4) within fixed patterns and signs, over W, |a| and T together.
 
@@ -96,19 +101,28 @@ def solve_joint(
     slopes = cp.vstack([cp.sum(z[:, :-1], axis=0, keepdims=True), z[:, :-1]])
     shares = cp.hstack([1 - cp.sum(q), q])
     lmi = cp.bmat([[rho * np.eye(d), slopes.T], [slopes, 4 * cp.diag(shares)]])
-    problem = cp.Problem(
-        cp.Minimize(_loss(X, y, patterns, np.ones(m), z, offset) + strength * rho),
-        [*_cones(X, patterns, cp.multiply(signs[:, None], z)), (lmi + lmi.T) / 2 >> 0],
-    )
-    return _solution(problem, z, solver, rho=rho, shares=q)
+    constraints = [*_cones(X, patterns, cp.multiply(signs[:, None], z)), (lmi + lmi.T) / 2 >> 0]
+    value = _loss(X, y, patterns, np.ones(m), z, offset, loss)
+    return _solution(value, constraints, z, solver, rho, strength, bound, shares=q)
 
 
 def _loss(
-    X: Array, y: Array, patterns: Array, outer: Array, w: cp.Expression, offset: bool
+    X: Array,
+    y: Array,
+    patterns: Array,
+    outer: Array,
+    w: cp.Expression,
+    offset: bool | float,
+    loss: Squared,
 ) -> cp.Expression:
-    """``1/2 |sum_i a_i D_i X w_i + b - y|^2``, with b = 0 unless there is an offset."""
+    """``1/2 |sum_i a_i D_i X w_i + b - y|^2`` or another loss, b free if `offset` is True."""
     fitted = cp.sum(cp.multiply(patterns * outer[None, :], X @ w.T), axis=1)
-    return 0.5 * cp.sum_squares(fitted + (cp.Variable() if offset else 0.0) - y)
+    fitted += cp.Variable() if offset is True else float(offset)
+    if isinstance(loss, Huber):
+        return 0.5 * cp.sum(cp.huber(fitted - y, loss.delta))  # type: ignore[arg-type]
+    if isinstance(loss, Logistic):
+        return cp.sum(cp.logistic(-cp.multiply(y, fitted)))
+    return 0.5 * cp.sum_squares(fitted - y)
 
 
 def _cones(X: Array, patterns: Array, w: cp.Expression) -> list[cp.Constraint]:
@@ -117,14 +131,23 @@ def _cones(X: Array, patterns: Array, w: cp.Expression) -> list[cp.Constraint]:
 
 
 def _solution(
-    problem: cp.Problem,
+    loss: cp.Expression,
+    constraints: list[cp.Constraint],
     weights: cp.Variable,
     solver: str | None,
-    used: Array | None = None,
     rho: cp.Variable | None = None,
+    strength: float | None = None,
+    bound: float | None = None,
+    used: Array | None = None,
     shares: cp.Variable | None = None,
 ) -> ProgramSolution:
-    """Solve and read the point off the variables; rows not in `used` are zero."""
+    """Solve with rho at its price or under the bound; rows not in `used` are zero."""
+    if rho is not None:
+        if bound is None:
+            loss = loss + strength * rho
+        else:
+            strength, constraints = None, [*constraints, rho <= bound**2]
+    problem = cp.Problem(cp.Minimize(loss), constraints)
     stats = solve(problem, solver)
     point, duals = None, None
     if stats.has_point and weights.value is not None:
@@ -135,6 +158,8 @@ def _solution(
         if used is not None:
             point, kept = np.zeros((used.size, point.shape[1])), point
             point[used] = kept
+        if rho is not None and strength is None:  # the multiplier of the bound, which comes last
+            strength = problem.constraints[-1].dual_value
     return ProgramSolution(
         value=stats.value,
         weights=point,
@@ -144,5 +169,6 @@ def _solution(
         seconds=stats.seconds,
         rho=None if rho is None or point is None else float(np.asarray(rho.value)),
         shares=None if shares is None or point is None else np.asarray(shares.value),
+        strength=None if strength is None else float(strength),
         cone_duals=duals,
     )

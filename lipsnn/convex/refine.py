@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,32 +10,43 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._optional import tqdm
-from lipsnn.convert import as_shallow
+from lipsnn.convert import as_network
 from lipsnn.convex.backend import Backend, backend
+from lipsnn.convex.layers import refine_layers
 from lipsnn.convex.mapping import sample_half
-from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS
+from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
-from lipsnn.convex.search import Search, alternation, joint, restriction
+from lipsnn.convex.search import Search, alternation, once
 from lipsnn.convex.walk import walk
+from lipsnn.losses import SQUARED, Loss
+from lipsnn.network import ShallowNet
 
-METHODS = ("joint", "alternating", "walk", "polish")
+ROUNDS, SWEEPS = 50, 3  # if not said
+METHODS: dict[str, Callable[..., Iterator[None]]] = {
+    "joint": once,
+    "alternating": alternation,
+    "walk": walk,
+    "polish": polish,
+}
 
 
 def refine(
     net: Any,
     X: Any,
     y: Any,
-    strength: float,
+    strength: float | None = None,
     regularizer: str = "lipschitz",
-    method: str = "joint",
+    method: str | None = None,
     solver: str | Backend | None = None,
     *,
-    rounds: int = 50,
+    bound: float | str | None = None,
+    rounds: int | None = None,
     tol: float = 1e-5,
     sample: int | None = None,
     reduction: str = "sum",
+    loss: str | Loss = "squared",
     output_bias: bool | None = None,
     progress: bool | None = None,
 ) -> Refinement:
@@ -46,20 +58,24 @@ def refine(
 
     Parameters
     ----------
-    net : ShallowNet or torch.nn.Sequential
-        The trained network (Linear, ReLU, Linear).
+    net : ShallowNet, Network, torch.nn.Module or anything that `as_network` takes
+        The trained ReLU network.
     X : array_like, (n, d)
         The data it was trained on, without the bias feature. A memory-mapped file
         (`numpy.memmap`) or a Dask array is read chunk by chunk, on a Dask cluster where its chunks
         are, and may be larger than memory.
     y : array_like, (n,)
+        Or (n, k) or class numbers, as `refine_layers` takes them.
     strength : float
-        lam_lip or lam_reg of problem (4), positive. How to choose one: try a few powers of ten by
-        `refine_path` and look at its table for the bound that can be afforded, or compare the
-        losses of the refined networks on data held out.
+        lam_lip or lam_reg of problem (4), positive; or give `bound`. How to choose one: try a few
+        powers of ten by `refine_path` and look at its table for the bound that can be afforded,
+        or compare the losses of the refined networks on data held out.
     regularizer : {"lipschitz", "l2"}
         "l2" solves program (6), once, whatever `method` says.
-    method : {"joint", "alternating", "walk", "polish"}
+    method : {"joint", "alternating", "walk", "polish", "layers"}, optional
+        If None, "joint" for one hidden layer and one output, else "layers": sweeps over the layers,
+        each a convex program, the only method for deep networks and several outputs (see
+        `lipsnn.convex.layers.refine_layers`, which says what its variables are).
         "joint" solves over the weights, the outer weights and T in one program. "alternating" is
         the paper's Algorithm 1: T from (2), then (12) at that T, and again; its limit is never
         below the joint program, and it takes a program for each round. "walk" goes on from the
@@ -69,8 +85,16 @@ def refine(
     solver : str or Backend, optional
         "structured" (our interior-point method, also if None), "reference" (the programs in CVXPY
         as printed, by MOSEK with a licence, else Clarabel), or the name of a CVXPY solver.
-    rounds : int
-        Most rounds of the alternation, steps of the walk, or turns of the polish.
+    bound : float or "own", optional
+        In place of a strength, the largest L that the result may have, positive: the programs
+        minimise the loss alone under rho <= L^2, and so does what is said of the objective above.
+        The certificate of the result is at most L in floating point. "own" is the bound of `net`:
+        the loss falls and the bound does not rise. Where that of `net` is above L, its outer
+        weights are first scaled down to it, which is always feasible, and the result is never
+        worse than that network (it may have a larger loss than `net`).
+    rounds : int, optional
+        Most rounds of the alternation, steps of the walk or turns of the polish, 50 if None; most
+        sweeps over the layers, 3 if None.
     tol : float
         These have converged when one lowers the objective by less than this, relative to it.
     sample : int, optional
@@ -81,6 +105,11 @@ def refine(
     reduction : {"sum", "mean"}
         Of the loss, as in torch: the paper's problem (4) has the sum. "mean" divides it by n, so
         that a strength means the same at every n (that of "sum", divided by n).
+    loss : {"squared", "huber", "logistic"} or Loss
+        The paper's half of the squared error; `lipsnn.losses.Huber(delta)`, delta being 1 by name;
+        or that of labels y, -1 and 1 or 0 and 1. The structured solver takes the others by
+        Newton's method, a program for each step. "polish" trains on the squared loss only.
+        "layers" takes "squared" and, for class numbers, "cross_entropy".
     output_bias : bool, optional
         Whether the output bias is a variable of the programs too: it costs nothing and belongs to
         no activation pattern. If None, whether the network has one, which is to say that its
@@ -103,8 +132,34 @@ def refine(
     RuntimeError
         If MOSEK is asked for by name and not licensed.
     """
-    net = as_shallow(net, X)
+    if not isinstance(net, ShallowNet):
+        net = as_network(net, X)
+        shallow = net.is_shallow
+        if method is None and not shallow:
+            method = "layers"
+        if method != "layers" and not shallow:
+            _checks.one_of(method, "method", (*METHODS, "layers"))
+            raise ValueError(
+                f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
+                f'{net!r}: leave method out, or take "layers"'
+            )
+    if rounds is None:
+        rounds = SWEEPS if method == "layers" else ROUNDS
+    if method == "layers":
+        scalar = sample is not None or bound is not None or output_bias is False
+        if scalar or regularizer != "lipschitz":
+            raise ValueError(
+                'method="layers" takes regularizer="lipschitz" and a strength, and neither bound, '
+                "sample nor output_bias=False"
+            )
+        layered = net.to_network() if isinstance(net, ShallowNet) else net
+        settings: dict[str, Any] = {"reduction": reduction, "loss": loss, "progress": progress}
+        return refine_layers(layered, X, y, strength, solver, rounds=rounds, tol=tol, **settings)
+    method = "joint" if method is None else method
+    net = net if isinstance(net, ShallowNet) else net.to_shallow()
     samples, y = checked(X, y, net.dim)
+    kind = scalar_loss(loss)
+    y = kind.targets(y, ())
     _ = samples.mean_square  # finds what is beyond float64, as the programs need it
     with np.errstate(over="ignore"):
         if not np.isfinite(y @ y):
@@ -112,36 +167,46 @@ def refine(
     first = samples.rows(slice(CHUNK))[:, :-1]
     if output_bias is None:
         output_bias = net.offset != 0
-    _checks.warn_of_scales(first, y[:CHUNK] - net(first), centred=output_bias)
-    strength = _checks.positive(strength, "strength")
+    _checks.warn_of_scales(first, -kind.gradient(net(first), y[:CHUNK]), centred=output_bias)
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
-    _checks.one_of(method, "method", METHODS)
+    if (strength is None) == (bound is None):
+        raise ValueError(
+            "give either strength, the price of L^2 in the objective, or bound, the largest L that "
+            f"the result may have, got strength={strength!r} and bound={bound!r}"
+        )
+    if bound is None:
+        strength = _checks.positive(strength, "strength")
+    elif regularizer == "l2":
+        raise ValueError(
+            'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
+        )
+    elif bound != "own":
+        bound = _checks.positive(bound, "bound")
+    _checks.one_of(method, "method", (*METHODS, "layers"))
     _checks.one_of(reduction, "reduction", REDUCTIONS)
+    if method == "polish" and kind is not SQUARED:
+        raise ValueError('method "polish" trains on the squared loss only: use "walk"')
     rounds = _checks.count(rounds, "rounds")
     tol = _checks.nonnegative(tol, "tol")
     programs = backend(solver)
     if method == "polish" or programs.name != "structured":
         samples.array()  # whole, or an error
-    given = Search(net, samples, y, strength, regularizer, programs, reduction, output_bias)
+    terms = regularizer, programs, reduction, output_bias
+    given = search = Search(net, samples, y, strength, *terms, bound, kind)
     if not any(key and a != 0 for key, a in zip(given.cells.patterns.keys, net.outer, strict=True)):
         raise ValueError(
             "the network is dead on this data: no unit with a non-zero outer weight is active on "
             "any sample; train it longer or start from other weights"
         )
-    search = given
     if sample is not None:
         halved = sample_half(net, _checks.count(sample, "sample", least=0))
-        search = Search(halved, samples, y, strength, regularizer, programs, reduction, output_bias)
+        search = Search(halved, samples, y, strength, *terms, given.bound, kind)
     if regularizer == "l2":
-        steps = restriction(search)
+        steps = once(search.solve_l2)
     elif method == "joint":
-        steps = joint(search)
-    elif method == "walk":
-        steps = walk(search, rounds, tol)
-    elif method == "polish":
-        steps = polish(search, rounds, tol)
+        steps = once(search.solve_joint)
     else:
-        steps = alternation(search, rounds, tol)
+        steps = METHODS[method](search, rounds, tol)
     hidden = None if progress is None else not progress
     try:
         for _ in tqdm.tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):

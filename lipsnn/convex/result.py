@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from lipsnn.certificate import Certificate
-from lipsnn.network import ShallowNet
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Round:
     Attributes
     ----------
     step : str
-        "initial", or the program that was solved: "(6)", "(12)", "joint".
+        "initial", or the program that was solved: "(6)", "(12)", "joint"; "layer 0", ..,
+        "output layer".
     objective : float
         Problem (4) at the network.
     loss : float
@@ -41,11 +42,11 @@ class Round:
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """A refined network, never worse on problem (4) than the one it came from.
+    """A refined network, never worse than the one it came from.
 
     Attributes
     ----------
-    net : ShallowNet
+    net : ShallowNet or Network
         The refined network, or the initial one if nothing better was found.
     objective, initial_objective : float
         Problem (4) at `net` and at the initial network, both by forward pass and certificate,
@@ -60,6 +61,10 @@ class Refinement:
     seconds : float
     regularizer, method, solver : str
     strength : float
+        As given; where a bound is enforced its multiplier in the last program, the strength at
+        which that program without a bound has the same solution.
+    bound : float or None
+        The L that was enforced: objectives are then losses.
     certificate, initial_certificate : Certificate or None
         Of `net` and of the initial network, for the Lipschitz problem.
     cone_violation : float
@@ -69,7 +74,7 @@ class Refinement:
         "sum" or "mean": the `reduction` of the loss that was asked for.
     """
 
-    net: ShallowNet
+    net: Any
     objective: float
     initial_objective: float
     history: tuple[Round, ...]
@@ -83,22 +88,25 @@ class Refinement:
     initial_certificate: Certificate | None = None
     cone_violation: float = 0.0
     loss_reduction: str = "sum"
+    bound: float | None = None
 
     def __repr__(self) -> str:
+        name = "objective" if self.bound is None else "loss     "
         lines = [
             f"{self.method} refinement by {self.solver}: {self.status}, {self.seconds:.2g} s",
-            f"objective {self.initial_objective:.6g} -> {self.objective:.6g}",
+            f"{name} {self.initial_objective:.6g} -> {self.objective:.6g}",
         ]
         if self.certificate is not None and self.initial_certificate is not None:
             before, after = self.initial_certificate.bound, self.certificate.bound
-            lines.append(f"bound L   {before:.6g} -> {after:.6g}")
+            held = "" if self.bound is None else f", at most {self.bound:.6g}"
+            lines.append(f"bound L   {before:.6g} -> {after:.6g}{held}")
         if self.method in ("walk", "polish") and self.gain_over_joint is not None:
             lines.append(f"{self.gain_over_joint:.2%} below the joint program")
         return "\n".join(lines)
 
     @property
     def reduction(self) -> float:
-        """Relative reduction of the objective, in [0, 1]."""
+        """Relative reduction of the objective, in [0, 1]; below 0 if a bound forced it up."""
         return 1.0 - self.objective / self.initial_objective if self.initial_objective else 0.0
 
     @property
@@ -107,7 +115,9 @@ class Refinement:
 
         What "walk" and "polish" add to their first step; None where no joint program was solved.
         """
-        first = next((entry for entry in self.history if entry.step == "joint"), None)
-        if first is None or not first.objective > 0:
+        steps = [entry.step for entry in self.history]
+        if "joint" not in steps:
             return None
-        return 1.0 - self.objective / min(first.objective, self.initial_objective)
+        until = self.history[: steps.index("joint") + 1]
+        best = min((entry.objective for entry in until if entry.accepted), default=0.0)
+        return 1.0 - self.objective / best if best > 0 else None

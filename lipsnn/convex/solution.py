@@ -28,6 +28,9 @@ class ProgramSolution:
     seconds : float
     rho : float or None
         L^2 at the point, in the Lipschitz programs.
+    strength : float or None
+        Of the Lipschitz programs, as given; under a bound the multiplier of ``rho <= L^2``, which
+        is the strength at which this point is the solution without a bound.
     shares : ndarray, (m,), or None
         q_i = a_i^2 / (2 t_i), in the joint program.
     gap, primal_residual, dual_residual : float or None
@@ -45,6 +48,7 @@ class ProgramSolution:
     iterations: int | None
     seconds: float
     rho: float | None = None
+    strength: float | None = None
     shares: Array | None = None
     gap: float | None = None
     primal_residual: float | None = None

@@ -3,9 +3,9 @@
 At a joint optimum some units lie on the boundary of their cell: rows of (5) hold with equality.
 Such a unit also lies in the cell behind those rows, and the joint program there contains it, so
 that its optimum is no worse. Which rows to flip is told by their multipliers: with u_i = s_i z_i,
-residuals r_k = f(x_k) - y_k, cone multipliers y_ik >= 0 and margins
-``m_k(v) = (2 D_ik - 1) x_k' v``, moving unit i by a small v changes the objective at the rate
-(exact where L has a derivative in zbar_i, else at least that)
+residuals r_k = f(x_k) - y_k (the derivatives of another loss), cone multipliers y_ik >= 0 and
+margins ``m_k(v) = (2 D_ik - 1) x_k' v``, moving unit i by a small v changes the objective at the
+rate (exact where L has a derivative in zbar_i, else at least that)
 
     h_i(v) = sum over active k of  y_ik max(m_k, 0) + (s_i r_k - y_ik) max(-m_k, 0),
 
@@ -23,6 +23,7 @@ import numpy as np
 import scipy
 
 from lipsnn._checks import Array
+from lipsnn.convex.mapping import fitted
 from lipsnn.convex.samples import Patterns, Samples, unpacked
 from lipsnn.convex.search import Cells, Search
 from lipsnn.convex.solution import ProgramSolution
@@ -77,10 +78,7 @@ def neighbouring_cells(search: Search, solution: ProgramSolution) -> Cells | Non
     units = _merged(signs[:, None] * solution.weights, patterns, signs)
     size = np.linalg.norm(units, axis=1)
     zero = size <= _ZERO * size.max()
-    fitted = [f for _, f in samples.map(partial(_fitted, units.T, signs), patterns.bits)]
-    residual = np.concatenate(fitted) - search.target
-    if search.output_bias:
-        residual -= residual.mean()
+    residual = search.residual(fitted(samples, patterns, units, signs))
     # margin times multiplier is about the same for all rows: the smaller one tells which it is
     pull = max(float(np.abs(residual).max()), np.finfo(float).tiny)
     inside = np.where(zero[:, None], search.cells.inside, units)
@@ -111,11 +109,6 @@ def neighbouring_cells(search: Search, solution: ProgramSolution) -> Cells | Non
     for k, (direction, pattern, sign) in zip(np.flatnonzero(zero), useful, strict=False):
         moved[int(k)], signs[k], inside[k] = pattern, sign, direction
     return Cells(patterns.replaced(moved), signs, inside) if moved else None
-
-
-def _fitted(units: Array, signs: Array, X1: Array, bits: Array) -> Array:
-    """f(x_k) of a chunk, each unit with its pattern."""
-    return (unpacked(bits, signs.size) * (X1 @ units)) @ signs
 
 
 def _near(
@@ -223,7 +216,7 @@ def _useful_units(
     root = certificate.factor
     total = root.T @ (signs[:, None] * units)[:, :-1].sum(axis=0)
     total /= max(float(np.linalg.norm(total)), np.finfo(float).tiny)
-    price = search.total_strength * certificate.bound
+    price = search.price * certificate.bound
     noise = _NOISE * float(samples.fold(_pull_at_most, residual))
     rng = np.random.default_rng(0)
     found = []

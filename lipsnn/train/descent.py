@@ -18,18 +18,60 @@ from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.losses import SQUARED
-from lipsnn.network import ShallowNet
+from lipsnn.network import ShallowNet, with_bias
 
-# (weights, outer, indices of the batch) -> gradients by weights and by outer, of the objective
-# divided by the number of samples.
-Gradient = Callable[[Array, Array, "torch.Tensor"], tuple[Array, Array]]
-Step = Callable[[Array, Array, float], None]
+# (weights, outer, inputs with the bias feature, targets) of a batch -> gradients by weights and by
+# outer, of the objective divided by the number of samples.
+Gradient = Callable[[Array, Array, Array, Array], tuple[Array, Array]]
+OPTIMIZERS = ("adam", "sgd", "plain")
+SCHEDULES = ("cosine", "constant")
 
 
-def beside_mean(strength: Any, reduction: str, samples: int) -> float:
-    """The strength beside the mean loss, on which the steps are, of one beside its `reduction`."""
-    _checks.one_of(reduction, "reduction", ("sum", "mean"))
-    return _checks.nonnegative(strength, "strength") / (samples if reduction == "sum" else 1)
+@dataclass(frozen=True)
+class Steps:
+    """How a training run takes its steps, checked; the fields are arguments of `train_sgd`.
+
+    Raises
+    ------
+    ValueError
+        For bad input.
+    """
+
+    seed: int
+    epochs: int
+    batch_size: int | None  # None is the full batch
+    learning_rate: float
+    optimizer: str
+    schedule: str = "cosine"
+
+    def __post_init__(self) -> None:
+        size = self.batch_size
+        vars(self).update(  # whole numbers may come as floats
+            seed=_checks.count(self.seed, "seed", least=0),
+            epochs=_checks.count(self.epochs, "epochs", least=0),
+            batch_size=None if size is None else _checks.count(size, "batch_size"),
+            learning_rate=_checks.positive(self.learning_rate, "learning_rate"),
+        )
+        _checks.one_of(self.optimizer, "optimizer", OPTIMIZERS)
+        _checks.one_of(self.schedule, "schedule", SCHEDULES)
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0; a cosine takes it to zero at the end."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+
+    def batches(self, samples: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """The indices of an epoch's mini-batches."""
+        order = torch.randperm(samples, generator=generator)
+        return order.split(self.batch_size or samples)
+
+    def diverged(self) -> RuntimeError:
+        """The error of a run whose weights are no longer finite."""
+        return RuntimeError(
+            f"training diverged (learning_rate {self.learning_rate:g}): choose a smaller "
+            "learning_rate"
+        )
 
 
 class Adam:
@@ -50,9 +92,9 @@ class Adam:
 
 
 class Momentum:
-    """The steps of ``torch.optim.SGD``, by default with momentum 0.9."""
+    """The steps of ``torch.optim.SGD``."""
 
-    def __init__(self, size: int, momentum: float = 0.9) -> None:
+    def __init__(self, size: int, momentum: float) -> None:
         self.velocity, self.momentum = np.zeros(size), momentum
 
     def __call__(self, point: Array, gradient: Array, rate: float) -> None:
@@ -61,35 +103,36 @@ class Momentum:
         point -= rate * self.velocity
 
 
-OPTIMIZERS = ("adam", "sgd", "plain")
-SCHEDULES = ("cosine", "constant")
-
-
-def optimizer(name: str, size: int) -> Step:
-    """Steps of the optimiser of this name over `size` numbers; "plain" has no momentum."""
-    return Adam(size) if name == "adam" else Momentum(size, 0.9 if name == "sgd" else 0.0)
+_MOMENTUM = {"sgd": 0.9, "plain": 0.0}
 
 
 def torch_optimizer(name: str, parameters: Iterable[Any], rate: float) -> torch.optim.Optimizer:
-    """The same for the parameters of a torch network."""
+    """The optimiser of this name for the parameters of a torch network."""
     if name == "adam":
         return torch.optim.Adam(parameters, lr=rate)
-    return torch.optim.SGD(parameters, lr=rate, momentum=0.9 if name == "sgd" else 0.0)
+    return torch.optim.SGD(parameters, lr=rate, momentum=_MOMENTUM[name])
 
 
-def rate_at(schedule: str, rate: float, epoch: int, epochs: int) -> float:
-    """The learning rate of an epoch, counted from 0: `rate`, or by a cosine to zero at the end."""
-    return rate * (1 + math.cos(math.pi * epoch / epochs)) / 2 if schedule == "cosine" else rate
-
-
-@dataclass(frozen=True, eq=False)
 class Descent:
-    """A training run, checked: data, where it starts, and how its steps are taken.
+    """A training run of a network (1): its data, its network, the steps left of its schedule.
 
     Parameters
     ----------
-    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule
-        As in `train_sgd`; `batch_size` None is the full batch.
+    X, y, width
+        As in `train_sgd`.
+    steps : Steps
+    init : ShallowNet, optional
+        Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
+        not trained.
+
+    Attributes
+    ----------
+    inputs, targets : ndarray, (n, d + 1) and (n,)
+        With the bias feature, and without the offset.
+    weights, outer : ndarray, (m, d + 1) and (m,)
+        The network as it is; views that `advance` changes.
+    epoch : int
+        Epochs done.
 
     Raises
     ------
@@ -97,75 +140,33 @@ class Descent:
         For bad input.
     """
 
-    X: Any
-    y: Any
-    width: int
-    seed: int
-    epochs: int
-    batch_size: int | None
-    learning_rate: float
-    optimizer: str
-    init: ShallowNet | None = None
-    schedule: str = "cosine"
-
-    def __post_init__(self) -> None:
-        X, y = _checks.data_pair(self.X, self.y)
-        width = _checks.count(self.width, "width")
-        batch_size = len(X) if self.batch_size is None else self.batch_size
-        init = self.init
-        if init is not None and (init.dim, init.width) != (X.shape[1], width):
+    def __init__(
+        self, X: Any, y: Any, width: int, steps: Steps, init: ShallowNet | None = None
+    ) -> None:
+        X, y = _checks.data_pair(X, y)
+        d, width = X.shape[1], _checks.count(width, "width")
+        if init is not None and (init.dim, init.width) != (d, width):
             raise ValueError(
-                f"init must have {X.shape[1]} inputs and {width} units, "
-                f"got {init.dim} and {init.width}"
+                f"init must have {d} inputs and {width} units, got {init.dim} and {init.width}"
             )
         _checks.warn_of_scales(X, y if init is None else y - init(X))
-        checked = {
-            "X": X,
-            "y": y if init is None else y - init.offset,
-            "width": width,
-            "seed": _checks.count(self.seed, "seed", least=0),
-            "epochs": _checks.count(self.epochs, "epochs", least=0),
-            "batch_size": _checks.count(batch_size, "batch_size"),
-            "learning_rate": _checks.positive(self.learning_rate, "learning_rate"),
-            "optimizer": _checks.one_of(self.optimizer, "optimizer", OPTIMIZERS),
-            "schedule": _checks.one_of(self.schedule, "schedule", SCHEDULES),
-        }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-
-    def run(self, gradient: Gradient) -> ShallowNet:
-        """The network at the end of all steps along `gradient`.
-
-        Raises
-        ------
-        RuntimeError
-            If the weights diverge.
-        """
-        training = Training(self)
-        training.advance(gradient, self.epochs)
-        return training.net
-
-
-class Training:
-    """A `Descent` under way: its network, and the steps that are left of its schedule.
-
-    Attributes
-    ----------
-    weights, outer : ndarray, (m, d + 1) and (m,)
-        The network as it is; views that `advance` changes.
-    """
-
-    def __init__(self, descent: Descent) -> None:
-        d, width = descent.X.shape[1], descent.width
-        self.descent, self.epoch = descent, 0
-        self.generator = torch.Generator().manual_seed(descent.seed)
+        self.steps, self.epoch = steps, 0
+        self.generator = torch.Generator().manual_seed(steps.seed)
         start = initial_network(d, width, self.generator)  # drawn always: the batches follow it
-        start = start if descent.init is None else descent.init
+        start = start if init is None else init
         self.offset = start.offset
+        self.inputs, self.targets = with_bias(X), y - start.offset
         self._point = np.concatenate([start.weights.ravel(), start.outer])
         self.weights = self._point[:-width].reshape(width, d + 1)
         self.outer = self._point[-width:]
-        self._step = optimizer(descent.optimizer, len(self._point))
+        size, name = len(self._point), steps.optimizer
+        self._step = Adam(size) if name == "adam" else Momentum(size, _MOMENTUM[name])
+
+    def beside_mean(self, strength: Any, reduction: str) -> float:
+        """The strength beside the mean loss, which steps are on, of one beside its `reduction`."""
+        _checks.one_of(reduction, "reduction", ("sum", "mean"))
+        samples = len(self.targets) if reduction == "sum" else 1
+        return _checks.nonnegative(strength, "strength") / samples
 
     @property
     def net(self) -> ShallowNet:
@@ -173,29 +174,28 @@ class Training:
         return ShallowNet(self.weights, self.outer, self.offset)
 
     @one_blas_thread
-    def advance(self, gradient: Gradient, epochs: int) -> None:
-        """Take the steps of the next `epochs` epochs along `gradient`.
+    def advance(self, gradient: Gradient, epochs: int | None = None) -> ShallowNet:
+        """Take the steps of the next epochs, or of all, along `gradient`; the network then.
 
         Raises
         ------
         RuntimeError
             If the weights diverge.
         """
-        descent = self.descent
         with np.errstate(over="ignore", invalid="ignore"):
-            for _ in range(epochs):
-                rate = rate_at(descent.schedule, descent.learning_rate, self.epoch, descent.epochs)
-                order = torch.randperm(len(descent.X), generator=self.generator)
-                for batch in order.split(descent.batch_size):
-                    by_weights, by_outer = gradient(self.weights, self.outer, batch)
+            for _ in range(self.steps.epochs if epochs is None else epochs):
+                rate = self.steps.rate(self.epoch)
+                for batch in self.steps.batches(len(self.targets), self.generator):
+                    rows = batch.numpy()
+                    by_weights, by_outer = gradient(
+                        self.weights, self.outer, self.inputs[rows], self.targets[rows]
+                    )
                     both = np.concatenate([by_weights.ravel(), by_outer])
                     self._step(self._point, both, rate)
                 self.epoch += 1
                 if not np.isfinite(self._point).all():
-                    raise RuntimeError(
-                        f"training diverged (learning_rate {descent.learning_rate:g}): choose a "
-                        "smaller learning_rate"
-                    )
+                    raise self.steps.diverged()
+        return self.net
 
 
 def initial_network(dim: int, width: int, generator: torch.Generator) -> ShallowNet:
@@ -213,8 +213,18 @@ def initial_network(dim: int, width: int, generator: torch.Generator) -> Shallow
 def loss_gradient(
     weights: Array, outer: Array, inputs: Array, targets: Array
 ) -> tuple[Array, Array]:
-    """Gradients of the mean over the batch of ``1/2 (f(x_k) - y_k)^2``, the bias feature in."""
+    """The `Gradient` of the mean over the batch of ``1/2 (f(x_k) - y_k)^2``."""
     hidden = np.maximum(inputs @ weights.T, 0.0)
     by_output = SQUARED.gradient(hidden @ outer, targets) / len(targets)
     through = (hidden > 0) * by_output[:, None]
     return outer[:, None] * (through.T @ inputs), by_output @ hidden
+
+
+def decayed(decay: float) -> Gradient:
+    """The `Gradient` of that mean plus ``decay/2 sum_i (|w_i|^2 + a_i^2)``."""
+
+    def gradient(weights: Array, outer: Array, x: Array, y: Array) -> tuple[Array, Array]:
+        by_weights, by_outer = loss_gradient(weights, outer, x, y)
+        return by_weights + decay * weights, by_outer + decay * outer
+
+    return gradient

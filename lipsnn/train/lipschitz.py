@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn._optional import torch
-from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, beside_mean, loss_gradient
+from lipsnn.network import ShallowNet
+from lipsnn.train.descent import Descent, Steps, loss_gradient
 
 
 def train_lipschitz(
@@ -35,12 +34,10 @@ def train_lipschitz(
 
     Parameters
     ----------
-    X, y, width, seed, epochs, learning_rate, optimizer, reduction
+    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, reduction
         As for `train_sgd`, with its result and its errors.
     strength : float
         lam_lip, not negative.
-    batch_size : int or None
-        None is the full batch.
     tol : float
         Relative gap of the certificates between the steps.
     init : ShallowNet, optional
@@ -49,21 +46,17 @@ def train_lipschitz(
     """
     from lipsnn.autograd import WarmBound  # its classes are torch's
 
-    descent = Descent(X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init)
-    share = beside_mean(strength, reduction, len(descent.X))
+    descent = Descent(X, y, width, Steps(seed, epochs, batch_size, learning_rate, optimizer), init)
+    share = descent.beside_mean(strength, reduction)
     bound = WarmBound(tol)
-    inputs, targets = with_bias(descent.X), descent.y
 
-    def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
-        rows = batch.numpy()
-        by_weights, by_outer = loss_gradient(weights, outer, inputs[rows], targets[rows])
+    def gradient(weights: Array, outer: Array, x: Array, y: Array) -> tuple[Array, Array]:
+        by_weights, by_outer = loss_gradient(weights, outer, x, y)
         # divergence is the loop's to report, at the end of the epoch
         if share > 0 and np.isfinite(weights).all() and np.isfinite(outer).all():
-            values, (l_by_weights, l_by_outer) = bound.solve(
-                [weights[None], outer[None]], shallow=True
-            )
-            by_weights += 2 * share * values[0] * l_by_weights[0]
-            by_outer += 2 * share * values[0] * l_by_outer[0]
+            (value,), found = bound.solve([weights[None], outer[None]], shallow=True)
+            by_weights += 2 * share * value * found[0][0]
+            by_outer += 2 * share * value * found[1][0]
         return by_weights, by_outer
 
-    return descent.run(gradient)
+    return descent.advance(gradient)

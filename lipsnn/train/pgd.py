@@ -9,9 +9,8 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._ascent import Ball
 from lipsnn._checks import Array
-from lipsnn._optional import torch
-from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, beside_mean, loss_gradient
+from lipsnn.network import ShallowNet
+from lipsnn.train.descent import Descent, Steps, decayed
 
 
 def train_pgd(
@@ -25,7 +24,7 @@ def train_pgd(
     norm: float = 2,
     attack_steps: int = 7,
     epochs: int = 500,
-    batch_size: int = 32,
+    batch_size: int | None = 32,
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     init: ShallowNet | None = None,
@@ -58,25 +57,20 @@ def train_pgd(
     epochs, batch_size, learning_rate, optimizer, schedule, reduction
         As for `train_sgd`, with its result and its errors.
     """
-    descent = Descent(
-        X, y, width, seed, epochs, batch_size, learning_rate, optimizer, init, schedule
-    )
-    decay = beside_mean(strength, reduction, len(descent.X))
+    steps = Steps(seed, epochs, batch_size, learning_rate, optimizer, schedule)
+    descent = Descent(X, y, width, steps, init)
+    at_inputs = decayed(descent.beside_mean(strength, reduction))
     ball = Ball(radius, norm)
     length = 2.5 * ball.radius / _checks.count(attack_steps, "attack_steps")
-    inputs, targets = with_bias(descent.X), descent.y
-    rng = np.random.default_rng(descent.seed)
+    rng = np.random.default_rng(steps.seed)
 
-    def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
-        rows = batch.numpy()
-        x, y = inputs[rows], targets[rows]
+    def gradient(weights: Array, outer: Array, x: Array, y: Array) -> tuple[Array, Array]:
         if ball.radius > 0:
-            start = ball.draw(rng, (len(rows), weights.shape[1] - 1))
+            start = ball.draw(rng, (len(x), weights.shape[1] - 1))
             x = _attacked(weights, outer, x, y, start, ball, attack_steps, length)
-        by_weights, by_outer = loss_gradient(weights, outer, x, y)
-        return by_weights + decay * weights, by_outer + decay * outer
+        return at_inputs(weights, outer, x, y)
 
-    return descent.run(gradient)
+    return descent.advance(gradient)
 
 
 def _attacked(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lipsnn._checks import Array
-from lipsnn._optional import torch
-from lipsnn.network import ShallowNet, with_bias
-from lipsnn.train.descent import Descent, Gradient, beside_mean, loss_gradient
+from lipsnn.network import ShallowNet
+from lipsnn.train.descent import Descent, Steps, decayed
 
 
 def train_sgd(
@@ -18,7 +16,7 @@ def train_sgd(
     seed: int = 0,
     *,
     epochs: int = 500,
-    batch_size: int = 32,
+    batch_size: int | None = 32,
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     schedule: str = "cosine",
@@ -41,7 +39,9 @@ def train_sgd(
     seed : int
         Fixes the initial weights and the order of the mini-batches; torch's global state is
         neither read nor changed.
-    epochs, batch_size : int
+    epochs : int
+    batch_size : int or None
+        None is the full batch.
     learning_rate : float
     optimizer : {"adam", "sgd", "plain"}
         "sgd" has momentum 0.9, "plain" has none.
@@ -61,19 +61,6 @@ def train_sgd(
     RuntimeError
         If the weights diverge.
     """
-    descent = Descent(
-        X, y, width, seed, epochs, batch_size, learning_rate, optimizer, schedule=schedule
-    )
-    return descent.run(l2_gradient(descent, beside_mean(strength, reduction, len(descent.X))))
-
-
-def l2_gradient(descent: Descent, decay: float) -> Gradient:
-    """Of half the mean of squares plus ``decay/2 sum_i (|w_i|^2 + a_i^2)``, on its data."""
-    inputs, targets = with_bias(descent.X), descent.y
-
-    def gradient(weights: Array, outer: Array, batch: torch.Tensor) -> tuple[Array, Array]:
-        rows = batch.numpy()
-        by_weights, by_outer = loss_gradient(weights, outer, inputs[rows], targets[rows])
-        return by_weights + decay * weights, by_outer + decay * outer
-
-    return gradient
+    steps = Steps(seed, epochs, batch_size, learning_rate, optimizer, schedule)
+    descent = Descent(X, y, width, steps)
+    return descent.advance(decayed(descent.beside_mean(strength, reduction)))

@@ -12,17 +12,11 @@ import torch
 from torch import nn
 
 from lipsnn import _checks
+from lipsnn.attack import accuracy, pgd_inputs
 from lipsnn.images import load_images
-from lipsnn.train.clip import (
-    Discrepancy,
-    Lipschitz,
-    Pairs,
-    Weights,
-    accuracy,
-    noisy_copies,
-    pgd_inputs,
-    train_clip,
-)
+from lipsnn.train.clip import noisy_copies
+from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs, Weights
+from studies.clip.training import train_clip
 
 
 @dataclass(frozen=True)

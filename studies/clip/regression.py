@@ -22,17 +22,13 @@ from lipsnn._checks import Array
 from lipsnn.certificate import certify, exact_constant
 from lipsnn.losses import Loss, Squared
 from lipsnn.network import ShallowNet
-from lipsnn.train.clip import (
-    ClipResult,
-    Lipschitz,
-    Pairs,
-    largest_quotient,
-    train_clip,
-    uniform_pairs,
-)
+from lipsnn.train.clip import largest_quotient, uniform_pairs
 from lipsnn.train.sgd import train_sgd
 from studies.clip.printed import PAPER_CURVES, PAPER_RMS, PAPER_SLOPES
+from studies.clip.regularizers import Lipschitz, Pairs
+from studies.clip.training import ClipResult, train_clip
 from studies.common import provenance
+from studies.common.command import parse
 
 # Each strength starts from the network of the one before.
 STRENGTHS = (0.0, 10.0, 1.0, 1e-10)
@@ -163,6 +159,31 @@ def figure_rows(reading: str, seed: int, **settings: Any) -> tuple[list[dict], l
     return points, summaries
 
 
+def box_pairs(X: Array, size: int, noise: float = 0.1) -> Pairs:
+    """Uniform pairs in the data's box, redrawn every tenth epoch of batches of 32."""
+    draw = uniform_pairs(float(X.min()), float(X.max()), size, noise, X.shape[1], torch.float64)
+    return Pairs(draw, redraw=10 * -(-len(X) // 32), step=1.0)
+
+
+def trained(
+    net: nn.Module, X: Array, y: Array, how: Lipschitz, loss: str, epochs: int, seed: int
+) -> ClipResult:
+    """A shallow network trained on, by Adam at 3e-3 over batches of 32."""
+    return train_clip(
+        net,
+        X,
+        y,
+        how,
+        loss=loss,
+        epochs=epochs,
+        batch_size=32,
+        learning_rate=3e-3,
+        optimizer="adam",
+        seed=seed,
+        progress=False,
+    )
+
+
 def estimate_rows(
     X: Array,
     y: Array,
@@ -182,27 +203,10 @@ def estimate_rows(
     updates of it, ``sampled`` the largest gradient on the data.
     """
     start = train_sgd(X, y, width, 0.0, seed, epochs=epochs).to_torch()
-    low, high = float(X.min()), float(X.max())
     rows = []
-    drawn = Pairs(
-        uniform_pairs(low, high, pairs, noise, X.shape[1], torch.float64),
-        redraw=10 * -(-len(X) // 32),
-        step=1.0,
-    )
+    drawn = box_pairs(X, pairs, noise)
     for strength in strengths:
-        result = train_clip(
-            start,
-            X,
-            y,
-            Lipschitz(drawn, strength),
-            loss="mse",
-            epochs=epochs,
-            batch_size=32,
-            learning_rate=3e-3,
-            optimizer="adam",
-            seed=seed,
-            progress=False,
-        )
+        result = trained(start, X, y, Lipschitz(drawn, strength), "mse", epochs, seed)
         net = ShallowNet.from_torch(result.net)
         assert result.pairs is not None
         rows.append(
@@ -235,8 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=500)
     parser.add_argument("--free-epochs", type=int, default=1500, help="without regularisation")
-    parser.add_argument("--output", type=Path, default=Path("results/full"), help="a folder")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, "", seeds=1, epochs=20, free_epochs=60)
     code = provenance.commit(Path.cwd())
     seeds = range(options.seeds)
     settings = {"epochs": options.epochs, "free_epochs": options.free_epochs}
@@ -256,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seconds=seconds,
             seeds=list(seeds),
             sources="studies/clip/regression.py",
-            made_by="python -m studies.clip regression",
+            made_by=options.made_by,
             **settings,
         )
 
@@ -269,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=time.perf_counter() - start,
         seeds=list(seeds),
         sources="studies/clip/regression.py",
-        made_by="python -m studies.clip regression",
+        made_by=options.made_by,
     )
     print(pd.DataFrame(summaries).to_string(), pd.DataFrame(rows).to_string(), sep="\n")
     return 0

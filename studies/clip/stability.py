@@ -19,9 +19,12 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
-from lipsnn.train.clip import ClipResult, Discrepancy, Lipschitz, Pairs, noisy_copies, train_clip
+from lipsnn.train.clip import noisy_copies
 from studies.clip import images
+from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs
+from studies.clip.training import ClipResult, train_clip
 from studies.common import provenance
+from studies.common.command import parse
 
 MOMENTUM = 0.9  # of the library's "sgd"
 # What differs between the rules; the strengths that they need differ as much as the increments.
@@ -166,8 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"])
     parser.add_argument("--data-dir", help="where the images are (see lipsnn.images)")
-    parser.add_argument("--output", type=Path, default=Path("results/full/clip_stability.csv"))
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, "clip_stability.csv", epochs=3)
     code, start = provenance.commit(Path.cwd()), time.perf_counter()
     torch.set_num_threads(1)  # more would change the order of sums
     found = pd.DataFrame(
@@ -184,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=time.perf_counter() - start,
         seed=options.seed,
         sources="studies/clip/stability.py",
-        made_by="python -m studies.clip stability",
+        made_by=options.made_by,
         settings=SETTINGS | {"epochs": options.epochs, "momentum": MOMENTUM, "rules": RULES},
     )
     print(found.groupby("rule", sort=False).tail(1).to_string())

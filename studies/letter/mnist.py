@@ -29,6 +29,7 @@ from lipsnn._checks import Array
 from lipsnn.images import load_images
 from lipsnn.train import AdmmResult, train_admm
 from studies.common import provenance, runner
+from studies.common.command import parse
 from studies.letter import study as letter
 from studies.letter.study import Setting
 
@@ -159,8 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", help="where MNIST lies (see lipsnn.images)")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path(".cache/letter"))
-    parser.add_argument("--output", type=Path, default=Path("results/full/letter_mnist.csv"))
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, "letter_mnist.csv", seeds=1, rounds=1, examples=["14x14"])
     code = provenance.commit(Path.cwd())
     grid: list[dict[str, Any]] = [
         {"example": example, "seed": seed, "rounds": options.rounds, "data_dir": options.data_dir}
@@ -182,5 +182,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seeds=options.seeds,
         rounds=options.rounds,
         sources="studies/letter/mnist.py",
-        made_by="python -m studies.letter mnist",
+        made_by=options.made_by,
     )

@@ -29,6 +29,7 @@ from lipsnn.network import Network
 from lipsnn.train.admm import engine
 from lipsnn.train.admm.step import FixedStep
 from studies.common import provenance, runner
+from studies.common.command import parse
 from studies.letter import study as letter
 from studies.letter.descent import Parameters, descend
 from studies.letter.study import Setting
@@ -185,8 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=SETTING.rounds)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path(".cache/letter"))
-    parser.add_argument("--output", type=Path, default=Path("results/full/letter_2d.csv"))
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, "letter_2d.csv", seeds=1, rounds=3)
     code = provenance.commit(Path.cwd())
     grid = [
         {"seed": seed, "rate": rate, "block": SETTING.block, "rounds": options.rounds}
@@ -207,5 +207,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         setting_of=asdict(replace(SETTING, rounds=options.rounds)),
         seeds=options.seeds,
         sources="studies/letter/plane.py",
-        made_by="python -m studies.letter plane",
+        made_by=options.made_by,
     )

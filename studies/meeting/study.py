@@ -24,9 +24,11 @@ from lipsnn.convex.refine import refine
 from lipsnn.datasets import load_dataset
 from lipsnn.network import ShallowNet
 from lipsnn.train import train_admm, train_lipschitz, train_pgd, train_sgd
-from lipsnn.train.clip import Lipschitz, Pairs, train_clip, uniform_pairs
 from lipsnn.train.descent import initial_network
+from studies.clip import regression
+from studies.clip.regularizers import Lipschitz
 from studies.common import provenance, runner
+from studies.common.command import parse
 
 # Raised when a change of the code changes the numbers.
 VERSION = "meeting-1"
@@ -58,24 +60,9 @@ def clip(
     """
     net = initial_network(X.shape[1], width, torch.Generator().manual_seed(seed)).to_torch()
     net[2].bias.requires_grad_(False)  # the others have no output bias to train
-    low, high = float(X.min()), float(X.max())
-    pairs = Pairs(
-        uniform_pairs(low, high, 20, 0.1, X.shape[1], torch.float64),
-        redraw=10 * -(-len(X) // 32),
-        step=1.0,
-    )
-    result = train_clip(
-        net,
-        X,
-        y,
-        Lipschitz(pairs, strength / len(X)),
-        loss="squared",
-        epochs=epochs,
-        batch_size=32,
-        learning_rate=3e-3,
-        optimizer="adam",
-        seed=seed,
-        progress=False,
+    pairs = regression.box_pairs(X, 20)
+    result = regression.trained(
+        net, X, y, Lipschitz(pairs, strength / len(X)), "squared", epochs, seed
     )
     return ShallowNet.from_torch(result.net)
 
@@ -202,8 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path(".cache/meeting"))
-    parser.add_argument("--output", type=Path, default=Path("results/full/meeting.csv"))
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, "meeting.csv", splits=1, epochs=30)
     code = provenance.commit(Path.cwd())
     grid = tasks(
         tuple(options.datasets), options.splits, width=options.width, epochs=options.epochs
@@ -219,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=sum(outcome.seconds for outcome in outcomes),
         splits=options.splits,
         failed=len(failed),
-        made_by="python -m studies.meeting",
+        made_by=options.made_by,
         **common,
     )
     print(at_strength(rows, 1.0).groupby(["dataset", "method"], sort=False).mean().to_string())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -71,14 +71,14 @@ def table1(table: pd.DataFrame, problem: str) -> Styler:
     order = [(statistic, whose) for statistic in printed.STATISTICS for whose in values]
     shown = found.reindex(index=rows, columns=order)
     shown.index = pd.MultiIndex.from_tuples(rows, names=["Dataset", "Method"])
-    shown.columns = pd.MultiIndex.from_tuples([(TITLES[s], w) for s, w in order])
+    shown.columns = pd.MultiIndex.from_tuples([(f"{TITLES[s]}, %", w) for s, w in order])
     return (
-        shown.style.format("{:+.2f} %", na_rep="")
+        shown.style.format("{:+.2f}", na_rep="")
         .map(_tinted)
-        .set_uuid(f"table1-{problem}")
+        .set_uuid(f"table1-{problem}-{'-'.join(values)}")  # a page may show two of them
         .set_table_styles(
             [
-                {"selector": "th", "props": "text-align: left; font-weight: 600;"},
+                {"selector": "th", "props": "text-align: left; white-space: nowrap;"},
                 {"selector": "td", "props": "text-align: right; white-space: nowrap;"},
                 {"selector": "th.row_heading", "props": "vertical-align: top;"},
             ]
@@ -143,40 +143,22 @@ def figure1(attacks: pd.DataFrame, models: Sequence[str] = MODELS) -> Figure:
     table = medians(attacks[attacks["model"].isin(models)])
     datasets = in_paper_order(table["dataset"], printed.DATASETS)
     bases = in_paper_order(table["base"], printed.BASES)
-    figure, grid = plt.subplots(
-        len(datasets),
-        len(bases),
-        sharex=True,
-        sharey="row",
-        squeeze=False,
-        figsize=(1.2 + 2.7 * len(bases), 1.0 + 2.1 * len(datasets)),
-    )
+    figure, grid = panels(datasets, bases, 2.1)
     for line, dataset in zip(grid, datasets, strict=True):
         for ax, base in zip(line, bases, strict=True):
             part = table[(table["dataset"] == dataset) & (table["base"] == base)]
             for model in models:
                 curve = part[part["model"] == model].sort_values("radius")
-                color, marker, dash = STYLES[model]
-                ax.fill_between(
-                    curve["radius"], curve["lower"], curve["upper"], color=color, alpha=0.13, lw=0
-                )
-                ax.plot(
-                    curve["radius"],
-                    curve["median"],
-                    color=color,
-                    marker=marker,
-                    ms=5,
-                    ls=dash,
-                    lw=1.6,
-                )
+                band = curve["lower"], curve["upper"]
+                ax.fill_between(curve["radius"], *band, color=STYLES[model][0], alpha=0.13, lw=0)
+                ax.plot(curve["radius"], curve["median"], **styled(model))
             ax.set_yscale("log")
             _plain_ticks(ax)
         line[0].set_ylabel(f"{dataset}\ntest MSE")
-    for ax, base in zip(grid[0], bases, strict=True):
-        ax.set_title(f"base: {base.upper()}", fontsize=11)
-    for ax in grid[-1]:
-        ax.set_xlabel("attack size (l2)")
-    _legend(figure, [model for model in models if model in set(table["model"])])
+    for top, bottom, base in zip(grid[0], grid[-1], bases, strict=True):
+        top.set_title(f"base: {base.upper()}", fontsize=11)
+        bottom.set_xlabel("attack size (l2)")
+    legend(figure, [model for model in models if model in set(table["model"])])
     return figure
 
 
@@ -191,29 +173,13 @@ def sensitivity(table: pd.DataFrame) -> Figure:
     """
     choices = [choice for choice in _CHOICES if choice in set(table["choice"])]
     datasets = in_paper_order(table["dataset"], printed.DATASETS)
-    figure, grid = plt.subplots(
-        len(datasets),
-        len(choices),
-        sharex="col",
-        sharey="row",
-        squeeze=False,
-        figsize=(1.2 + 2.7 * len(choices), 1.0 + 1.9 * len(datasets)),
-    )
+    figure, grid = panels(datasets, choices, 1.9)
     for line, dataset in zip(grid, datasets, strict=True):
         for ax, choice in zip(line, choices, strict=True):
             part = table[(table["dataset"] == dataset) & (table["choice"] == choice)]
             ax.axhline(0, color=INK, lw=1)
             for method, curve in parts_of(part.sort_values("factor"), "method"):
-                color, marker, dash = STYLES[method]
-                ax.plot(
-                    curve["factor"],
-                    curve["reduction_percent"],
-                    color=color,
-                    marker=marker,
-                    ms=5,
-                    ls=dash,
-                    lw=1.6,
-                )
+                ax.plot(curve["factor"], curve["reduction_percent"], **styled(method))
             ax.set_xscale("log")
             ax.set_xticks(sorted(table.loc[table["choice"] == choice, "factor"].unique()))
             ax.xaxis.set_major_formatter("{x:g}")
@@ -221,7 +187,7 @@ def sensitivity(table: pd.DataFrame) -> Figure:
         line[0].set_ylabel(f"{dataset}\nreduction, %")
     for ax, choice in zip(grid[-1], choices, strict=True):
         ax.set_xlabel(_CHOICES[choice])
-    _legend(figure, list(dict.fromkeys(table["method"])))
+    legend(figure, list(dict.fromkeys(table["method"])))
     return figure
 
 
@@ -264,9 +230,25 @@ def _plain_ticks(ax: Axes) -> None:
     ax.tick_params(axis="y", which="both", labelsize=8)
 
 
-def _legend(figure: Figure, methods: list[str]) -> None:
-    handles = []
-    for method in methods:
-        color, marker, dash = STYLES[method]
-        handles.append(Line2D([], [], color=color, marker=marker, ls=dash, lw=1.6, label=method))
+def panels(datasets: Sequence[str], columns: Sequence[str], height: float) -> tuple[Figure, Any]:
+    """A grid with a row of this height for each data set, which share what they can."""
+    return plt.subplots(
+        len(datasets),
+        len(columns),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        figsize=(1.2 + 2.7 * len(columns), 1.0 + height * len(datasets)),
+    )
+
+
+def styled(method: str, **changed: Any) -> dict[str, Any]:
+    """How the line of a method or model is drawn."""
+    color, marker, dash = STYLES[method]
+    return {"color": color, "marker": marker, "ls": dash, "ms": 5, "lw": 1.6, **changed}
+
+
+def legend(figure: Figure, methods: Sequence[str], **changed: Any) -> None:
+    """One legend over all panels, of these methods' lines."""
+    handles = [Line2D([], [], label=method, **styled(method, **changed)) for method in methods]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -156,32 +156,30 @@ def predictions(table: pd.DataFrame, problem: str, draw: int = 0, count: int = 4
     Returns
     -------
     DataFrame
-        The columns of `recover.SETTING`, distance, then "dataset method" for each cell.
+        ("", "setting") in words, ("", "distance"), then (dataset, method) for each cell.
     """
     near = recover.distances(table[table["stage"] == 1], problem, rule.draw(draw), 1).head(count)
     cells = [c for c in rule.CELLS if c[1] in rule.HALVES[problem][1] and c[0] != rule.DRAWN]
     rows = []
     for r in near.to_dict("records"):
         found = cells_of(table[table["stage"] == 1], problem, r)
-        rows.append({k: r[k] for k in [*recover.SETTING[problem], "distance"]})
-        rows[-1] |= {f"{d} {m}": found[d, m] for d, m in cells}
-    rows.append({f"{d} {m}": rule.table1(d, m, "mean") for d, m in cells})
-    return pd.DataFrame(rows)
+        row = {("", "setting"): in_words(r, problem), ("", "distance"): r["distance"]}
+        rows.append(row | {cell: found[cell] for cell in cells})
+    theirs = {cell: rule.table1(*cell, "mean") for cell in cells}
+    return pd.DataFrame([*rows, {("", "setting"): "printed"} | theirs])
 
 
-def in_words(choices: pd.DataFrame, draw: int = 0) -> str:
-    """What a draw chose, in one sentence."""
-    rows = {r.problem: r for r in rows_of(choices[choices["draw"] == draw])}
-    left, right = rows["l2"], rows["lipschitz"]
-    batch = f"batches of {left.batch_size:.0f}" if left.batch_size else "the full batch"
+def in_words(setting: Mapping[Any, Any], problem: str) -> str:
+    """One setting of the search."""
+    s = setting
+    strength = f"{s['strength']:g} n" if s["loss"] == "mean" else f"{s['strength']:g}"
+    if problem == "l2":
+        batch = f"batches of {s['batch_size']:.0f}" if s["batch_size"] else "full batch"
+        return (
+            f"{OPTIMIZERS[s['optimizer']]} at {s['learning_rate']:g}, {batch}, "
+            f"{s['epochs']:.0f} epochs, lam {strength}"
+        )
     return (
-        f"{OPTIMIZERS[left.optimizer]} at the constant rate {left.learning_rate:g} with {batch} "
-        f"for {left.epochs:.0f} epochs, lam_reg {_beside(left)}, rastrigin of dimension "
-        f"{left.dimension:.0f}; then ADMM at rate {right.learning_rate:g}, penalty "
-        f"{right.penalty:g}, {right.iterations:.0f} iterations, lam_lip {_beside(right)}, "
-        f"{right.rounds:.0f} rounds of Algorithm 1, rastrigin of dimension {right.dimension:.0f}"
+        f"rate {s['learning_rate']:g}, penalty {s['penalty']:g}, {s['iterations']:.0f} iterations, "
+        f"lam {strength}, {s['rounds']:.0f} rounds"
     )
-
-
-def _beside(row: Any) -> str:
-    return f"{row.strength:g} n" if row.loss == "mean" else f"{row.strength:g}"

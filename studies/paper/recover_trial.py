@@ -14,8 +14,7 @@ from lipsnn.convex.result import Refinement
 from lipsnn.datasets import Dataset, load_dataset
 from lipsnn.network import ShallowNet
 from lipsnn.train import train_admm, train_sgd
-from lipsnn.train.descent import Descent, Training
-from lipsnn.train.sgd import l2_gradient
+from lipsnn.train.descent import Descent, Steps, decayed
 
 Row = dict[str, Any]
 
@@ -62,7 +61,7 @@ def search_lipschitz(task: Mapping[str, Any]) -> dict[str, Any]:
             task["trial"],
             epochs=base["epochs"],
             schedule="constant",
-            **_batch(base["training"], data),
+            **base["training"],
         )
         net = train_admm(
             X, y, strength=strength, seed=task["trial"], init=start, schedule="constant", **admm
@@ -93,30 +92,15 @@ def _stations(
     task: Mapping[str, Any], data: Dataset, strength: float
 ) -> list[tuple[int, ShallowNet]]:
     """The network of one training run after each number of epochs, as `train_sgd` has it."""
-    descent = Descent(
-        data.X_train,
-        data.y_train,
-        task["width"],
-        task["trial"],
-        max(task["stations"]),
-        init=None,
-        schedule="constant",
-        **_batch(task["training"], data),
-    )
-    gradient = l2_gradient(descent, strength / len(descent.X))
-    training, found = Training(descent), []
+    steps = Steps(task["trial"], max(task["stations"]), schedule="constant", **task["training"])
+    descent, found = Descent(data.X_train, data.y_train, task["width"], steps), []
+    gradient = decayed(strength / len(data.X_train))
     for epochs in sorted(task["stations"]):
         try:
-            training.advance(gradient, epochs - training.epoch)
+            found.append((epochs, descent.advance(gradient, epochs - descent.epoch)))
         except RuntimeError:  # diverged
             break
-        found.append((epochs, training.net))
     return found
-
-
-def _batch(training: Mapping[str, Any], data: Dataset) -> dict[str, Any]:
-    """The training's settings, the full batch as a number."""
-    return {**training, "batch_size": training["batch_size"] or len(data.X_train)}
 
 
 def _after(found: Refinement, rounds: int) -> float:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from studies.common.style import INK
 from studies.paper import printed, statement
-from studies.paper.figures import STYLES
+from studies.paper.figures import STYLES, legend, panels, styled
 from studies.paper.tables import in_paper_order
 
 if TYPE_CHECKING:
@@ -36,14 +36,7 @@ def ratios(attacks: pd.DataFrame, models: Sequence[str] = ("ADMM", "C-lip", "joi
     table = table[table["model"].isin(models)]
     datasets = in_paper_order(table["dataset"], printed.DATASETS)
     bases = in_paper_order(table["base"], printed.BASES)
-    figure, grid = plt.subplots(
-        len(datasets),
-        len(bases),
-        sharex=True,
-        sharey="row",
-        squeeze=False,
-        figsize=(1.2 + 2.7 * len(bases), 1.0 + 1.75 * len(datasets)),
-    )
+    figure, grid = panels(datasets, bases, 1.75)
     radii = np.sort(table["radius"].unique())
     step = 0.16 * np.diff(radii).min() if len(radii) > 1 else 0.01
     for line, dataset in zip(grid, datasets, strict=True):
@@ -56,22 +49,17 @@ def ratios(attacks: pd.DataFrame, models: Sequence[str] = ("ADMM", "C-lip", "joi
             ax.axhline(1, color=INK, lw=1.1)
             for number, model in enumerate(models):
                 curve = part[part["model"] == model].sort_values("radius")
-                color, marker, dash = STYLES[model]
                 at = curve["radius"] + step * (number - (len(models) - 1) / 2)
-                ax.vlines(at, curve["lower"], curve["upper"], color=color, lw=1.3, alpha=0.75)
-                ax.plot(at, curve["median"], color=color, marker=marker, ms=4.5, ls=dash, lw=1.3)
+                bars = {"color": STYLES[model][0], "lw": 1.3, "alpha": 0.75}
+                ax.vlines(at, curve["lower"], curve["upper"], **bars)
+                ax.plot(at, curve["median"], **styled(model, ms=4.5, lw=1.3))
             ax.margins(y=0.16)
             ax.tick_params(labelsize=8)
         line[0].set_ylabel(f"{dataset}\nerror / base's", fontsize=9)
-    for ax, base in zip(grid[0], bases, strict=True):
-        ax.set_title(f"base: {base.upper()}", fontsize=11)
-    for ax in grid[-1]:
-        ax.set_xlabel("attack size", fontsize=9)
-    handles = []
-    for model in [m for m in models if m in set(table["model"])]:
-        color, marker, dash = STYLES[model]
-        handles.append(Line2D([], [], color=color, marker=marker, ls=dash, label=model))
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
+    for top, bottom, base in zip(grid[0], grid[-1], bases, strict=True):
+        top.set_title(f"base: {base.upper()}", fontsize=11)
+        bottom.set_xlabel("attack size", fontsize=9)
+    legend(figure, [model for model in models if model in set(table["model"])])
     return figure
 
 

@@ -81,8 +81,8 @@ def solve_free_step(
     """`solve_step` for one hidden layer, T free and the outer weights (m,) held.
 
     As the LMI ``[[rho I, Z'], [Z, 4 diag(q)]] >= 0`` with the rows z_0, .., z_m of Z and
-    sum q <= 1: the reference for `FreeStep`. Returns the hidden weights (m, d), rho and what the
-    solver said.
+    sum q <= 1 (`studies.pauli.free`). Returns the hidden weights (m, d), rho and what the solver
+    said.
     """
     W = cp.Variable(hidden.shape)
     q = cp.Variable(len(outer) + 1, nonneg=True)

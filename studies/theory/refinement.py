@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import matplotlib.pyplot as plt
+
 from studies.common.style import COLORS, DASHES, axes_of, palette, parts_of
 
 if TYPE_CHECKING:
@@ -86,4 +88,28 @@ def attack_curve(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
         ax.plot(part["radius"], part["mse"], marker="o", ls=style, color=colors[model], label=model)
     ax.set(xlabel="attack radius (l2, standardised inputs)", ylabel="test MSE", yscale="log")
     ax.legend()
+    return figure
+
+
+def layer_sweeps(table: pd.DataFrame) -> Figure:
+    """Objective, loss and certified bound of a deep network in time, by sweeps and by training.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``method``, ``seconds``, ``quantity`` and ``value``.
+    """
+    quantities = list(dict.fromkeys(table["quantity"]))
+    figure, axes = plt.subplots(1, len(quantities), figsize=(9.6, 3.2))
+    colors = {"sweeps over the layers": COLORS["joint"], "more training": COLORS["base"]}
+    for axis, quantity in zip(axes, quantities, strict=True):
+        for method, part in parts_of(table[table["quantity"] == quantity], "method"):
+            marker = "o" if method in colors and len(part) < 40 else ""
+            axis.plot(
+                part["seconds"], part["value"], marker=marker, color=colors[method], label=method
+            )
+        axis.set(xlabel="seconds", title=quantity)
+        axis.set_ylim(bottom=0)
+    axes[0].legend()
+    figure.tight_layout()
     return figure

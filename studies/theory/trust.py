@@ -53,20 +53,14 @@ def trust_model() -> Figure:
     for step in STEPS.values():
         _box(ax, step)
     for here, there in pairwise(ROAD):
-        _arrow(ax, STEPS[here], STEPS[there])
-    # past the solver
-    ax.add_patch(
-        FancyArrowPatch(
-            _place(STEPS["numbers"], -0.5, -1.1),
-            _place(STEPS["verify"], 0.5, 1.1),
-            arrowstyle="-|>",
-            mutation_scale=12,
-            color=TRUSTED,
-            linewidth=1.6,
-            shrinkA=0,
-            shrinkB=0,
+        step, following = STEPS[here], STEPS[there]
+        across, up = following.across - step.across, following.up - step.up
+        _arrow(
+            ax, _place(step, 1.06 * across, 1.1 * up), _place(following, -1.06 * across, -1.1 * up)
         )
-    )
+    # past the solver
+    ends = _place(STEPS["numbers"], -0.5, -1.1), _place(STEPS["verify"], 0.5, 1.1)
+    _arrow(ax, *ends, TRUSTED, 1.6)
     ax.text(
         1.9 * _PITCH,
         0.55 * _RISE,
@@ -122,16 +116,21 @@ def _box(ax: Axes, step: Step) -> None:
     )
 
 
-def _arrow(ax: Axes, here: Step, there: Step) -> None:
-    across, up = there.across - here.across, there.up - here.up
+def _arrow(
+    ax: Axes,
+    here: tuple[float, float],
+    there: tuple[float, float],
+    color: str = INK,
+    width: float = 1.4,
+) -> None:
     ax.add_patch(
         FancyArrowPatch(
-            _place(here, 1.06 * across, 1.1 * up),
-            _place(there, -1.06 * across, -1.1 * up),
+            here,
+            there,
             arrowstyle="-|>",
             mutation_scale=12,
-            color=INK,
-            linewidth=1.4,
+            color=color,
+            linewidth=width,
             shrinkA=0,
             shrinkB=0,
         )

@@ -120,7 +120,7 @@ def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("book")
     command = [sys.executable, "-m", "book.build", "--reuse", "--output", str(output)]
     done = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=1800, check=False
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     html = output / "_build" / "html"

@@ -117,6 +117,28 @@ def test_maths_fonts_arrive_and_pages_have_pictures(browser, address) -> None:
     assert browser.execute_script("return document.images.length") >= 4
 
 
+CUT = """
+return [...document.querySelectorAll('mjx-container[display="true"]')].filter(display => {
+  const room = display.closest('div.math, .amsmath, p, dd, li').getBoundingClientRect();
+  const drawn = display.firstElementChild.getBoundingClientRect();
+  return drawn.left < room.left - 1 || drawn.right > room.right + 1;
+}).map(display => display.textContent.slice(0, 60));
+"""
+DRAWN = """
+const done = arguments[arguments.length - 1];
+window.MathJax?.startup?.promise ? MathJax.startup.promise.then(done) : done();
+"""
+
+
+@pytest.mark.parametrize("name", PAGES[1:])
+@pytest.mark.parametrize("width", [360, 1400])
+def test_no_equation_is_cut(browser, built_book, name, width) -> None:
+    with _Screen(browser, width):
+        _open(browser, built_book, name, "light")
+        browser.execute_async_script(DRAWN)
+        assert browser.execute_script(CUT) == []
+
+
 @pytest.mark.parametrize("name", PAGES[1:])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_page_fits_a_phone_and_pictures_have_no_card(browser, built_book, name, theme) -> None:

@@ -1,8 +1,12 @@
 """Which cells a page shows, folds or hides."""
 
+from pathlib import Path
+
+import jupytext
 import pytest
 
 from book import folding
+from book.layout import REPOSITORY, Layout
 
 
 @pytest.mark.parametrize(
@@ -21,6 +25,7 @@ from book import folding
         ("x = 1\nglue('x', x)", "hide-input"),
         ("x = 1\n" * (folding.LONGEST + 1), "hide-input"),
         ("x = 1\n" * folding.LONGEST, None),
+        (f"x = '{'a' * folding.WIDEST}'", "hide-input"),
         ("%timeit f(x)", None),
         ("", None),
     ],
@@ -33,3 +38,10 @@ def test_parameters_are_folded_and_a_tag_decides() -> None:
     assert folding.tags("n = 3", ["parameters"]) == ["parameters", "hide-input"]
     assert folding.tags("claims.check()", ["show"]) == ["show"]
     assert folding.tags("x = 1", ["hide-input"]) == ["hide-input"]
+
+
+@pytest.mark.parametrize("source", Layout(REPOSITORY).sources(), ids=lambda path: path.stem)
+def test_code_that_is_shown_fits_the_column(source: Path) -> None:
+    for cell in jupytext.read(source).cells:
+        if cell.cell_type == "code" and "show" in cell.metadata.get("tags", []):
+            assert max(map(len, cell.source.splitlines())) <= folding.WIDEST, cell.source

@@ -1,9 +1,8 @@
 """Corollary 10 kept in floating point: whatever is given, the result is never worse."""
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from restrictions import cases
 
 from lipsnn import ShallowNet, objective, refine
 
@@ -13,36 +12,6 @@ METHODS = [
     ("lipschitz", "walk"),
     ("l2", "joint"),
 ]
-
-
-@st.composite
-def cases(draw):
-    """A network and data with what trained networks really have: dead, duplicate and boundary
-    units, zero outer weights, repeated rows, constant columns."""
-    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
-    n, d, m = draw(st.integers(1, 25)), draw(st.integers(1, 4)), draw(st.integers(1, 7))
-    X = rng.normal(size=(n, d))
-    if draw(st.booleans()):
-        X = np.round(X)  # repeated rows
-    if draw(st.booleans()):
-        X[:, 0] = 0.0
-    weights, outer = rng.normal(size=(m, d + 1)), rng.normal(size=m)
-    for i in range(m):
-        match draw(st.sampled_from(["plain", "plain", "dead", "copy", "boundary", "zero", "flat"])):
-            case "dead":
-                weights[i] = 0.0
-                weights[i, -1] = -1.0
-            case "copy":
-                weights[i] = weights[0]
-            case "boundary":
-                weights[i, -1] = -weights[i, :-1] @ X[rng.integers(n)]
-            case "zero":
-                outer[i] = 0.0
-            case "flat":
-                weights[i, :-1] = 0.0
-    scale = 10.0 ** draw(st.integers(-3, 3))
-    strength = 10.0 ** draw(st.integers(-4, 3))
-    return ShallowNet(weights, scale * outer), X, rng.normal(size=n), strength
 
 
 @pytest.mark.parametrize(("regularizer", "method"), METHODS)

@@ -7,7 +7,7 @@ from scipy.linalg import cholesky, eigh, eigvalsh, svd
 
 from lipsnn._checks import Array
 
-# A warm start's rho is at least this much above what its slopes need.
+# After a warm start rho is at least this much above what the slopes need.
 _MARGIN = 1.1
 
 
@@ -19,25 +19,35 @@ class ArrowCone:
     turns diag into ones, and rho bounds the squared spectral norm of V.
 
     The variables are Z (d + 1, g), of which the last row, the biases, takes no part, and the
-    extras (q_1, .., q_g, rho) or (rho,). Slack S and multiplier Y are symmetric matrices of
-    order d + 1 + g.
+    extras: q_1, .., q_g if T is free, then rho unless it is given. Slack S and multiplier Y are
+    symmetric matrices of order d + 1 + g; the trace of Y's hub is what a unit of rho is worth.
 
     Parameters
     ----------
     d, g : int
         Inputs and units.
-    strength : float
+    strength : float or None
         Cost of rho.
+    rho : float or None
+        Its value where a bound is enforced; `strength` has then no meaning.
     shares : ndarray, (g + 1,), optional
         Fixed (q_0, .., q_g), positive; None frees them.
     """
 
-    def __init__(self, d: int, g: int, strength: float, shares: Array | None = None) -> None:
-        self.d, self.g, self.free = d, g, shares is None
+    def __init__(
+        self,
+        d: int,
+        g: int,
+        strength: float | None,
+        rho: float | None = None,
+        shares: Array | None = None,
+    ) -> None:
+        self.d, self.g, self.free, self.rho = d, g, shares is None, rho
         self.degree = d + 1 + g
-        self.extras = g + 1 if self.free else 1
+        self.extras = (g if self.free else 0) + (rho is None)
         self.cost = np.zeros(self.extras)
-        self.cost[-1] = strength
+        if rho is None:
+            self.cost[-1] = strength
         scale = np.ones(g + 1) if shares is None else 0.5 / np.sqrt(shares)
         self._scale0, self._scale = scale[0], scale[1:]
         self._hub, self._spokes = np.arange(d), np.arange(d, self.degree)
@@ -45,27 +55,37 @@ class ArrowCone:
     def start(self) -> Array:
         """Extras for which S is well inside its cone at Z = 0."""
         extras = np.full(self.extras, 1.0 / (self.g + 1))
-        extras[-1] = 3.0  # at unit scale, room for slopes of order one
+        if self.rho is None:
+            extras[-1] = 3.0  # at unit scale, room for slopes of order one
         return extras
 
-    def resume(self, Z: Array, extras: Array, Y: Array, before: ArrowCone) -> tuple[Array, Array]:
-        """Extras and multiplier from an iterate of `before`, the same LMI at other cost or shares.
+    def resume(
+        self, Z: Array, extras: Array, Y: Array, before: ArrowCone
+    ) -> tuple[Array, Array, Array]:
+        """Z, extras and multiplier from an iterate of `before`, the same LMI at other values.
 
-        The multiplier keeps its pull on Z; rho is lifted where the new shares need more.
+        The multiplier keeps its pull on Z. Where the new shares need more rho it is lifted; where
+        they or a new bound need more than is given, Z is shortened.
         """
         d, extras = self.d, extras.copy()
-        if not self.free and before is not self:
-            now = np.concatenate([[self._scale0], self._scale])
-            ratio = np.concatenate([[before._scale0], before._scale]) / now
-            spokes = self.linear(Z, extras)[d:, :d]
-            extras[-1] = max(extras[-1], _MARGIN * np.linalg.norm(spokes, 2) ** 2)
-            scale = np.concatenate([np.ones(d), ratio])
-            Y = Y * (scale[:, None] * scale)
-        return extras, Y
+        if self.free and self.rho is None:
+            return Z, extras, Y
+        S = self.slack(Z, extras)
+        spokes = S[d:, :d] / np.sqrt(np.diagonal(S)[d:, None])
+        needed = _MARGIN * np.linalg.norm(spokes, 2) ** 2
+        if self.rho is None:
+            extras[-1] = max(extras[-1], needed)
+        elif needed > self.rho:
+            Z = Z * np.sqrt(self.rho / needed)
+        ratio = np.append(before._scale0, before._scale) / np.append(self._scale0, self._scale)
+        scale = np.concatenate([np.ones(d), ratio])
+        return Z, extras, Y * (scale[:, None] * scale)
 
     def slack(self, Z: Array, extras: Array) -> Array:
         """S at a point."""
         S = self.linear(Z, extras)
+        if self.rho is not None:
+            S[self._hub, self._hub] = self.rho
         if self.free:
             S[self.d, self.d] += 4.0
         else:
@@ -75,13 +95,15 @@ class ArrowCone:
     def linear(self, Z: Array, extras: Array) -> Array:
         """S without its constant."""
         d, S = self.d, np.zeros((self.degree, self.degree))
-        S[self._hub, self._hub] = extras[-1]
+        if self.rho is None:
+            S[self._hub, self._hub] = extras[-1]
         S[:d, d + 1 :] = Z[:d] * self._scale
         S[:d, d] = Z[:d].sum(axis=1) * self._scale0
         S[d:, :d] = S[:d, d:].T
         if self.free:
-            S[d, d] = -4.0 * extras[:-1].sum()
-            S[self._spokes[1:], self._spokes[1:]] = 4.0 * extras[:-1]
+            shares = 4.0 * extras[: self.g]
+            S[d, d] = -shares.sum()
+            S[self._spokes[1:], self._spokes[1:]] = shares
         return S
 
     def adjoint(self, Y: Array) -> tuple[Array, Array]:
@@ -90,10 +112,11 @@ class ArrowCone:
         Z = np.zeros((d + 1, self.g))
         Z[:d] = 2.0 * (Y[:d, d + 1 :] * self._scale + Y[:d, d : d + 1] * self._scale0)
         extras = np.empty(self.extras)
-        extras[-1] = np.trace(Y[:d, :d])
+        if self.rho is None:
+            extras[-1] = np.trace(Y[:d, :d])
         if self.free:
             diagonal = np.diagonal(Y)[d:]
-            extras[:-1] = 4.0 * (diagonal[1:] - diagonal[0])
+            extras[: self.g] = 4.0 * (diagonal[1:] - diagonal[0])
         return Z, extras
 
     def centred(self, S: Array) -> Array:
@@ -108,14 +131,12 @@ class ArrowCone:
         what it changes shows in the residual of Z.
         """
         d, scale = self.d, np.ones(self.degree)
-        scale[:d] = np.sqrt(self.cost[-1] / np.trace(Y[:d, :d]))
+        if self.rho is None:
+            scale[:d] = np.sqrt(self.cost[-1] / np.trace(Y[:d, :d]))
         if self.free:
             diagonal = np.diagonal(Y)[d:]
             scale[d:] = np.sqrt(diagonal[0] / diagonal)
         return Y * (scale[:, None] * scale)
-
-    def inner(self, S: Array, Y: Array) -> float:
-        return float(np.vdot(S, Y))
 
     def scale(self, S: Array, Y: Array) -> None:
         """Set the scaling R with R^-1 S R^-T = R' Y R = diag(l), which all below use."""
@@ -141,10 +162,6 @@ class ArrowCone:
         self._R = self._R @ (lower_s @ (vt.T / root))
         self._Rinv = (lower_y @ (u / root)).T @ self._Rinv
         self._W = self._Rinv.T @ self._Rinv
-
-    def weigh(self, dS: Array) -> Array:
-        """W^-1 dS W^-1, the scaling's map from slacks to multipliers."""
-        return self._W @ dS @ self._W
 
     def shrink(self, dS: Array) -> Array:
         """R^-1 dS R^-T, a slack in the scaled space."""
@@ -193,9 +210,10 @@ class ArrowCone:
                 part = hub[a, b] * across2
                 part += np.outer(spoke2[:, b], spoke[:, a])
                 H[a * g : (a + 1) * g, b * g : (b + 1) * g] += part
-        rho = H[: d * g, -1].reshape(d, g)
-        rho += 2.0 * hub @ spoke.T
-        H[-1, -1] += np.vdot(hub, hub)
+        if self.rho is None:
+            rho = H[: d * g, -1].reshape(d, g)
+            rho += 2.0 * hub @ spoke.T
+            H[-1, -1] += np.vdot(hub, hub)
         if not self.free:
             return
         q = slice(size, size + g)
@@ -206,5 +224,6 @@ class ArrowCone:
             )
         squares = W[d:, d:] ** 2
         H[q, q] += 16.0 * (squares[1:, 1:] - squares[1:, :1] - squares[:1, 1:] + squares[0, 0])
-        norms = (shares**2).sum(axis=1)
-        H[q, -1] += 4.0 * (norms[1:] - norms[0])
+        if self.rho is None:
+            norms = (shares**2).sum(axis=1)
+            H[q, -1] += 4.0 * (norms[1:] - norms[0])

@@ -67,6 +67,7 @@ class Iterate:
     Z: Array
     extras: Array
     multipliers: Array
+    Y: Array
     value: float
     gap: float
     primal_residual: float
@@ -171,17 +172,20 @@ class _Search:
     def near(self, warm: WarmStart) -> bool:
         """Whether this program may start from there."""
         self.start(warm)
-        near = self.measure().gap <= _WARM_GAP
-        far = np.abs(self.residuals.extras).max() > _WARM_COST * self.cone.cost.max()
-        return near and not far
+        if self.measure().gap > _WARM_GAP:
+            return False
+        cost = self.cone.cost.max(initial=0.0)
+        return not cost or np.abs(self.residuals.extras).max() <= _WARM_COST * cost
 
     def start(self, warm: WarmStart | None) -> None:
         """Go to an iterate that was kept, or to the method's own start."""
         if warm is None:
             self._cold()
             return
-        self.Z, self.s, self.lam = warm.Z, warm.s.copy(), warm.multipliers.copy()
-        self.extras, self.Y = self.cone.resume(warm.Z, warm.extras, warm.Y, warm.cone)
+        self.s, self.lam = warm.s.copy(), warm.multipliers.copy()
+        self.Z, self.extras, self.Y = warm.Z, warm.extras, warm.Y
+        if warm.cone is not self.cone:
+            self.Z, self.extras, self.Y = self.cone.resume(warm.Z, warm.extras, warm.Y, warm.cone)
         self.S = self.cone.slack(self.Z, self.extras)
         self.cone.scale(self.S, self.Y)
         self.row_mu = float(np.vdot(self.s, self.lam)) / self.s.size
@@ -214,7 +218,8 @@ class _Search:
         # on the central path, at the level where the cone meets its cost on average, but not
         # below what the rows need to balance a gradient of the loss of order one
         pulled = cone.adjoint(centred)[1]
-        mu = max(cone.cost.sum() / pulled[cone.cost > 0].sum(), 0.1 / rows.shape[1])
+        level = cone.cost.sum() / pulled[cone.cost > 0].sum() if cone.cost.any() else 0.0
+        mu = max(level, 0.1 / rows.shape[1])
         self.Y = mu * centred
         self.s = np.full(rows.shape, _START_SLACK)
         self.lam = np.full(rows.shape, mu / _START_SLACK)
@@ -239,7 +244,7 @@ class _Search:
         )
         complementarity = float(np.vdot(self.s, self.lam))
         self.row_mu = complementarity / self.s.size
-        self.cone_mu = cone.inner(self.S, self.Y) / cone.degree
+        self.cone_mu = float(np.vdot(self.S, self.Y)) / cone.degree
         Y = cone.mend(self.Y)
         quadratic = 0.5 * float(np.vdot(self.Z, curved)) - float(np.vdot(loss.linear, self.Z))
         value = quadratic + loss.constant + float(cone.cost @ self.extras)
@@ -248,8 +253,9 @@ class _Search:
             Z=self.Z,
             extras=self.extras,
             multipliers=self.lam.copy(),
+            Y=Y,
             value=value,
-            gap=(complementarity + cone.inner(self.S, Y)) / max(value, _FLOOR * loss.constant),
+            gap=(complementarity + float(np.vdot(self.S, Y))) / max(value, _FLOOR * loss.constant),
             primal_residual=float(violation),
             dual_residual=float(
                 np.abs(gradient - cone.adjoint(Y)[0]).max() / np.abs(loss.linear).max()

@@ -77,10 +77,10 @@ def linear(samples: Samples, bits: Array, g: int, weighted: Array) -> Array:
     return samples.fold(partial(_pull, g), bits, weighted)
 
 
-def centred(y: Array) -> Array:
-    """y without its mean; zero where what is left is the rounding of y itself."""
-    left = y - y.mean()
-    left -= left.mean()
+def centred(y: Array, shares: Array) -> Array:
+    """y without its weighted mean; zero where what is left is the rounding of y itself."""
+    left = y - shares @ y
+    left -= shares @ left
     rounding = 4.0 * np.finfo(float).eps * float(np.abs(y).max())
     return left if np.abs(left).max() > rounding else np.zeros_like(y)
 

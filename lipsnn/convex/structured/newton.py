@@ -55,7 +55,9 @@ class Newton:
         self._size = rows.p * rows.g
         self._prox = np.repeat(_PROXIMAL * loss.sizes, rows.g)
         self._order = self._size + cone.extras
-        scale = np.repeat([np.abs(loss.linear).max(), cone.cost.max()], [self._size, cone.extras])
+        pull = np.abs(loss.linear).max()
+        cost = cone.cost.max() if cone.cost.any() else pull
+        scale = np.repeat([pull, cost], [self._size, cone.extras])
         self._accuracy = _REFINED * scale
         self._matrix = np.zeros((self._order, self._order))
         unit = np.arange(rows.g)

@@ -21,10 +21,6 @@ class NormCone:
     def start(self) -> Array:
         return np.ones(self.g)
 
-    def resume(self, Z: Array, extras: Array, Y: Array, before: NormCone) -> tuple[Array, Array]:
-        """Extras and multiplier from an iterate of `before`, this very cone."""
-        return extras, Y
-
     def slack(self, Z: Array, extras: Array) -> Array:
         return np.vstack([extras, Z])
 
@@ -41,9 +37,6 @@ class NormCone:
         """Y with its stationarity in the extras made exact, by a scaling."""
         return Y * (self.cost / Y[0])
 
-    def inner(self, S: Array, Y: Array) -> float:
-        return float(np.vdot(S, Y))
-
     def scale(self, S: Array, Y: Array) -> None:
         """Set W with W Y = W^-1 S = l, one hyperbolic Householder matrix per unit."""
         self.S, self.Y = S, Y
@@ -55,36 +48,26 @@ class NormCone:
         w = (s + _mirror(y)) / (2.0 * gamma)
         self._eta = (size_s / size_y) ** 0.25
         self._w = w
-        self._l = self._forward(Y)
+        self._l = self._eta * self._turn(w, Y)
 
     def advance(self, S: Array, multiplier: Array, step: float) -> Array:
         """Scale anew at slack S and at the multiplier moved by a scaled step; the latter."""
-        Y = self.Y + step * self._backward(multiplier)
+        Y = self.Y + step * self.unshrink(multiplier)
         self.scale(S, Y)
         return Y
 
-    def _forward(self, v: Array) -> Array:
-        """W v = eta (2 w w' - J)^(1/2)-form: [[w0, w1'], [w1, I + w1 w1' / (1 + w0)]] v."""
-        return self._eta * self._turn(self._w, v)
-
-    def _backward(self, v: Array) -> Array:
-        """W^-1 v."""
-        return self._turn(_mirror(self._w), v) / self._eta
-
     @staticmethod
     def _turn(w: Array, v: Array) -> Array:
+        """W v / eta, W = eta (2 w w' - J)^(1/2): [[w0, w1'], [w1, I + w1 w1' / (1 + w0)]] v."""
         dot = (w[1:] * v[1:]).sum(axis=0)
         first = w[0] * v[0] + dot
         return np.vstack([first, v[1:] + w[1:] * (v[0] + dot / (1.0 + w[0]))])
 
-    def weigh(self, dS: Array) -> Array:
-        return self._backward(self._backward(dS))
-
     def shrink(self, dS: Array) -> Array:
-        return self._backward(dS)
+        """W^-1 dS, which is W^-1 of a multiplier as well."""
+        return self._turn(_mirror(self._w), dS) / self._eta
 
-    def unshrink(self, dY: Array) -> Array:
-        return self._backward(dY)
+    unshrink = shrink
 
     def recentred(self, pair: tuple[Array, Array], step: float, low: float, high: float) -> Array:
         """What to add to the target so that the products after `step` lie in [low, high]."""

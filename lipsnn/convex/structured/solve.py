@@ -1,6 +1,6 @@
 """Programs (6), (12) and the joint one, from the user's arrays to the method and back.
 
-Arguments common to all three:
+Arguments common to all three, those after `strength` by name:
 
 X1 : ndarray, (n, d + 1), or Samples
     Data with the bias feature.
@@ -10,7 +10,10 @@ patterns : ndarray of bool, (n, m), or Patterns
 signs : ndarray, (m,)
     s_i.
 strength : float
-    lam_reg or lam_lip, positive.
+    lam_reg or lam_lip, positive. Without meaning, None will do, where there is a `bound`.
+bound : float, optional
+    L, positive: the loss alone under ``rho <= L^2``, in (12) and the joint program. The solution
+    has the strength, the multiplier of rho, at which it is the solution without a bound.
 inside : ndarray, (m, d + 1), optional
     Weights with these patterns, as a refinement has them: the rows that are carried are found by
     them. Without any, all n m rows are.
@@ -21,6 +24,8 @@ start : ProgramSolution, optional
 offset : bool
     Whether a constant, free and without cost, is added to the output. For fixed z the best one is
     the mean of what is left of y, so that it is eliminated: D_i X and y lose their column means.
+weights : ndarray, (n,), optional
+    Of the samples in the loss, positive; 1 if None.
 tol : float
     For the relative gap and both residuals.
 max_iterations : int
@@ -30,7 +35,7 @@ max_iterations : int
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,18 +62,16 @@ _LEAST_SHARE = 1e-10
 _LEAST_COST = 1e-300
 
 
+Patterned = Array | Patterns
+
+
 def solve_l2(
     X1: Array | Samples,
     y: Array,
-    patterns: Array | Patterns,
+    patterns: Patterned,
     signs: Array,
     strength: float,
-    *,
-    inside: Array | None = None,
-    start: ProgramSolution | None = None,
-    offset: bool = False,
-    tol: float = 1e-8,
-    max_iterations: int = 200,
+    **settings: Any,
 ) -> ProgramSolution:
     """Program (6): l2-regularised training within fixed patterns and signs.
 
@@ -77,26 +80,22 @@ def solve_l2(
     ProgramSolution
         `weights` are the u_i and v_j, (m, d + 1).
     """
-    problem = _Program(X1, y, patterns, signs, inside, start, offset)
+    problem = _Program(X1, y, patterns, signs, **settings)
     cost = strength * problem.unit_cost / problem.scale
-    point = problem.solve(lambda p, g: NormCone(p, g, cost), tol, max_iterations)
-    return problem.solution(point, factors=signs.astype(np.float64))
+    return problem.solve(NormCone(problem.p, problem.g, cost), factors=signs.astype(np.float64))
 
 
 def solve_lipschitz(
     X1: Array | Samples,
     y: Array,
-    patterns: Array | Patterns,
+    patterns: Patterned,
     signs: Array,
     kappa: Array,
     multipliers: Array,
-    strength: float,
+    strength: float | None,
     *,
-    inside: Array | None = None,
-    start: ProgramSolution | None = None,
-    offset: bool = False,
-    tol: float = 1e-8,
-    max_iterations: int = 200,
+    bound: float | None = None,
+    **settings: Any,
 ) -> ProgramSolution:
     """Program (12): Lipschitz training at fixed T = diag(multipliers) and kappa = |a|.
 
@@ -120,28 +119,23 @@ def solve_lipschitz(
     rest = 1.0 - float(shares.sum())
     if rest < -_SHARE_SLACK:
         return ProgramSolution(float("nan"), None, "infeasible", "structured", 0, 0.0)
-    problem = _Program(X1, y, patterns, signs, inside, start, offset, shares)
-    cost = max(strength * problem.unit_cost, _LEAST_COST)
+    problem = _Program(X1, y, patterns, signs, shares, **settings)
     fixed = np.concatenate([[max(rest, _LEAST_SHARE)], problem.units.shares])
-    point = problem.solve(
-        lambda p, g: ArrowCone(p - 1, g, cost, fixed), tol, max_iterations, warm=True
+    solution = problem.solve(
+        problem.arrow(strength, bound, fixed), strength, np.where(used, signs * kappa, 0.0)
     )
-    factors = np.where(used, signs * kappa, 0.0)
-    return problem.solution(point, rho=point.extras[-1], shares=shares, factors=factors)
+    return replace(solution, shares=shares)
 
 
 def solve_joint(
     X1: Array | Samples,
     y: Array,
-    patterns: Array | Patterns,
+    patterns: Patterned,
     signs: Array,
-    strength: float,
+    strength: float | None,
     *,
-    inside: Array | None = None,
-    start: ProgramSolution | None = None,
-    offset: bool = False,
-    tol: float = 1e-8,
-    max_iterations: int = 200,
+    bound: float | None = None,
+    **settings: Any,
 ) -> ProgramSolution:
     """The joint program: (4) within fixed patterns and signs, over W, |a| and T (fact C).
 
@@ -150,11 +144,8 @@ def solve_joint(
     ProgramSolution
         `weights` are the z_i = a_i w_i, (m, d + 1), and `shares` the q_i, (m,).
     """
-    problem = _Program(X1, y, patterns, signs, inside, start, offset)
-    cost = max(strength * problem.unit_cost, _LEAST_COST)
-    point = problem.solve(lambda p, g: ArrowCone(p - 1, g, cost), tol, max_iterations, warm=True)
-    shares = problem.units.split(point.extras[:-1])
-    return problem.solution(point, rho=point.extras[-1], shares=shares)
+    problem = _Program(X1, y, patterns, signs, **settings)
+    return problem.solve(problem.arrow(strength, bound), strength)
 
 
 class _Program:
@@ -164,24 +155,33 @@ class _Program:
         self,
         X1: Array | Samples,
         y: Array,
-        patterns: Array | Patterns,
+        patterns: Patterned,
         signs: Array,
-        inside: Array | None,
-        start: ProgramSolution | None,
-        offset: bool = False,
         shares: Array | None = None,
+        *,
+        inside: Array | None = None,
+        start: ProgramSolution | None = None,
+        offset: bool = False,
+        weights: Array | None = None,
+        tol: float = 1e-8,
+        max_iterations: int = 200,
     ) -> None:
-        self.began = time.perf_counter()
+        self.began, self.limits = time.perf_counter(), (tol, max_iterations)
         self.given, self.offset = as_samples(X1), offset
-        self.y = y = losses.centred(y) if offset else y
+        self.even = weights is None
+        given = np.ones(len(y)) if weights is None else weights
+        n = float(given.sum())
+        self.shares = given / n  # of the samples in the loss
+        if offset:
+            y = losses.centred(y, self.shares)
+        self.y = y
         self.units = units = Units(Patterns.pack(patterns), signs, shares)
-        n = len(y)
         # inputs and targets of mean square one; the loss as a mean, so that the objective is of
         # order one; the weights then count in units of `scale`
         self.inputs = float(np.sqrt(self.given.mean_square))
-        targets = float(np.sqrt(np.mean(y**2))) or 1.0
+        targets = float(np.sqrt(self.shares @ y**2)) or 1.0
         self.scale = targets / self.inputs
-        self.factor = n * targets**2
+        self.spread, self.factor = targets**2, n * targets**2
         self.unit_cost = 1.0 / (n * self.inputs**2)
         self.p, self.g = self.given.p, units.g
         self.warm: interior.WarmStart | None = None
@@ -210,25 +210,28 @@ class _Program:
         self.rows = Rows(self.samples, self.bits, self.units.signs, inside)
 
     def _loss(self, before: _Program | None) -> losses.Loss:
-        n, bits, g = len(self.y), self.units.patterns.bits, self.g
+        bits, g = self.units.patterns.bits, self.g
         samples = self.given.scaled(1.0 / self.inputs)
         gram: Array | None = None
-        if before is not None and before.g == g:
+        if before is not None and before.g == g and before.even and self.even:
             gram, old = before.gram, before.units.patterns.bits
             if old is not bits:
-                gram = losses.updated(gram, samples, old, bits, g, np.full(n, 1.0 / n))
+                gram = losses.updated(gram, samples, old, bits, g, self.shares)
         if g == 0:
             gram = np.zeros((0, 0))
         elif gram is None:
-            gram = losses.gram(self.samples, self.bits, g, self.counts / n)
+            shares = self.shares
+            if self.merged is not None:
+                shares = np.bincount(self.merged[1], shares).astype(np.float64)
+            gram = losses.gram(self.samples, self.bits, g, shares)
         self.gram: Array = gram  # as the next program may need it, not centred
-        weighted = self.y * (self.inputs * self.scale / self.factor)
+        weighted = self.shares * self.y * (self.inputs * self.scale / self.spread)
         linear = losses.linear(samples, bits, g, weighted)
         sizes = np.diagonal(gram).reshape(self.p, g).sum(axis=1) / max(g, 1)
         if self.offset:
-            means = losses.linear(samples, bits, g, np.full(n, 1.0 / n)).ravel()
+            means = losses.linear(samples, bits, g, self.shares).ravel()
             gram = gram - np.outer(means, means)
-        constant = 0.5 * float(self.y @ self.y) / self.factor
+        constant = 0.5 * float(self.shares @ self.y**2) / self.spread
         return losses.Loss(gram, linear, sizes, constant)
 
     def has_cells_of(self, units: Units) -> bool:
@@ -240,44 +243,31 @@ class _Program:
             and np.array_equal(ours.patterns.bits, units.patterns.bits)
         )
 
-    def solve(
-        self,
-        cone: Callable[[int, int], Any],
-        tol: float,
-        max_iterations: int,
-        warm: bool = False,
-    ) -> interior.Iterate:
-        """Run the method with the cone made for (d + 1) inputs and g merged units."""
-        p, g = self.p, self.g
-        start, self.warm = self.warm if warm else None, None
-        if g == 0 or not self.loss.linear.any():
-            return interior.Iterate(
-                Z=np.zeros((p, g)),
-                extras=np.zeros(g + 1),
-                multipliers=np.zeros((g, 0)),
-                value=self.loss.constant,
-                gap=0.0,
-                primal_residual=0.0,
-                dual_residual=0.0,
-                status="optimal",
-            )
-        # small dense algebra is slower on two threads, large is not
-        run = interior.solve if p * g >= _WIDE else one_blas_thread(interior.solve)
-        point = run(self.loss, self.rows, cone(p, g), tol, max_iterations, start)
-        self.warm = point.warm
-        return point
+    def arrow(
+        self, strength: float | None, bound: float | None, shares: Array | None = None
+    ) -> ArrowCone:
+        """The LMI at this program's scale, its (q_0, .., q_g) fixed at `shares` or free."""
+        cost = None if strength is None else max(strength * self.unit_cost, _LEAST_COST)
+        rho = None if bound is None else (bound / self.scale) ** 2
+        return ArrowCone(self.p - 1, self.g, cost, rho, shares)
 
-    def solution(
-        self,
-        point: interior.Iterate,
-        rho: float | None = None,
-        shares: Array | None = None,
-        factors: Array | None = None,
+    def solve(
+        self, cone: Any, strength: float | None = None, factors: Array | None = None
     ) -> ProgramSolution:
-        """Back to the user's units and scale; z_i / factors_i is what is returned."""
+        """Run the method, and back to the user's units and scale; z_i / factors_i is returned."""
+        point = self._point(cone)
         weights = self.units.split(point.Z.T) * self.scale
         if factors is not None:
             weights /= np.where(factors != 0, factors, 1.0)[:, None]
+        rho = shares = None
+        if isinstance(cone, ArrowCone):
+            rho = cone.rho
+            if rho is None:
+                rho = point.extras[-1]
+            else:  # what a unit of it is worth
+                strength = float(np.trace(point.Y[: cone.d, : cone.d])) / self.unit_cost
+            rho = float(rho) * self.scale**2
+            shares = self.units.split(point.extras[: self.g]) if cone.free else None
         return ProgramSolution(
             value=point.value * self.factor,
             weights=weights,
@@ -285,7 +275,8 @@ class _Program:
             solver="structured",
             iterations=point.iterations,
             seconds=time.perf_counter() - self.began,
-            rho=None if rho is None else float(rho) * self.scale**2,
+            rho=rho,
+            strength=strength,
             shares=shares,
             gap=point.gap,
             primal_residual=point.primal_residual,
@@ -293,6 +284,29 @@ class _Program:
             cone_duals=self._duals(point.multipliers, factors),
             warm=self,
         )
+
+    def _point(self, cone: Any) -> interior.Iterate:
+        p, g = self.p, self.g
+        start, self.warm = self.warm, None
+        if start is not None and not (
+            isinstance(start.cone, ArrowCone)
+            and isinstance(cone, ArrowCone)
+            and start.cone.extras == cone.extras
+        ):
+            start = None  # the norms of (6) gain nothing by it
+        if g == 0 or not self.loss.linear.any():
+            zeros = (
+                np.zeros((p, g)),
+                np.zeros(cone.extras),
+                np.zeros((g, 0)),
+                np.zeros((p + g,) * 2),
+            )
+            return interior.Iterate(*zeros, self.loss.constant, 0.0, 0.0, 0.0, status="optimal")
+        # small dense algebra is slower on two threads, large is not
+        run = interior.solve if p * g >= _WIDE else one_blas_thread(interior.solve)
+        point = run(self.loss, self.rows, cone, *self.limits, start)
+        self.warm = point.warm
+        return point
 
     def _duals(self, multipliers: Array, factors: Array | None) -> sparse.csr_array:
         """The multipliers of the rows that were carried, shared among equal samples, (m, n)."""

@@ -2,17 +2,7 @@
 
 from lipsnn.train.admm.engine import AdmmResult, Iteration, run
 from lipsnn.train.admm.entry import train_admm
-from lipsnn.train.admm.free import FreeStep
-from lipsnn.train.admm.options import AdmmOptions
-from lipsnn.train.admm.step import FixedStep, StepSolution
+from lipsnn.train.admm.interior import StepSolution
+from lipsnn.train.admm.step import FixedStep
 
-__all__ = [
-    "AdmmOptions",
-    "AdmmResult",
-    "FixedStep",
-    "FreeStep",
-    "Iteration",
-    "StepSolution",
-    "run",
-    "train_admm",
-]
+__all__ = ["AdmmResult", "FixedStep", "Iteration", "StepSolution", "run", "train_admm"]

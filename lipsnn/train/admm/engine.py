@@ -11,6 +11,7 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.status import Status
+from lipsnn.train.admm.interior import StepSolution
 
 # Residuals beyond this many times the size of the first weights are no start of convergence.
 _RUNAWAY = 100.0
@@ -33,28 +34,12 @@ class Fit(Protocol):
         """A copy of the network with these matrices and the present biases."""
 
 
-class Point(Protocol):
-    """What a Lipschitz step hands back."""
-
-    @property
-    def weights(self) -> list[Array]:
-        """Wbar, which satisfies the LMI."""
-
-    @property
-    def rho(self) -> float:
-        """The rho of that LMI."""
-
-    @property
-    def gap(self) -> float:
-        """How far the step is from optimal at most: its value less a lower bound."""
-
-
 class Step(Protocol):
     """The side of the splitting (9) that knows the LMI."""
 
     multipliers: list[Array]
 
-    def solve(self, target: Sequence[Array]) -> Point:
+    def solve(self, target: Sequence[Array]) -> StepSolution:
         """(10b): ``argmin mu rho + r/2 |Wbar - V|^2`` such that M <= 0, V = `target`."""
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.losses import LOSSES, Loss, as_loss
+from lipsnn.certificate import certify
+from lipsnn.losses import SQUARED, Loss, as_loss
 from lipsnn.network import ShallowNet
 from lipsnn.train.admm.engine import AdmmResult, run
-from lipsnn.train.admm.free import FreeStep
-from lipsnn.train.admm.options import AdmmOptions
-from lipsnn.train.admm.shallow import ShallowFit
+from lipsnn.train.admm.fits import ModuleFit, ShallowFit
 from lipsnn.train.admm.step import FixedStep
+from lipsnn.train.descent import Steps
 from lipsnn.train.sgd import train_sgd
 
 
@@ -53,8 +53,8 @@ def train_admm(
 
     As in `train_sgd` the steps are on the mean over the samples, and the learning rate falls to
     zero along a cosine over all iterations, unless `schedule` is "constant"; the optimiser keeps
-    its state between them. Residuals
-    that become small under a falling rate do not say that W is stationary.
+    its state between them. Residuals that become small under a falling rate do not say that W is
+    stationary.
 
     Parameters
     ----------
@@ -66,8 +66,7 @@ def train_admm(
     strength : float, optional
         lam_lip, positive; mu of (9). Either this or `enforce`.
     seed : int
-        Fixes the initial weights and the order of the mini-batches; torch's global state is
-        neither read nor changed.
+        As in `train_sgd`.
     enforce : float, optional
         L_des, positive.
     init : ShallowNet or torch.nn.Sequential, optional
@@ -80,19 +79,15 @@ def train_admm(
         networks. See `lipsnn.losses`.
     decay : float
         lam_reg of that first training.
-    multipliers : {"fixed", "updated", "free"} or array_like, (m,), or a sequence of them
+    multipliers : {"fixed", "updated"} or array_like, (m,), or a sequence of them
         T: the optimum of program (2) for the initial network, or these numbers, held throughout;
-        "updated" solves (2) for Wbar anew after each iteration, as the letter does. "free", for a
-        `ShallowNet`, makes T a variable of (10b) and holds the outer weights of `init`, with which
-        that step is convex (`lipsnn.train.admm.free`): problem (8) of Yin and Lesage-Landry with
-        T free. Let hidden and outer weights be of one size then (`ShallowNet.rescale`).
+        "updated" solves (2) for Wbar anew after each iteration, as the letter does.
     penalty : float
         r, beside the mean over the samples: with "squared" it counts n times in the objective.
     iterations : int
         Rounds of (10), at most.
     epochs, batch_size, learning_rate, optimizer, schedule
-        Of the gradient steps in each (10a), as in `train_sgd`; `batch_size` None is the full
-        batch.
+        Of the gradient steps in each (10a), as in `train_sgd`.
     tol : float
         Residuals, relative to Wbar, at which to stop.
     callback : callable, optional
@@ -113,62 +108,67 @@ def train_admm(
         If the weights or the residuals diverge; the message says what to change.
     """
     begun = time.perf_counter()
+    if (strength is None) == (enforce is None):
+        raise ValueError(
+            "give either strength (the bound is penalised) or enforce (the bound is a constraint)"
+        )
     chosen = as_loss(loss)
     mean = _checks.one_of(reduction, "reduction", ("sum", "mean")) == "mean"
-    if mean and chosen.summed and strength is not None:
-        strength = _checks.positive(strength, "strength") * len(X)
-    options = AdmmOptions(
-        strength=strength,
-        enforce=enforce,
-        multipliers=multipliers,
-        penalty=penalty,
-        iterations=iterations,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
-        schedule=schedule,
-        tol=tol,
-        seed=seed,
-    )
-    fit: Any  # of either kind
-    if hasattr(init, "state_dict"):
+    if strength is not None:
+        strength = _checks.positive(strength, "strength")
+        strength *= len(X) if mean and chosen.summed else 1
+    else:
+        enforce = _checks.positive(enforce, "enforce (L_des)")
+    given = not isinstance(multipliers, str)
+    if not given:
+        _checks.one_of(multipliers, "multipliers", ("fixed", "updated"))
+    penalty, tol = _checks.positive(penalty, "penalty"), _checks.positive(tol, "tol")
+    iterations, epochs = _checks.count(iterations, "iterations"), _checks.count(epochs, "epochs")
+    total = iterations * epochs
+    steps = Steps(seed, total, batch_size, learning_rate, optimizer, schedule)
+
+    deep = hasattr(init, "state_dict")
+    fit: ShallowFit | ModuleFit
+    if deep:
         if width is not None:
             raise ValueError("width is that of init: leave it out")
-        from lipsnn.train.admm.module import ModuleFit
-
-        fit = ModuleFit(init, X, y, chosen, options)
+        fit = ModuleFit(init, X, y, penalty, epochs, steps, chosen)
     else:
-        if chosen is not LOSSES["squared"]:
+        if chosen is not SQUARED:
             raise ValueError(
                 f'loss={loss!r} is for torch networks: hand in init.to_torch() or use "squared"'
             )
-        init = _start(X, y, width, init, decay, options.seed)
-        fit = ShallowFit(init, X, y, options)
-    first, bound = fit.certified(init)
-    if options.given is not None:
-        first = fit.multipliers(options.given)
-    how: dict[str, Any] = {"mu": options.strength, "penalty": fit.scale * options.penalty}
-    step: FixedStep | FreeStep
-    if options.free:
-        step = FreeStep(init.outer, options.rho(bound), **how)
-    else:
-        step = FixedStep(first, options.rho(bound), slopes=fit.slopes, **how)
+        init = _start(X, y, width, init, decay, steps.seed)
+        fit = ShallowFit(init, X, y, penalty, epochs, steps)
+
+    def optimal(net: Any) -> tuple[list[Array], float]:
+        """Multipliers, layer by layer, and bound of program (2)."""
+        found = certify(net)
+        t = found.multipliers
+        return list(t) if isinstance(t, tuple) else [t], found.bound
+
+    first, bound = optimal(init)
+    if given:
+        first = list(multipliers) if deep else [_checks.finite_array(multipliers, "multipliers", 1)]
+    # without L_des a guess of rho, which is needed even where the network is constant
+    rho = bound**2 or 1.0 if enforce is None else enforce**2
+    penalty *= fit.scale
+    step = FixedStep(first, rho, mu=strength, penalty=penalty, slopes=fit.slopes)
 
     def update(weights: list[Array]) -> None:
-        step.multipliers = fit.certified(fit.network(weights))[0]
+        step.multipliers = optimal(fit.network(weights))[0]
 
     result = run(
         fit,
         step,
-        strength=0.0 if options.strength is None else options.strength,
-        penalty=fit.scale * options.penalty,
-        iterations=options.iterations,
-        tol=options.tol,
-        update=update if options.updated else None,
+        strength=strength or 0.0,
+        penalty=penalty,
+        iterations=iterations,
+        tol=tol,
+        update=update if not given and multipliers == "updated" else None,
         callback=callback,
     )
-    t = result.multipliers if hasattr(init, "state_dict") else result.multipliers[0]
+    t = result.multipliers if deep else result.multipliers[0]
     return replace(result, multipliers=t, seconds=time.perf_counter() - begun)
 
 

@@ -22,19 +22,17 @@ _DAMPING = 0.98
 
 
 @dataclass(frozen=True, eq=False)
-class GramSolution:
-    """A feasible point of a `GramProblem` and what proves how good it is.
+class StepSolution:
+    """Weights that satisfy the LMI, and how good they are.
 
     Attributes
     ----------
     weights : list of ndarray
-        x_j, one (k, R) array per entry of `GramProblem.columns`.
+        Wbar, a matrix per layer; of a `GramProblem` x_j, one (k, R) array per entry of its columns.
     rho : float
-        The feasible rho.
+        The LMI holds for these weights and this rho.
     value, lower : float
-        The objective there, and a lower bound of the optimal one.
-    multiplier : ndarray, (n, n)
-        Lambda, to start the next solve from.
+        ``mu rho + r/2 |Wbar - V|^2`` and a lower bound of its minimum.
     iterations : int
     """
 
@@ -42,20 +40,26 @@ class GramSolution:
     rho: float
     value: float
     lower: float
-    multiplier: Array
     iterations: int
 
+    @property
+    def gap(self) -> float:
+        """value - lower."""
+        return self.value - self.lower
 
-def interior_point(problem: GramProblem, tol: float, start: Array | None = None) -> GramSolution:
+
+def interior_point(
+    problem: GramProblem, tol: float, start: Array | None = None
+) -> tuple[StepSolution, Array]:
     """Solve `problem` until value - lower is at most ``tol/2 sum |v_j|^2``, if rounding allows.
 
     The step is strongly convex: the weights are then within ``sqrt(tol)`` of the optimal ones,
-    relative to the norm of all v_j.
+    relative to the norm of all v_j. Returned is besides Lambda, to start the next solve from.
     """
     step = Saddle(problem)
     at = step.begin(start)
     size = max(step.size, np.finfo(float).tiny)
-    best: GramSolution | None = None
+    best: StepSolution | None = None
     lower = -np.inf
     iteration = stalled = 0
     point = step.point(at.L, at.rho)
@@ -66,7 +70,7 @@ def interior_point(problem: GramProblem, tol: float, start: Array | None = None)
         if dual > lower:
             lower, multiplier = dual, at.L
         if best is None or value < best.value:
-            best = GramSolution(weights, at.rho * problem.rho, value, lower, at.L, iteration)
+            best = StepSolution(weights, at.rho * problem.rho, value, lower, iteration)
         gap = best.value - lower
         stalled = 0 if gap < 0.9 * before else stalled + 1
         if gap <= tol * size or iteration == MAX_ITERATIONS or stalled == 6:
@@ -76,7 +80,7 @@ def interior_point(problem: GramProblem, tol: float, start: Array | None = None)
         except np.linalg.LinAlgError:  # Lambda or Z is singular to rounding
             break
         iteration += 1
-    return replace(best, lower=lower, multiplier=multiplier, iterations=iteration)
+    return replace(best, lower=lower, iterations=iteration), multiplier
 
 
 def _newton(step: Saddle, at: Iterate, point: Point) -> tuple[Iterate, Point]:

@@ -17,41 +17,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.train.admm.interior import GramSolution, interior_point
+from lipsnn.train.admm.interior import StepSolution, interior_point
 from lipsnn.train.admm.saddle import Columns, GramProblem
-
-
-@dataclass(frozen=True, eq=False)
-class StepSolution:
-    """Weights that satisfy the LMI, and how good they are.
-
-    Attributes
-    ----------
-    weights : list of ndarray
-        Wbar, a matrix per layer.
-    rho : float
-        The LMI holds for these weights and this rho.
-    value, lower : float
-        ``mu rho + r/2 |Wbar - V|^2`` and a lower bound of its minimum.
-    iterations : int
-    """
-
-    weights: list[Array]
-    rho: float
-    value: float
-    lower: float
-    iterations: int
-
-    @property
-    def gap(self) -> float:
-        """value - lower."""
-        return self.value - self.lower
 
 
 class FixedStep:
@@ -99,9 +71,8 @@ class FixedStep:
                 )
         self.slopes = [1.0] * len(self.multipliers) if slopes is None else list(slopes)
         self.mu = None if mu is None else _checks.positive(mu, "mu")
-        self.rho = _checks.positive(rho, "rho")
+        self.rho, self.tol = _checks.positive(rho, "rho"), _checks.positive(tol, "tol")
         self.penalty = _checks.positive(penalty, "penalty")
-        self.tol = _checks.positive(tol, "tol")
         self._start: Array | None = None
 
     def solve(self, target: Sequence[Array]) -> StepSolution:
@@ -112,23 +83,27 @@ class FixedStep:
         ValueError
             If the matrices do not chain or do not fit the multipliers.
         """
-        sizes = layer_sizes(target)
-        if sizes[1:-1] != [len(t) for t in self.multipliers]:
+        for before, after in itertools.pairwise(target):
+            if after.shape[1] != before.shape[0]:
+                raise ValueError(
+                    f"layers do not chain: one of shape {before.shape} is followed by {after.shape}"
+                )
+        hidden, given = [len(W) for W in target[:-1]], [len(t) for t in self.multipliers]
+        if hidden != given:
             raise ValueError(
-                f"the network has hidden layers of {sizes[1:-1]} units, the multipliers are for "
-                f"{[len(t) for t in self.multipliers]}"
+                f"the network has hidden layers of {hidden} units, the multipliers are for {given}"
             )
         live = [np.flatnonzero((t > 0) & np.isfinite(t)) for t in self.multipliers]
         # by symmetry an input that V does not use is not used by Wbar
         live.insert(0, np.flatnonzero(target[0][live[0]].any(axis=0)))
-        live.append(np.arange(sizes[-1]))
+        live.append(np.arange(len(target[-1])))
         problem, blocks = self._problem(target, live)
         if problem.order == 0:
-            solution = GramSolution([], problem.rho, 0.0, 0.0, np.zeros((0, 0)), 0)
+            solution = StepSolution([], problem.rho, 0.0, 0.0, 0)
         else:
             warm = self._start is not None and len(self._start) == problem.order
-            solution = interior_point(problem, self.tol, self._start if warm else None)
-            self._start = solution.multiplier
+            start = self._start if warm else None
+            solution, self._start = interior_point(problem, self.tol, start)
         # without inputs that are used the output is constant
         rho = solution.rho if len(live[0]) or self.mu is None else 0.0
         weights = self._without_stopped(target)
@@ -139,26 +114,18 @@ class FixedStep:
                 weights[layer - 1][np.ix_(live[layer], live[layer - 1])] = x[:, :split]
             if layer < len(target):
                 weights[layer][np.ix_(live[layer + 1], live[layer])] = x[:, split:].T
-        extra = 0.5 * self.penalty * moved
-        return StepSolution(
-            weights,
-            rho,
-            self.penalty * solution.value + extra,
-            self.penalty * solution.lower + extra,
-            solution.iterations,
+        value, lower = (
+            self.penalty * (part + 0.5 * moved) for part in (solution.value, solution.lower)
         )
+        return StepSolution(weights, rho, value, lower, solution.iterations)
 
     def _without_stopped(self, target: Sequence[Array]) -> list[Array]:
         """`target` with zeros where the LMI allows nothing else."""
         weights = [np.array(matrix) for matrix in target]
-        for layer, t in enumerate(self.multipliers):
-            receiving = (
-                self.multipliers[layer + 1] > 0
-                if layer + 1 < len(self.multipliers)
-                else (np.ones(len(weights[-1]), dtype=bool))
-            )
+        after = [*self.multipliers[1:], np.ones(len(weights[-1]))]
+        for layer, (t, following) in enumerate(zip(self.multipliers, after, strict=True)):
             weights[layer][np.isinf(t)] = 0.0
-            weights[layer + 1][np.ix_(receiving, t == 0)] = 0.0
+            weights[layer + 1][np.ix_(following > 0, t == 0)] = 0.0
         return weights
 
     def _problem(
@@ -166,16 +133,15 @@ class FixedStep:
     ) -> tuple[GramProblem, list[tuple[int, bool]]]:
         """The step over the live units, and each column group's layer and whether it has inputs."""
         last = len(target)
-        into = [np.ones(len(live[0]))]  # beta sqrt(t/2)
-        out = [np.ones(len(live[0]))]  # 1/sqrt(2t); the inputs' 1/sqrt(rho) comes later
+        counts = [len(units) for units in live]
+        into = [np.ones(counts[0])]  # beta sqrt(t/2)
+        out = [np.ones(counts[0])]  # 1/sqrt(2t); the inputs' 1/sqrt(rho) comes later
         for t, beta, units in zip(self.multipliers, self.slopes, live[1:-1], strict=True):
             into.append(beta * np.sqrt(t[units] / 2))
             out.append(1 / np.sqrt(2 * t[units]))
-        into.append(np.ones(len(live[-1])))
-        counts = [len(units) for units in live]
-        side = int(
-            sum(counts[1::2]) < sum(counts[0::2])
-        )  # the parity of the layers that are rows of G
+        into.append(np.ones(counts[-1]))
+        # the parity of the layers that are rows of G
+        side = int(sum(counts[1::2]) < sum(counts[0::2]))
         begin = np.cumsum([0] + [n if p % 2 == side else 0 for p, n in enumerate(counts)])
         columns, blocks = [], []
         for layer in range(1 - side, last + 1, 2):
@@ -191,33 +157,11 @@ class FixedStep:
             scale = np.hstack(scales)
             if not scale.size:
                 continue
-            shared = layer in (0, last)
-            columns.append(
-                Columns(
-                    np.concatenate(rows),
-                    np.hstack(targets),
-                    scale[:1] if shared else scale,
-                    inputs=layer == 0,
-                )
-            )
+            scale = scale[:1] if layer in (0, last) else scale  # which all columns share
+            group = Columns(np.concatenate(rows), np.hstack(targets), scale, inputs=layer == 0)
+            columns.append(group)
             blocks.append((layer, layer > 0))
         inputs = np.arange(counts[0]) if side == 0 else np.arange(0)
         order = sum(counts[side::2]) if columns else 0
         mu = None if self.mu is None or not counts[0] else self.mu / self.penalty
         return GramProblem(order, tuple(columns), inputs, mu, self.rho), blocks
-
-
-def layer_sizes(weights: Sequence[Array]) -> list[int]:
-    """Units of each layer, inputs and outputs too.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not chain.
-    """
-    for before, after in itertools.pairwise(weights):
-        if after.shape[1] != before.shape[0]:
-            raise ValueError(
-                f"layers do not chain: one of shape {before.shape} is followed by {after.shape}"
-            )
-    return [weights[0].shape[1]] + [matrix.shape[0] for matrix in weights]

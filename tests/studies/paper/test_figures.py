@@ -55,8 +55,8 @@ def test_table_1_sets_the_paper_beside_ours_in_its_tints():
         ]
     ).astype({"paper_percent": float})
     html = figures.table1(table, "l2").to_html()
-    assert html.count("+12.00 %") == 3
-    assert "+23.71 %" in html
+    assert html.count("+12.00<") == 3
+    assert "+23.71<" in html
     assert "nan" not in html
     assert figures._tinted(12.0) == "background-color: rgba(214, 48, 49, 0.32)"
     assert figures._tinted(-7.0) == "background-color: rgba(52, 110, 235, 0.20)"

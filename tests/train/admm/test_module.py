@@ -189,7 +189,7 @@ def test_divergence_is_said(classes):
         ),
         ({"init": nn.Sequential(nn.Linear(2, 3), nn.ReLU())}, "a Linear one last"),
         ({"multipliers": [np.ones(4)]}, "the multipliers are for"),
-        ({"multipliers": "free"}, "not convex in T and the weights together"),
+        ({"multipliers": "free"}, "multipliers must be one of"),
     ],
 )
 def test_bad_arguments(change, word):

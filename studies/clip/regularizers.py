@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+
+import torch
 
 from lipsnn import _checks
-from lipsnn._optional import torch
-
-# A generator -> the two halves of the pairs, (p, ...) each.
-Draw = Callable[["torch.Generator"], tuple["torch.Tensor", "torch.Tensor"]]
-NORMS = (2, math.inf)
+from lipsnn.train.clip import Draw, LipschitzSet
 
 
 @dataclass(frozen=True)
@@ -86,10 +82,17 @@ class Pairs:
     def __post_init__(self) -> None:
         _checks.count(self.redraw, "redraw")
         _checks.count(self.updates, "updates")
-        _checks.positive(self.step, "step")
-        _checks.positive(self.factor, "factor")
-        _checks.one_of(self.input_norm, "input_norm", NORMS)
-        _checks.one_of(self.output_norm, "output_norm", NORMS)
+        self.moved(torch.zeros(2, 1, 1))  # which checks the rest
+
+    def moved(self, halves: Iterable[torch.Tensor]) -> LipschitzSet:
+        """The Lipschitz set of these halves of pairs."""
+        return LipschitzSet(
+            *halves,
+            step=self.step,
+            factor=self.factor,
+            input_norm=self.input_norm,
+            output_norm=self.output_norm,
+        )
 
 
 @dataclass(frozen=True)
@@ -145,44 +148,3 @@ class Lipschitz:
         _checks.nonnegative(self.strength, "strength")
         _checks.one_of(self.power, "power", (1, 2))
         _checks.one_of(self.pooling, "pooling", ("max", "mean"))
-
-
-def noisy_copies(pool: Any, size: int = 500, noise: float = 0.1) -> Draw:
-    """Pairs of an input u of `pool` and ``u + noise U(0, 1)``, as in CLIP's classification.
-
-    Parameters
-    ----------
-    pool : array_like, (n, ...)
-        Inputs that are not trained on.
-    size : int
-        Pairs at a time, drawn without replacement; at most n of them.
-    noise : float
-    """
-    pool = torch.as_tensor(pool)
-    size = min(_checks.count(size, "size"), len(pool))
-    noise = _checks.positive(noise, "noise")
-
-    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        first = pool[torch.randperm(len(pool), generator=generator)[:size]]
-        return first, first + noise * torch.rand(
-            first.shape, generator=generator, dtype=first.dtype
-        )
-
-    return draw
-
-
-def uniform_pairs(
-    low: float, high: float, size: int, noise: float, dim: int = 1, dtype: torch.dtype | None = None
-) -> Draw:
-    """Pairs of x uniform in the cube [low, high]^dim and a copy with Gaussian noise."""
-    size, dim = _checks.count(size, "size"), _checks.count(dim, "dim")
-    noise = _checks.positive(noise, "noise")
-    if not low < high:
-        raise ValueError(f"low must be below high, got {low} and {high}")
-
-    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        uniform = torch.rand(size, dim, generator=generator, dtype=dtype)
-        first = low + (high - low) * uniform
-        return first, first + noise * torch.randn(size, dim, generator=generator, dtype=first.dtype)
-
-    return draw

@@ -8,7 +8,6 @@ from torch import nn
 from lipsnn import ShallowNet, certify
 from lipsnn.train.clip import (
     LipschitzSet,
-    Pairs,
     largest_quotient,
     noisy_copies,
     quotients,
@@ -118,6 +117,24 @@ def test_the_regularisers_gradient_is_that_of_differences(power, pooling):
         assert float(parameter.grad[entry]) == pytest.approx(difference, rel=1e-6, abs=1e-9)
 
 
+def test_the_loop_of_the_docstring_flattens_a_network():
+    X = torch.linspace(-1, 1, 40, dtype=torch.float64)[:, None]
+    bounds = []
+    for strength in (0.0, 0.1, 1.0):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(1, 20), nn.ReLU(), nn.Linear(20, 1)).double()
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+        draw = uniform_pairs(-1, 1, 30, 0.1, dtype=torch.float64)
+        pairs = LipschitzSet(*draw(torch.Generator().manual_seed(0)), step=1.0)
+        for _ in range(200):
+            optimizer.zero_grad()
+            loss = ((net(X) - 3 * X) ** 2).mean()
+            (loss + strength * pairs.penalty(net, pairs.update(net))).backward()
+            optimizer.step()
+        bounds.append(certify(net).bound)
+    assert bounds[0] > bounds[1] > 2 * bounds[2]
+
+
 def test_dropout_is_off_in_a_quotient_and_on_again_after():
     net = nn.Sequential(nn.Linear(3, 50), nn.Dropout(0.5), nn.Linear(50, 1)).double()
     pairs = drawn_pairs()
@@ -158,7 +175,6 @@ def test_drawn_pairs_are_what_they_say_and_seeded():
         (lambda: drawn_pairs(step=0), "step"),
         (lambda: uniform_pairs(1, 1, 5, 0.1), "below high"),
         (lambda: noisy_copies(torch.ones(3, 2), noise=0), "noise"),
-        (lambda: Pairs(uniform_pairs(0, 1, 5, 0.1), redraw=0), "redraw"),
     ],
 )
 def test_bad_arguments(make, word):

@@ -6,18 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from lipsnn.train.clip import (
-    Discrepancy,
-    Lipschitz,
-    Pairs,
-    Weights,
-    accuracy,
-    checkpoint,
-    noisy_copies,
-    pgd_inputs,
-    train_clip,
-    uniform_pairs,
-)
+from lipsnn.attack import accuracy, pgd_inputs
+from lipsnn.train.clip import noisy_copies, uniform_pairs
+from studies.clip.regularizers import Discrepancy, Lipschitz, Pairs, Weights
+from studies.clip.training import train_clip
 
 
 def classifier(seed=0):
@@ -149,9 +141,13 @@ def test_a_killed_run_goes_on_to_the_same_result(blobs, settings, pairs, tmp_pat
     )
 
 
-def test_a_kill_while_the_checkpoint_is_written_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_kill_while_the_checkpoint_is_written_leaves_the_old_one(
+    blobs, settings, tmp_path, monkeypatch
+):
     path = tmp_path / "clip.pt"
-    checkpoint.save(path, {"settings": {}, "epoch": 1})
+    settings["checkpoint"] = path
+    train_clip(classifier(), *blobs, **(settings | {"epochs": 1}))
+    before = path.read_bytes()
 
     def half(state, file):
         file.write(b"half")
@@ -159,8 +155,8 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_old_one(tmp_path, mon
 
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(Killed):
-        checkpoint.save(path, {"settings": {}, "epoch": 2})
-    assert checkpoint.load(path, {})["epoch"] == 1
+        train_clip(classifier(), *blobs, **settings)
+    assert path.read_bytes() == before
 
 
 def test_another_runs_checkpoint_is_refused(blobs, settings, tmp_path):
@@ -323,6 +319,9 @@ def test_bad_data_and_rules(settings):
         train_clip(frozen, torch.ones(3, 2), torch.zeros(3), **settings)
     with pytest.raises(ValueError, match="pairs"):
         Lipschitz(None, 1.0)
+    for wrong in ({"redraw": 0}, {"updates": 0}, {"step": 0}, {"output_norm": 1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Pairs(uniform_pairs(0, 1, 5, 0.1), **wrong)
     with pytest.raises(ValueError, match="strength"):
         Weights(-1)
     draw = uniform_pairs(0, 1, 5, 0.1)

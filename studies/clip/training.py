@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
 from lipsnn import _checks
-from lipsnn._optional import nn, pd, torch, tqdm
 from lipsnn.losses import Loss, as_loss
 from lipsnn.status import Status
-from lipsnn.train.clip import checkpoint as checkpoints
-from lipsnn.train.clip.pairs import LipschitzSet
-from lipsnn.train.clip.regularizers import Lipschitz, Weights
-from lipsnn.train.clip.run import Run
-from lipsnn.train.descent import OPTIMIZERS
+from lipsnn.train.clip import LipschitzSet
+from lipsnn.train.descent import Steps
+from studies.clip.regularizers import Lipschitz, Weights
+from studies.clip.run import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ def train_clip(
     score: Callable[[nn.Module], float] | None = None,
     score_after: int = 0,
     epochs: int = 100,
-    batch_size: int = 128,
+    batch_size: int | None = 128,
     learning_rate: float = 0.1,
     optimizer: str = "sgd",
     seed: int = 0,
@@ -88,10 +91,8 @@ def train_clip(
         network is returned.
     score_after : int
         Only later epochs are candidates: networks that have learnt little yet can be robust.
-    epochs, batch_size : int
-    learning_rate : float
-    optimizer : {"sgd", "adam"}
-        "sgd" has momentum 0.9.
+    epochs, batch_size, learning_rate, optimizer
+        As in `train_sgd`; the rate is constant.
     seed : int
         Fixes the order of the mini-batches and the pairs. A network with dropout draws from
         torch's global generator besides.
@@ -121,42 +122,32 @@ def train_clip(
             f'regularizer must be Lipschitz(...), Weights(...) or "none", got {regularizer!r}'
         )
     chosen = as_loss(loss)
-    settings = {
-        "regularizer": repr(regularizer),
-        "loss": type(chosen).__name__,
-        "score_after": _checks.count(score_after, "score_after", least=0),
-        "batch_size": _checks.count(batch_size, "batch_size"),
-        "learning_rate": _checks.positive(learning_rate, "learning_rate"),
-        "optimizer": _checks.one_of(optimizer, "optimizer", OPTIMIZERS),
-        "seed": _checks.count(seed, "seed", least=0),
-    }
-    epochs = _checks.count(epochs, "epochs", least=0)
+    after = _checks.count(score_after, "score_after", least=0)
+    steps = Steps(seed, epochs, batch_size, learning_rate, optimizer, "constant")
     if regularizer is not None and regularizer.rule is not None and not chosen.classifies:
         raise ValueError("the regulariser's rule needs an accuracy, which only classes have")
-    run = Run(net, X, y, settings, chosen, regularizer, score, torch.device(device))
+    run = Run(net, X, y, regularizer, chosen, steps, score, after, torch.device(device))
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None:
         run.resume(path)
-    hidden = None if progress is None else not progress
     status = Status.DONE
-    bar = tqdm.tqdm(
-        total=epochs, initial=run.epoch, desc="clip", unit=" epochs", leave=False, disable=hidden
+    bar = tqdm(
+        total=steps.epochs,
+        initial=run.epoch,
+        desc="clip",
+        unit=" epochs",
+        leave=False,
+        disable=None if progress is None else not progress,
     )
     with bar:
         try:
-            while run.epoch < epochs:
+            while run.epoch < steps.epochs:
                 bar.set_postfix(run.one_epoch())
                 bar.update()
                 if path is not None:
-                    checkpoints.save(path, run.state())
+                    run.save(path)
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
-    run.net.load_state_dict(run.best["net"])
-    return ClipResult(
-        net=run.net.eval(),
-        epoch=run.best["epoch"],
-        strength=run.best["strength"],
-        history=pd.DataFrame(run.history),
-        pairs=run.pairs,
-        status=status,
-    )
+    best, history = run.best, pd.DataFrame(run.history)
+    run.net.load_state_dict(best["net"])
+    return ClipResult(run.net.eval(), best["epoch"], best["strength"], history, run.pairs, status)

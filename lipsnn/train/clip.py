@@ -1,13 +1,31 @@
-"""The Lipschitz set: pairs of inputs that are moved to where the network is steepest (CLIP)."""
+"""CLIP's regulariser: an estimated Lipschitz constant, for any torch network and training loop.
+
+Bungert, Raab, Roith, Schwinn and Tenbrinck, "CLIP: Cheap Lipschitz training of neural networks",
+2021. The Lipschitz set is moved uphill before each step (Algorithm 1), and its steepest pair is
+what the loss has beside it (Algorithm 2):
+
+    pairs = LipschitzSet(*uniform_pairs(-1, 1, 100, 0.1, dim)(generator))
+    for inputs, targets in batches:
+        optimizer.zero_grad()
+        (loss(net(inputs), targets) + strength * pairs.penalty(net, pairs.update(net))).backward()
+        optimizer.step()
+
+`studies.clip.training.train_clip` is such a loop with what the source's experiments need besides.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from lipsnn import _checks
 from lipsnn._modules import evaluating
 from lipsnn._optional import nn, torch
-from lipsnn.train.clip.regularizers import NORMS
+
+# A generator -> the two halves of the pairs, (p, ...) each.
+Draw = Callable[["torch.Generator"], tuple["torch.Tensor", "torch.Tensor"]]
+NORMS = (2, math.inf)
 
 
 def quotients(
@@ -156,10 +174,6 @@ class LipschitzSet:
             each = quotients(net, self.first[pair], self.second[pair], *self.norms)
         return (each**power).mean()
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """What a checkpoint needs to hold."""
-        return {"first": self.first, "second": self.second, "steps": self.steps}
-
 
 def largest_quotient(net: nn.Module, pairs: LipschitzSet, updates: int = 100) -> float:
     """The largest quotient after so many updates: a lower bound of the Lipschitz constant."""
@@ -167,3 +181,44 @@ def largest_quotient(net: nn.Module, pairs: LipschitzSet, updates: int = 100) ->
     for _ in range(_checks.count(updates, "updates", least=0)):
         values = pairs.update(net)
     return float(values.max())
+
+
+def noisy_copies(pool: Any, size: int = 500, noise: float = 0.1) -> Draw:
+    """Pairs of an input u of `pool` and ``u + noise U(0, 1)``, as in CLIP's classification.
+
+    Parameters
+    ----------
+    pool : array_like, (n, ...)
+        Inputs that are not trained on.
+    size : int
+        Pairs at a time, drawn without replacement; at most n of them.
+    noise : float
+    """
+    pool = torch.as_tensor(pool)
+    size = min(_checks.count(size, "size"), len(pool))
+    noise = _checks.positive(noise, "noise")
+
+    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        first = pool[torch.randperm(len(pool), generator=generator)[:size]]
+        return first, first + noise * torch.rand(
+            first.shape, generator=generator, dtype=first.dtype
+        )
+
+    return draw
+
+
+def uniform_pairs(
+    low: float, high: float, size: int, noise: float, dim: int = 1, dtype: torch.dtype | None = None
+) -> Draw:
+    """Pairs of x uniform in the cube [low, high]^dim and a copy with Gaussian noise."""
+    size, dim = _checks.count(size, "size"), _checks.count(dim, "dim")
+    noise = _checks.positive(noise, "noise")
+    if not low < high:
+        raise ValueError(f"low must be below high, got {low} and {high}")
+
+    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        uniform = torch.rand(size, dim, generator=generator, dtype=dtype)
+        first = low + (high - low) * uniform
+        return first, first + noise * torch.randn(size, dim, generator=generator, dtype=first.dtype)
+
+    return draw

@@ -1,0 +1,252 @@
+"""Convex regions of inputs, and which units cannot switch on them: what a local bound leans on.
+
+On a region where unit i keeps its sign its slope is a constant, so that only the others, the free
+ones, have a sector (fact I). ``sides`` finds the fixed ones in floating point, with room for its
+rounding; ``proves`` decides in exact arithmetic that each of them keeps its side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from lipsnn import _checks
+from lipsnn._checks import Array
+from lipsnn._optional import flint
+from lipsnn.certificate.exact import Dyadic
+from lipsnn.network import ShallowNet
+
+_EPS = float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A convex set of inputs."""
+
+    def sides(self, W: Array, b: Array) -> Array:
+        """Of each unit ``w'x + b``: 1 if it is >= 0 on the whole region, -1 if <= 0, else 0."""
+        raise NotImplementedError
+
+    def proves(self, W: Array, b: Array, sides: Array) -> bool:
+        """Whether every unit keeps the side that `sides` (m,) gives it, in exact arithmetic."""
+        raise NotImplementedError
+
+    def content(self) -> dict[str, Any]:
+        """What `region_from` reads."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Ball(Region):
+    """``|x - center| <= radius``: ``w'x + b`` ranges over ``w'center + b -+ radius |w|``."""
+
+    center: Array
+    radius: float
+
+    def __str__(self) -> str:
+        return f"the ball of radius {self.radius!r} around {_shown(self.center)}"
+
+    def sides(self, W: Array, b: Array) -> Array:
+        reach = self.radius * np.sqrt(np.einsum("ij,ij->i", W, W))
+        size = np.abs(W) @ np.abs(self.center) + np.abs(b) + reach
+        return _sides(W @ self.center + b, reach, size, W.shape[1])
+
+    def proves(self, W: Array, b: Array, sides: Array) -> bool:
+        reach = Fraction(self.radius) ** 2
+        return all(
+            s == 0 or (s * value >= 0 and value**2 >= reach * square)
+            for s, value, square in zip(
+                map(int, sides), _values(W, self.center, b), Dyadic.of(W).rows_square(), strict=True
+            )
+        )
+
+    def content(self) -> dict[str, Any]:
+        return {"kind": "ball", "center": self.center.tolist(), "radius": self.radius}
+
+
+@dataclass(frozen=True, eq=False)
+class Box(Region):
+    """``low <= x <= high``, entry by entry."""
+
+    low: Array
+    high: Array
+
+    def __str__(self) -> str:
+        return f"the box from {_shown(self.low)} to {_shown(self.high)}"
+
+    def sides(self, W: Array, b: Array) -> Array:
+        center, half = self.low / 2 + self.high / 2, self.high / 2 - self.low / 2
+        size = np.abs(W) @ np.maximum(np.abs(self.low), np.abs(self.high)) + np.abs(b)
+        return _sides(W @ center + b, np.abs(W) @ half, size, W.shape[1])
+
+    def proves(self, W: Array, b: Array, sides: Array) -> bool:
+        W, b = sides[:, None] * W, sides * b  # all of them have to be >= 0
+        up, down = np.maximum(W, 0.0), np.minimum(W, 0.0)
+        least = zip(_values(up, self.low, b), _values(down, self.high, 0 * b), strict=True)
+        return all(x + y >= 0 for x, y in least)
+
+    def content(self) -> dict[str, Any]:
+        return {"kind": "box", "low": self.low.tolist(), "high": self.high.tolist()}
+
+
+@dataclass(frozen=True, eq=False)
+class Polytope(Region):
+    """``A x <= b``, bounded or not, by linear programs.
+
+    A unit that keeps its side has Farkas multipliers: y >= 0 with ``A'y = -s w`` and
+    ``y'b <= s c`` for ``s (w'x + c) >= 0``. `rows` (m, d), padded by -1, names the rows of A of
+    which y is a combination; y itself is the exact solution of that linear system.
+    """
+
+    A: Array
+    b: Array
+    rows: Array = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+
+    def __str__(self) -> str:
+        return f"a polytope of {len(self.b)} inequalities"
+
+    def sides(self, W: Array, b: Array) -> Array:
+        from scipy.optimize import linprog
+
+        def program(cost: Array) -> Any:
+            return linprog(cost, self.A, self.b, bounds=(None, None), method="highs")
+
+        inside = program(np.zeros(W.shape[1]))
+        if inside.status == 2:
+            raise ValueError("the polytope is empty: no x has A x <= b")
+        sides = np.where(W @ inside.x + b >= 0, 1, -1)
+        rows = np.full(W.shape, -1)
+        for i, (w, c, s) in enumerate(zip(W, b, sides, strict=True)):
+            found = program(s * w)
+            if found.status == 0 and found.fun + s * c >= 0:
+                rows[i] = self._basis(-found.ineqlin.marginals, found.slack)
+        object.__setattr__(self, "rows", rows)
+        held = [self._holds(*unit) for unit in zip(W, b, sides, rows, strict=True)]
+        return np.where(held, sides, 0)
+
+    def _basis(self, y: Array, slack: Array) -> Array:
+        """At most d independent rows, those with the largest multipliers first, then tight ones."""
+        d = self.A.shape[1]
+        rows = np.full(d, -1)
+        basis, count = np.zeros((0, d)), 0
+        for k in np.lexsort((slack, -y))[: 4 * d]:
+            row = self.A[k] / (np.linalg.norm(self.A[k]) or 1.0)
+            rest = row - basis.T @ (basis @ row)
+            if count < d and np.linalg.norm(rest) > 1e-9 and (y[k] > 0 or slack[k] < 1e-9):
+                basis = np.vstack([basis, rest / np.linalg.norm(rest)])
+                rows[count], count = k, count + 1
+        return rows
+
+    def _holds(self, w: Array, c: float, s: int, rows: Array) -> bool:
+        if s == 0:
+            return True
+        rows = rows[rows >= 0]
+        if not w.any() or len(set(rows.tolist())) < len(rows) or (rows >= len(self.A)).any():
+            return bool(s * c >= 0 and not w.any())
+        A, target = _rational(self.A[rows]), _rational(-s * w[None])
+        try:
+            y = (A * A.transpose()).solve(A * target.transpose())
+        except ZeroDivisionError:
+            return False
+        if A.transpose() * y != target.transpose():
+            return False
+        cost = (_rational(self.b[rows][None]) * y)[0, 0]
+        return all(v >= 0 for v in y.entries()) and cost <= s * _rational(np.array([[c]]))[0, 0]
+
+    def proves(self, W: Array, b: Array, sides: Array) -> bool:
+        rows = self.rows
+        return rows.shape == W.shape and all(
+            self._holds(*unit) for unit in zip(W, b, map(int, sides), rows, strict=True)
+        )
+
+    def content(self) -> dict[str, Any]:
+        arrays = {"A": self.A.tolist(), "b": self.b.tolist(), "rows": self.rows.tolist()}
+        return {"kind": "polytope", **arrays}
+
+
+def _sides(center: Array, reach: Array, size: Array, d: int) -> Array:
+    """From values at the centre and how far they move; touching zero within rounding is free."""
+    clear = np.abs(center) - reach >= 4 * (d + 4) * _EPS * size
+    return np.where(clear, np.where(center >= 0, 1, -1), 0)
+
+
+def _values(W: Array, x: Array, b: Array) -> list[Fraction]:
+    """``W x + b`` without rounding."""
+    values = Dyadic.of(W) @ Dyadic.of(x[:, None]) + Dyadic.of(b[:, None])
+    unit = Fraction(2) ** values.exponent
+    return [int(value) * unit for value in values.integers.entries()]
+
+
+def _rational(array: Array) -> Any:
+    entries = [flint.fmpq(*x.as_integer_ratio()) for x in array.ravel().tolist()]
+    return flint.fmpq_mat(array.shape[0], array.shape[1], entries)
+
+
+def _shown(x: Array) -> str:
+    return "(" + ", ".join(f"{v:.6g}" for v in x[:4]) + (", ..)" if len(x) > 4 else ")")
+
+
+def first_layer(net: Any) -> tuple[Array, Array]:
+    """Weights (m, d) and biases (m,) of the first hidden layer."""
+    if isinstance(net, ShallowNet):
+        return net.weights[:, :-1], net.weights[:, -1]
+    return net.weights[0], net.biases[0]
+
+
+def _pair(given: Any, name: str, what: str) -> tuple[Any, Any]:
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise ValueError(f"{name} must be a pair {what}")
+    return given[0], given[1]
+
+
+def regions(dim: int, ball: Any = None, box: Any = None, polytope: Any = None) -> list[Region]:
+    """The regions that `certify` was given: at most one kind, and several centres of balls only.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, negative radii, empty boxes or polytopes, two kinds at once.
+    """
+    if sum(given is not None for given in (ball, box, polytope)) > 1:
+        raise ValueError("give one of ball, box and polytope, not several")
+    if ball is not None:
+        center, radius = _pair(ball, "ball", "(x0, r)")
+        X = _checks.inputs(np.atleast_2d(_checks.finite_array(center, "ball[0]", None)), dim)
+        r = _checks.finite_array(np.broadcast_to(radius, (len(X),)), "ball[1]", 1)
+        if (r < 0).any():
+            raise ValueError(f"the radius of a ball must not be negative, got {r.min():g}")
+        return [Ball(x, float(s)) for x, s in zip(X, r, strict=True)]
+    if box is not None:
+        low, high = (
+            _checks.finite_array(np.broadcast_to(given, (dim,)), f"box[{i}]", 1)
+            for i, given in enumerate(_pair(box, "box", "(low, high)"))
+        )
+        if (low > high).any():
+            raise ValueError(f"the box is empty: low is above high at {int((low > high).argmax())}")
+        return [Box(low, high)]
+    if polytope is not None:
+        A, b = _pair(polytope, "polytope", "(A, b), of the inputs x with A x <= b")
+        A, b = _checks.finite_array(A, "polytope[0]", 2), _checks.finite_array(b, "polytope[1]", 1)
+        if A.shape != (len(b), dim):
+            raise ValueError(f"A must have {dim} columns and a row for each b, got {A.shape}")
+        return [Polytope(A, b)]
+    return []
+
+
+def region_from(content: dict[str, Any], dim: int) -> Region:
+    """What `Region.content` wrote, of `dim` inputs."""
+    kind = content["kind"]
+    if kind == "ball":
+        return regions(dim, ball=(content["center"], content["radius"]))[0]
+    if kind == "box":
+        return regions(dim, box=(content["low"], content["high"]))[0]
+    if kind != "polytope":
+        raise ValueError(f"unknown region {kind!r:.80}")
+    found = regions(dim, polytope=(content["A"], content["b"]))[0]
+    rows = np.array(content["rows"])
+    if rows.dtype.kind != "i" or rows.ndim != 2:
+        raise TypeError("rows must be whole numbers")
+    return Polytope(found.A, found.b, rows)  # type: ignore[attr-defined]

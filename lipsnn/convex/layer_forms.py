@@ -1,0 +1,199 @@
+"""What one layer's program is made of, as linear maps and parts of a Newton matrix.
+
+Each entry of (W_j, T, U) stands in M_j as u v' + v u' with u a unit vector, so that M_j's part of
+the Newton matrix is sums of products of entries of the scaling S: a Kronecker product for W_j. The
+rows of layer j + 1 touch a unit each; those of later layers are dense. Only rows of least angular
+margin are carried (fact L).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn.convex.layer_program import LayerProgram
+
+_CARRIED = 6  # rows of each unit at the beginning, in numbers of its inputs
+_SLACK = 0.1  # of a row at the start, at least, relative to its unit's root mean square
+_CHUNK = 512  # samples whose Jacobian is formed at a time
+
+
+class Forms:
+    """A program's linear maps, their adjoints, and the Newton matrix.
+
+    Its unknowns are one vector, (W_j | b_j row by row, b_{j+1} .. b_l, diagonals of T, U, rho).
+    """
+
+    def __init__(self, program: LayerProgram) -> None:
+        self.program = program
+        j, weights = program.layer, program.weights
+        self.at, self.depth = program.blocks, len(weights) - 1
+        self.later, self.gates = weights[j + 1 :], program.gates
+        n, self.inner = len(program.X), len(weights[j])
+        self.V = np.column_stack([program.inputs, np.ones(n)])
+        self.p1 = self.inner * self.V.shape[1]
+        self.sizes = [len(b) for b in program.biases[j + 1 :]]
+        self.fit = self.p1 + sum(self.sizes)  # unknowns that the outputs depend on
+        self.units = slice(self.at[0].stop, self.at[-1].start)
+        self.total = self.fit + (self.units.stop - self.units.start) + 1
+        x = [np.column_stack([weights[j], program.biases[j]]).ravel(), *program.biases[j + 1 :]]
+        self.x = np.concatenate([*x, np.ones(self.total - self.fit)])
+        self.arms = self._arms()
+        self.least = [
+            _SLACK * np.maximum(np.sqrt(np.mean(u**2, axis=0)), 1e-12) for u in program.pre
+        ]
+        self.carried = [self._nearest(i) for i in range(len(program.pre))]
+        self.chains = self._chains()
+        self.dense: dict[int, tuple[int, Any]] = {}  # gradients of carried rows, by layer
+
+    # What is linear: pre-activations, outputs and M_j, and the adjoints.
+
+    def forward(self, x: Array) -> tuple[list[Array], Array]:
+        """(2 D_i - I) pre_i, (n, n_i) for i = j + 1 .. l, and the outputs (n, k)."""
+        u, rows, first = self.V @ x[: self.p1].reshape(self.inner, -1).T, [], self.p1
+        parts = zip(self.later, self.gates, self.program.signs, self.sizes, strict=True)
+        for W, gate, sign, size in parts:
+            rows.append(sign * u)
+            u = (gate * u) @ W.T + x[first : first + size]
+            first += size
+        return rows, u
+
+    def pull(self, rows: list[Array] | None, outputs: Array) -> Array:
+        """The adjoint of `forward`."""
+        u, last, found = outputs, self.fit, np.zeros(self.total)
+        for i in range(len(self.later) - 1, -1, -1):
+            last -= self.sizes[i]
+            found[last : last + self.sizes[i]] = u.sum(axis=0)
+            u = (u @ self.later[i]) * self.gates[i]
+            if rows is not None:
+                u = u + self.program.signs[i] * rows[i]
+        found[: self.p1] = (u.T @ self.V).ravel()
+        return found
+
+    def matrix(self, x: Array, constant: bool = True) -> Array:
+        """M_j at x, or its linear part."""
+        at, j = self.at, self.program.layer
+        M = np.zeros((at[-1].stop,) * 2)
+        M[self.units] = (x[self.fit : -1] * self.arms).T
+        M += M.T
+        M[at[j + 1], at[j]] = -x[: self.p1].reshape(self.inner, -1)[:, :-1]
+        M[at[j], at[j + 1]] = M[at[j + 1], at[j]].T
+        M[at[0], at[0]] += x[-1] * np.eye(at[0].stop)
+        if constant:
+            M[at[-1], at[-1]] = np.eye(at[-1].stop - at[-1].start)
+        return M
+
+    def pull_matrix(self, Q: Array) -> Array:
+        """The adjoint of the linear part of `matrix`, at a symmetric Q."""
+        at, j, found = self.at, self.program.layer, np.zeros(self.total)
+        W = found[: self.p1].reshape(self.inner, -1)
+        W[:, :-1] = -2 * Q[at[j + 1], at[j]]
+        found[self.fit : -1] = 2 * np.einsum("qi,iq->q", Q[self.units], self.arms)
+        found[-1] = np.trace(Q[at[0], at[0]])
+        return found
+
+    def _arms(self) -> Array:
+        """Column q is g with ``e_q g' + g e_q'`` the matrix of multiplier q, (order, units)."""
+        at, j = self.at, self.program.layer
+        G = np.eye(at[-1].stop)
+        for i in range(1, self.depth + 1):
+            if i <= j:
+                G[at[i - 1], at[i]] = -self.program.weights[i - 1].T
+            else:
+                G[at[i + 1], at[i]] = -self.program.weights[i]
+        return G[:, self.units]
+
+    # Rows that are carried.
+
+    def _nearest(self, i: int) -> Array:
+        """Which rows of layer j + 1 + i to begin with: least slack over length of the sample."""
+        u = np.abs(self.program.pre[i])
+        n, units = u.shape
+        inputs = (
+            self.V
+            if i == 0
+            else np.column_stack([self.gates[i - 1] * self.program.pre[i - 1], np.ones(n)])
+        )
+        count = min(n, _CARRIED * inputs.shape[1])
+        angle = u / np.linalg.norm(inputs, axis=1)[:, None]
+        kept = np.zeros((n, units), dtype=bool)
+        np.put_along_axis(kept, np.argpartition(angle, count - 1, axis=0)[:count], True, axis=0)
+        return kept
+
+    def _chains(self) -> list[list[Array]]:
+        """d pre_i / d pre_q for layers q <= i, i = j + 1 .. l + 1 (the outputs): (n, n_i, n_q)."""
+        n, found = len(self.V), []
+        found.append([np.broadcast_to(np.eye(self.inner), (n, self.inner, self.inner))])
+        for W, gate in zip(self.later, self.gates, strict=True):
+            own = [np.matmul(W * gate[:, None, :], chain) for chain in found[-1]]
+            found.append([*own, np.broadcast_to(np.eye(len(W)), (n, len(W), len(W)))])
+        return found
+
+    def _jacobian(self, i: int, samples: Array, units: Array | None = None) -> Array:
+        """Gradients of pre_{j+1+i} by what they depend on: of one unit for each sample, or all."""
+        parts = []
+        for q, chain in enumerate(self.chains[i]):
+            own = chain[samples, units] if units is not None else chain[samples]
+            if q == 0:
+                V = self.V[samples] if units is not None else self.V[samples][:, None, :]
+                own = (own[..., :, None] * V[..., None, :]).reshape(*own.shape[:-1], -1)
+            parts.append(own)
+        rest = self.fit - sum(part.shape[-1] for part in parts)
+        return np.concatenate([*parts, np.zeros((*parts[0].shape[:-1], rest))], axis=-1)
+
+    # The Newton matrix.
+
+    def gram(self, roots: Array | None = None) -> Array:
+        """The loss's Hessian, from roots (n, k, k) of that by the outputs, I if None."""
+        H = np.zeros((self.fit, self.fit))
+        for first in range(0, len(self.V), _CHUNK):
+            samples = np.arange(first, min(first + _CHUNK, len(self.V)))
+            J = self._jacobian(len(self.later), samples)
+            if roots is not None:
+                J = np.matmul(roots[samples].transpose(0, 2, 1), J)
+            J = J.reshape(-1, self.fit)
+            H += J.T @ J
+        return H
+
+    def add_rows(self, weights: list[Array], H: Array) -> None:
+        """Add ``A' diag(weights) A`` of the carried rows."""
+        width = self.V.shape[1]
+        for i, (weight, kept) in enumerate(zip(weights, self.carried, strict=True)):
+            if i == 0:
+                for a in range(self.inner):
+                    here, own = kept[:, a], slice(a * width, (a + 1) * width)
+                    V = self.V[here] * np.sqrt(weight[here, a, None])
+                    H[own, own] += V.T @ V
+                continue
+            count = int(kept.sum())
+            if self.dense.get(i, (0, None))[0] != count:
+                self.dense[i] = count, self._jacobian(i, *np.nonzero(kept))
+            J = self.dense[i][1] * np.sqrt(weight[kept])[:, None]
+            H[: self.fit, : self.fit] += J.T @ J
+
+    def add_cone(self, S: Array, H: Array) -> None:
+        """Add ``<M_p, S M_q S>`` of all pairs of unknowns."""
+        at, j, G, d = self.at, self.program.layer, self.arms, self.at[0].stop
+        idx, A, B = np.arange(self.units.start, self.units.stop), at[j + 1], at[j]
+        multipliers, width = slice(self.fit, self.total - 1), self.V.shape[1]
+        SG, K = S @ G, S[:, :d] @ S[:d]
+        P, aa, ab, bb = SG[idx], S[A, A], S[A, B], S[B, B]
+        square = H[: self.p1, : self.p1].reshape(self.inner, width, self.inner, width)
+        for a in range(self.inner):
+            square[a, :-1, :, :-1] += 2 * (
+                aa[a][None, :, None] * bb[:, None, :] + ab[a][None, None, :] * ab.T[:, :, None]
+            )
+        cross = np.zeros((self.inner, width, len(idx) + 1))
+        cross[:, :-1, :-1] = -2 * (
+            S[A, idx][:, None, :] * SG[B][None] + SG[A][:, None, :] * S[B, idx][None]
+        )
+        cross[:, :-1, -1] = -2 * K[A, B]
+        rest = slice(self.fit, self.total)
+        H[: self.p1, rest] += cross.reshape(self.p1, -1)
+        H[rest, : self.p1] += cross.reshape(self.p1, -1).T
+        H[multipliers, multipliers] += 2 * (S[np.ix_(idx, idx)] * (G.T @ SG) + P * P.T)
+        H[multipliers, -1] += 2 * np.einsum("qi,iq->q", K[idx], G)
+        H[-1, multipliers] = H[multipliers, -1]
+        H[-1, -1] += np.sum(S[:d, :d] ** 2)

@@ -1,0 +1,158 @@
+"""One layer's program (fact F): convex in its weights, the later biases and all multipliers.
+
+A ReLU network v_0 = x, pre_i = W_{i-1} v_{i-1} + b_{i-1}, v_i = (pre_i)_+, f = W_l v_l + b_l, its
+patterns D_i on the data. For a layer j, M_j is block-tridiagonal with the diagonal
+
+    (rho I, 2 T_1, .., 2 T_j, 2 U_{j+1}, .., 2 U_l, I)
+
+and the blocks below it -T_i W_{i-1} (i <= j), -W_j (i = j + 1), -W_{i-1} U_{i-1} (i > j + 1), the
+outputs being the last row. It is linear in (rho, T_1 .. T_j, W_j, U_{j+1} .. U_l) together, and is
+LipSDP-Neuron's LMI after a congruence by U = T^{-1}. So
+
+    min loss(f) + lam rho   s.t.  (2 D_i - I) pre_i >= 0 for i = j + 1 .. l,  M_j >= 0
+
+over W_j, b_j .. b_l and the multipliers is convex, and contains the network at its own bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from lipsnn._checks import Array
+from lipsnn._optional import cp
+from lipsnn.solvers import solve
+
+
+@dataclass(frozen=True, eq=False)
+class StepSolution:
+    """A point of one layer's program.
+
+    Attributes
+    ----------
+    weight : ndarray, (n_{j+1}, n_j), or None
+        W_j; None without a point.
+    biases : list of ndarray
+        b_j .. b_l.
+    value : float
+        Loss + strength rho there.
+    gap : float or None
+        How far `value` is at most above the optimum, where the solver tells.
+    """
+
+    weight: Array | None
+    biases: list[Array]
+    value: float
+    status: str
+    gap: float | None = None
+    iterations: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LayerProgram:
+    """The program of layer j at a network whose multipliers are all 1.
+
+    Parameters
+    ----------
+    weights, biases : list of ndarray
+        W_0 .. W_l and b_0 .. b_l.
+    X : ndarray, (n, d)
+    y : ndarray, (n, k), or (n,) class numbers for "cross_entropy"
+    layer : int
+        j, from 0; l is the output layer, whose program has no rows.
+    strength : float
+        lam, beside the loss summed over the samples.
+    loss : {"squared", "cross_entropy"}
+    """
+
+    weights: list[Array]
+    biases: list[Array]
+    X: Array
+    y: Array
+    layer: int
+    strength: float
+    loss: str = "squared"
+    inputs: Array = field(init=False)  # v_j, (n, n_j)
+    pre: list[Array] = field(init=False)  # pre_{j+1} .. pre_l
+    signs: list[Array] = field(init=False)  # the diagonals of 2 D_i - I, for the same layers
+
+    def __post_init__(self) -> None:
+        v, pre = self.X, []
+        for i, (W, b) in enumerate(zip(self.weights[:-1], self.biases, strict=False)):
+            if i == self.layer:
+                object.__setattr__(self, "inputs", v)
+            u = v @ W.T + b
+            if i >= self.layer:
+                pre.append(u)
+            v = np.maximum(u, 0.0)
+        if self.layer == len(self.weights) - 1:
+            object.__setattr__(self, "inputs", v)
+        object.__setattr__(self, "pre", pre)
+        object.__setattr__(self, "signs", [np.where(u >= 0, 1.0, -1.0) for u in pre])
+
+    @property
+    def blocks(self) -> list[slice]:
+        """Where layers 0 .. l + 1 stand in M_j."""
+        sizes = [self.X.shape[1], *(len(W) for W in self.weights)]
+        return [slice(a, b) for a, b in pairwise(np.concatenate([[0], np.cumsum(sizes)]).tolist())]
+
+    @property
+    def gates(self) -> list[Array]:
+        """The diagonals of D_{j+1} .. D_l."""
+        return [(s > 0).astype(np.float64) for s in self.signs]
+
+    def reference(self) -> tuple[Any, dict[str, Any]]:
+        """The program in CVXPY as printed, and its variables by name.
+
+        "W" is W_j, "b" the list b_j .. b_l, "t" the list of the diagonals of T_1 .. T_j, U_{j+1} ..
+        U_l, and "rho".
+        """
+        j, at, weights = self.layer, self.blocks, self.weights
+        depth, order = len(weights) - 1, at[-1].stop
+        W, rho = cp.Variable(weights[j].shape), cp.Variable()
+        b = [cp.Variable(len(bias)) for bias in self.biases[j:]]
+        t = [cp.Variable(len(w), nonneg=True) for w in weights[:-1]]
+        blocks: list[list[Any]] = [
+            [np.zeros((r.stop - r.start, c.stop - c.start)) for c in at] for r in at
+        ]
+        blocks[0][0] = rho * np.eye(at[0].stop)
+        blocks[-1][-1] = np.eye(len(weights[-1]))
+        for i in range(1, depth + 1):
+            blocks[i][i] = 2 * cp.diag(t[i - 1])
+        for i in range(1, depth + 2):
+            if i <= j:
+                blocks[i][i - 1] = -cp.diag(t[i - 1]) @ weights[i - 1]
+            elif i == j + 1:
+                blocks[i][i - 1] = -W
+            else:
+                blocks[i][i - 1] = -weights[i - 1] @ cp.diag(t[i - 2])
+            blocks[i - 1][i] = blocks[i][i - 1].T
+        M = cp.bmat(blocks)
+        rows, u = [], self.inputs @ W.T + _row(b[0])
+        for i, (gate, sign) in enumerate(zip(self.gates, self.signs, strict=True)):
+            rows.append(cp.multiply(sign, u) >= 0)
+            u = cp.multiply(gate, u) @ weights[j + i + 1].T + _row(b[i + 1])
+        if self.loss == "squared":
+            fit = 0.5 * cp.sum_squares(u - self.y)
+        else:
+            right = np.eye(u.shape[1])[self.y.astype(int)]
+            fit = cp.sum(cp.log_sum_exp(u, axis=1)) - cp.sum(cp.multiply(right, u))
+        assert M.shape == (order, order)
+        problem = cp.Problem(cp.Minimize(fit + self.strength * rho), [*rows, (M + M.T) / 2 >> 0])
+        return problem, {"W": W, "b": b, "t": t, "rho": rho}
+
+    def solve_reference(self, solver: str) -> StepSolution:
+        """Solve `reference` by a CVXPY solver."""
+        problem, variables = self.reference()
+        said = solve(problem, solver)
+        if not said.has_point or variables["W"].value is None:
+            return StepSolution(None, [], float("nan"), said.status)
+        weight, biases = variables["W"].value, [b.value for b in variables["b"]]
+        return StepSolution(weight, biases, said.value, said.status, None, said.iterations)
+
+
+def _row(b: Any) -> Any:
+    return cp.reshape(b, (1, b.size), order="C")

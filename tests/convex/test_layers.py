@@ -1,0 +1,194 @@
+"""Fact F: a layer's program is convex and contains the network; sweeps are monotone."""
+
+from itertools import pairwise
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lipsnn import Network, certify, refine
+from lipsnn.certificate import certify_layers
+from lipsnn.cli import main
+from lipsnn.convex import layers
+from lipsnn.convex.layer_newton import solve_layer
+from lipsnn.convex.layer_program import LayerProgram
+from lipsnn.files import read_network, write_network
+
+SIZES = [(3, 5, 4, 1), (3, 5, 4, 2), (2, 4, 3, 4, 1), (4, 6, 1), (3, 5, 3)]
+
+
+def drawn(sizes, seed=0, n=25):
+    """A random network and data."""
+    rng = np.random.default_rng(seed)
+    weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in pairwise(sizes)]
+    biases = [0.3 * rng.normal(size=len(W)) for W in weights]
+    return Network(weights, biases), rng.normal(size=(n, sizes[0])), rng.normal(size=(n, sizes[-1]))
+
+
+def program_of(net, X, y, layer, tol=1e-8, **kinds):
+    """The program of a layer, the network scaled to multipliers and bound 1, and that bound."""
+    certificate = certify_layers(net, tol=tol)
+    scaled = net.rescale(*map(np.sqrt, certificate.layers))
+    L = certificate.bound
+    weights = [scaled.weights[0] / L, *scaled.weights[1:]]
+    strength = 0.05 * L**2
+    return LayerProgram(weights, list(scaled.biases), X * L, y, layer, strength, **kinds), L
+
+
+def held(program):
+    """The printed program's constraints that hold its weights and biases at the network's."""
+    problem, variables = program.reference()
+    own = [variables["W"] == program.weights[program.layer]]
+    own += [b == c for b, c in zip(variables["b"], program.biases[program.layer :], strict=True)]
+    return problem, variables, own
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_every_program_has_the_network_at_its_own_bound(sizes):
+    net, X, y = drawn(sizes)
+    for layer in range(len(net.weights)):
+        program, _ = program_of(net, X, y, layer)
+        problem, variables, own = held(program)
+        least = cp.Problem(cp.Minimize(variables["rho"]), [*problem.constraints, *own])
+        # the rows hold at the network itself, and the least rho is that of the certificate: 1
+        assert least.solve(solver="CLARABEL") == pytest.approx(1.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+def test_own_method_agrees_with_the_printed_program(sizes, loss):
+    net, X, y = drawn(sizes)
+    if loss == "cross_entropy":
+        if sizes[-1] == 1:
+            return
+        y = np.random.default_rng(1).integers(sizes[-1], size=len(X))
+    for layer in range(len(net.weights)):
+        printed = program_of(net, X, y, layer, loss=loss)[0].solve_reference("CLARABEL")
+        own = solve_layer(program_of(net, X, y, layer, tol=1e-2, loss=loss)[0], tol=1e-6)
+        assert own.value == pytest.approx(printed.value, rel=2e-6)
+
+
+def test_rows_that_are_left_out_change_nothing(monkeypatch):
+    from lipsnn.convex import layer_forms
+
+    net, X, y = drawn((3, 6, 4, 1), n=120)
+    program = program_of(net, X, y, 0, tol=1e-2)[0]
+    whole = program.solve_reference("CLARABEL").value
+    monkeypatch.setattr(layer_forms, "_CARRIED", 1)
+    assert sum(k.sum() for k in layer_forms.Forms(program).carried) < 0.1 * 120 * 10
+    assert solve_layer(program, tol=1e-6).value == pytest.approx(whole, rel=2e-6)
+
+
+@pytest.mark.parametrize("sizes", [(3, 6, 4, 1), (3, 6, 2)])
+def test_sweeps_are_monotone_and_evaluated_afresh(sizes):
+    net, X, y = drawn(sizes)
+    result = refine(net, X, y, 0.1, rounds=2)
+    taken = [entry.objective for entry in result.history if entry.accepted]
+    assert result.method == "layers"
+    assert taken == sorted(taken, reverse=True)
+    assert len(taken) > 2
+    fit = 0.5 * np.sum((result.net(X) - y) ** 2)
+    assert result.objective == fit + 0.1 * certify(result.net).bound ** 2
+    assert result.objective < result.initial_objective
+    assert [e.step for e in result.history[1:]][len(sizes) - 2] == "output layer"
+
+
+def test_one_hidden_layer_against_the_joint_program():
+    """The first step at layer 0 is a program at the outer weights as they are, but all t are free:
+    by rescaling it is the joint program with an output bias, whose optimum it has."""
+    net, X, y = drawn((3, 6, 1))
+    y = y[:, 0]
+    swept = refine(net, X, y, 0.1, method="layers", rounds=1)
+    joint = refine(net, X, y, 0.1, method="joint", output_bias=True)
+    first = swept.history[1]
+    assert first.objective == pytest.approx(joint.objective, rel=1e-4)
+    again = refine(joint.net, X, y, 0.1, method="layers", rounds=1)
+    assert again.objective <= joint.objective
+
+
+def test_cross_entropy_and_mean():
+    net, X, _ = drawn((3, 6, 5, 3))
+    y = np.random.default_rng(1).integers(3, size=len(X))
+    total = refine(net, X, y, 0.25, rounds=1, loss="cross_entropy")
+    assert total.objective < total.initial_objective
+    mean = refine(net, X, y, 0.25 / len(X), rounds=1, loss="cross_entropy", reduction="mean")
+    assert mean.objective == pytest.approx(total.objective / len(X), rel=1e-4)
+
+
+@st.composite
+def cases(draw):
+    """Networks with dead, constant, zero and duplicate units."""
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    sizes = draw(st.sampled_from([(2, 3, 1), (2, 4, 3, 1), (3, 3, 3, 2), (1, 3, 2)]))
+    net, X, y = drawn(sizes, int(rng.integers(10**6)), n=draw(st.integers(1, 20)))
+    weights, biases = [W.copy() for W in net.weights], [b.copy() for b in net.biases]
+    match draw(st.sampled_from(["plain", "dead", "flat", "zero", "copy"])):
+        case "dead":
+            biases[0][0] = -100.0
+        case "flat":
+            weights[0][0], biases[0][0] = 0.0, 0.7
+        case "zero":
+            weights[1][:, 0] = 0.0
+        case "copy":
+            weights[0][1], biases[0][1] = weights[0][0], biases[0][0]
+    return Network(weights, biases), X, y, 10.0 ** draw(st.integers(-3, 2))
+
+
+@given(case=cases())
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+def test_never_worse(case):
+    net, X, y, strength = case
+    result = refine(net, X, y, strength, rounds=1, method="layers")
+    initial = 0.5 * np.sum((net(X) - y) ** 2) + strength * certify(net).bound ** 2
+    assert result.initial_objective == pytest.approx(initial, rel=1e-9)
+    assert result.objective <= result.initial_objective
+    fit = 0.5 * np.sum((result.net(X) - y) ** 2)
+    assert result.objective == fit + strength * certify(result.net).bound ** 2
+    assert [W.shape for W in result.net.weights] == [W.shape for W in net.weights]
+
+
+def test_bad_input(monkeypatch):
+    net, X, y = drawn((3, 5, 4, 1))
+    with pytest.raises(ValueError, match=r"tanh.*not convex; train it .*lipschitz_bound"):
+        refine(Network(net.weights, net.biases, "tanh"), X, y, 1.0)
+    with pytest.raises(ValueError, match=r"leaky_relu.*not convex"):
+        refine(Network(net.weights, net.biases, "leaky_relu"), X, y, 1.0)
+    for method in ("joint", "walk", "polish", "alternating"):
+        with pytest.raises(ValueError, match=r'one output, .* or take "layers"'):
+            refine(net, X, y, 1.0, method=method)
+    with pytest.raises(ValueError, match=r"one of .*layers"):
+        refine(net, X, y, 1.0, method="no such")
+    with pytest.raises(ValueError, match='takes regularizer="lipschitz"'):
+        refine(net, X, y, 1.0, regularizer="l2")
+    with pytest.raises(ValueError, match="y must be finite numbers of shape"):
+        refine(net, X, np.zeros((len(X), 2)), 1.0)
+    with pytest.raises(ValueError, match="one target for each sample"):
+        refine(net, X, y[:-1], 1.0)
+    with pytest.raises(ValueError, match="classes need a network"):
+        refine(net, X, np.zeros(len(X)), 1.0, loss="cross_entropy")
+    with pytest.raises(ValueError, match="loss='cross_entropy' is for"):
+        refine(drawn((3, 5, 1))[0], X, y, 1.0, loss="cross_entropy")
+    monkeypatch.setattr(layers, "LIMIT", 10)
+    with pytest.raises(ValueError, match="more than 10 unknowns"):
+        refine(net, X, y, 1.0)
+
+
+def test_a_layer_that_is_too_large_is_left_as_it_is(monkeypatch):
+    net, X, y = drawn((3, 6, 4, 1))
+    monkeypatch.setattr(layers, "LIMIT", 20)  # the output layer has 4 + 1 + 10 + 1
+    result = refine(net, X, y, 0.1, rounds=1)
+    assert [e.accepted for e in result.history] == [True, False, False, True]
+    assert "more than 20" in result.history[1].status
+
+
+def test_command(tmp_path):
+    net, X, y = drawn((3, 5, 4, 1))
+    write_network(net, tmp_path / "net.npz")
+    table = np.column_stack([X, y])
+    np.savetxt(tmp_path / "data.csv", table, delimiter=",", header="a,b,c,y", comments="")
+    given = [str(tmp_path / "net.npz"), str(tmp_path / "data.csv"), "--target", "y"]
+    code = main(["refine", *given, "--strength", "0.1", "--output", str(tmp_path / "out.npz")])
+    assert code == 0
+    assert read_network(tmp_path / "out.npz").widths == net.widths
