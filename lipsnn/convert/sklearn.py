@@ -13,9 +13,10 @@ from lipsnn.convert.chain import Act, Step, assemble, check, draws
 from lipsnn.network import Network
 
 _NAMES = {"relu": "relu", "tanh": "tanh", "logistic": "sigmoid"}
+_SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 SUPPORTED = (
-    "MLPRegressor and MLPClassifier, alone or in a Pipeline after StandardScaler, MinMaxScaler, "
-    "MaxAbsScaler or RobustScaler"
+    "MLPRegressor and MLPClassifier, alone or in a Pipeline after "
+    f"{', '.join(_SCALERS[:-1])} or {_SCALERS[-1]}"
 )
 
 
@@ -85,25 +86,18 @@ def _outputs(model: Any, mlp: Any, parts: list[Any], x: Array) -> Array:
 def _scaler(part: Any) -> list[Scale]:
     """A fitted scaler as its affine maps."""
     name = type(part).__name__
-
-    def numbers(value: Any) -> Array:
-        return np.asarray(value, dtype=np.float64)
-
-    if name in ("StandardScaler", "RobustScaler", "MaxAbsScaler"):
-        if not hasattr(part, "scale_"):
-            raise ValueError(f"{name} is not fitted: call fit first")
-        width = part.n_features_in_
-        middle = getattr(part, "mean_" if name == "StandardScaler" else "center_", None)
-        centred = getattr(part, "with_mean", getattr(part, "with_centering", False))
-        found = []
-        if middle is not None and centred:
-            found.append(scale(np.ones(width), -numbers(middle), name))
-        if part.scale_ is not None:
-            found.append(divide(numbers(part.scale_), np.zeros(width), name))
-        return found
-    if name == "MinMaxScaler" and not part.clip:
-        if not hasattr(part, "scale_"):
-            raise ValueError(f"{name} is not fitted: call fit first")
-        return [scale(numbers(part.scale_), numbers(part.min_), name)]
-    kind = "MinMaxScaler with clip" if name == "MinMaxScaler" else name
-    raise ValueError(f"{kind} is not supported; supported are {SUPPORTED}")
+    if name not in _SCALERS or getattr(part, "clip", False):
+        kind = f"{name} with clip" if name in _SCALERS else name
+        raise ValueError(f"{kind} is not supported; supported are {SUPPORTED}")
+    if not hasattr(part, "scale_"):
+        raise ValueError(f"{name} is not fitted: call fit first")
+    if name == "MinMaxScaler":
+        return [scale(np.asarray(part.scale_, np.float64), np.asarray(part.min_, np.float64), name)]
+    middle = getattr(part, "mean_" if name == "StandardScaler" else "center_", None)
+    centred = getattr(part, "with_mean", getattr(part, "with_centering", False))
+    found, width = [], part.n_features_in_
+    if middle is not None and centred:
+        found.append(scale(np.ones(width), -np.asarray(middle, np.float64), name))
+    if part.scale_ is not None:
+        found.append(divide(np.asarray(part.scale_, np.float64), np.zeros(width), name))
+    return found
