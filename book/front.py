@@ -47,7 +47,8 @@ NEW: tuple[tuple[str, str], ...] = (
     (
         "refining-deep-networks",
         "Deep networks are refined one layer at a time, each a convex program with every "
-        "multiplier free: the objective falls to {fact-f-sweeps-help:.0%} of what training left.",
+        "multiplier free: on one network the objective falls to {fact-f-sweeps-help:.0%} of its "
+        "start.",
     ),
     (
         "errata",
