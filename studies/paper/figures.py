@@ -78,8 +78,9 @@ def table1(table: pd.DataFrame, problem: str) -> Styler:
         .set_uuid(f"table1-{problem}-{'-'.join(values)}")  # a page may show two of them
         .set_table_styles(
             [
-                {"selector": "th", "props": "text-align: left; white-space: nowrap;"},
-                {"selector": "td", "props": "text-align: right; white-space: nowrap;"},
+                {"selector": "th, td", "props": "white-space: nowrap; padding-inline: 0.25rem;"},
+                {"selector": "th", "props": "text-align: left;"},
+                {"selector": "td", "props": "text-align: right;"},
                 {"selector": "th.row_heading", "props": "vertical-align: top;"},
             ]
         )
