@@ -152,6 +152,7 @@ def test_page_cuts_no_equation_and_has_no_serious_finding_of_axe(browser, built_
         _open(browser, built_book, name, "light")
         browser.execute_async_script(DRAWN)
         assert browser.execute_script(CUT) == []
+    _open(browser, built_book, name, "light")  # its displays broken for this width
     # a closed box hides what it holds from the check, an opening one fades in
     browser.execute_script(
         "document.head.append(Object.assign(document.createElement('style'),"
