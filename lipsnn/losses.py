@@ -49,7 +49,7 @@ class Squared:
     classifies, summed = False, True
 
     def value(self, outputs: Array, targets: Array) -> Array:
-        """The loss of each sample (n,), of one output each."""
+        """The loss of each output of each sample."""
         return 0.5 * (outputs - targets) ** 2
 
     def gradient(self, outputs: Array, targets: Array) -> Array:
@@ -150,6 +150,22 @@ class CrossEntropy:
     """``log sum_j exp f_j(x) - f_y(x)``, of a network with an output for each class."""
 
     classifies, summed = True, False
+
+    def value(self, outputs: Array, targets: Array) -> Array:
+        """The loss of each sample (n,), of outputs (n, k) and class numbers (n,)."""
+        return scipy.special.logsumexp(outputs, axis=1) - outputs[np.arange(len(outputs)), targets]
+
+    def gradient(self, outputs: Array, targets: Array) -> Array:
+        """Its derivatives by the outputs, (n, k)."""
+        by = scipy.special.softmax(outputs, axis=1)
+        by[np.arange(len(by)), targets] -= 1
+        return by
+
+    def roots(self, outputs: Array) -> Array:
+        """R (n, k, k) with R R' its second derivative."""
+        p = scipy.special.softmax(outputs, axis=1)
+        root = np.sqrt(p)
+        return np.eye(p.shape[1]) * root[:, None, :] - p[:, :, None] * root[:, None, :]
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the samples, differentiable."""

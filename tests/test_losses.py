@@ -48,6 +48,23 @@ def test_means_are_what_they_say():
     assert float(entropy) == pytest.approx(logs.mean())
 
 
+def test_derivatives_of_cross_entropy_are_those_of_autograd():
+    rng = np.random.default_rng(0)
+    loss, f, c = LOSSES["cross_entropy"], 3 * rng.normal(size=(5, 4)), rng.integers(0, 4, 5)
+    outputs, classes = torch.from_numpy(f).requires_grad_(), torch.from_numpy(c)
+
+    def total(given):
+        return torch.nn.functional.cross_entropy(given, classes, reduction="sum")
+
+    assert loss.value(f, c).sum() == pytest.approx(total(outputs).item())
+    (by,) = torch.autograd.grad(total(outputs), outputs)
+    np.testing.assert_allclose(loss.gradient(f, c), by, atol=1e-12)
+    second = torch.autograd.functional.hessian(total, outputs).numpy()
+    roots = loss.roots(f)
+    for i, root in enumerate(roots):
+        np.testing.assert_allclose(root @ root.T, second[i, :, i], atol=1e-12)
+
+
 def test_names():
     assert as_loss("cross-entropy") is as_loss("cross_entropy") is LOSSES["cross_entropy"]
     assert as_loss("squares") is as_loss("squared")

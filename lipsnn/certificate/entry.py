@@ -52,14 +52,7 @@ def certify(
 ) -> Certificate: ...
 @overload
 def certify(
-    net: Any,
-    method: str = ...,
-    solver: str | None = ...,
-    tol: float = ...,
-    start: Array | None = ...,
-    outputs: Any = ...,
-    *,
-    ball: Any,
+    net: Any, *, ball: Any, method: str = ..., tol: float = ..., outputs: Any = ...
 ) -> Any: ...
 def certify(
     net: Any,

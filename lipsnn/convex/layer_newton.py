@@ -17,6 +17,7 @@ from lipsnn._checks import Array
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.convex.layer_forms import Forms
 from lipsnn.convex.layer_program import LayerProgram, StepSolution
+from lipsnn.losses import SQUARED
 from lipsnn.status import Status
 
 TOL = 1e-5  # gap and residuals at the end, relative to the value
@@ -38,7 +39,7 @@ class _Interior(Forms):
     def solve(self, tol: float) -> StepSolution:
         """Predictor and corrector until gap and residuals are below `tol`."""
         program, fit, x = self.program, self.fit, self.x
-        loss, lam, order = LOSSES[program.loss], program.strength, self.at[-1].stop
+        loss, lam, order = program.loss, program.strength, self.at[-1].stop
         if not self._raise_rho(x):
             return StepSolution(None, [], float("nan"), Status.NUMERICAL_ERROR)
         rows, f = self.forward(x)
@@ -46,7 +47,7 @@ class _Interior(Forms):
             np.where(k, np.maximum(least - r, 0.0), 0.0)
             for r, k, least in zip(rows, self.carried, self.least, strict=True)
         ]
-        value = loss.value(f, program.y) + lam * x[-1]
+        value = float(loss.value(f, program.y).sum()) + lam * x[-1]
         mu = _WIDE * value / (order + sum(int(k.sum()) for k in self.carried))
         M = self.matrix(x)
         Z = mu * np.linalg.inv(M)
@@ -54,14 +55,14 @@ class _Interior(Forms):
             np.where(k, mu / np.where(k, r + e, 1.0), 0.0)
             for r, e, k in zip(rows, shift, self.carried, strict=True)
         ]
-        gram = self.gram() if program.loss == "squared" else None
+        gram = self.gram() if loss is SQUARED else None
         status, gap, iteration = Status.ITERATION_LIMIT, np.inf, 0
         while iteration < _STEPS:
             iteration += 1
             s = [np.where(k, r + e, 1.0) for r, e, k in zip(rows, shift, self.carried, strict=True)]
             gap = float(sum(np.vdot(a, b) for a, b in zip(s, z, strict=True)) + np.vdot(M, Z))
             mu = gap / (order + sum(int(k.sum()) for k in self.carried))
-            by, roots = loss.derivatives(f, program.y)
+            by = loss.gradient(f, program.y)
             gradient = self.pull(None, by)
             gradient[-1] += lam
             residual = gradient - self.pull(z, np.zeros_like(f)) - self.pull_matrix(Z)
@@ -73,7 +74,7 @@ class _Interior(Forms):
             try:
                 scaling = _Scaling(M, Z)
                 H = np.zeros((self.total, self.total))
-                H[:fit, :fit] = self.gram(roots) if gram is None else gram
+                H[:fit, :fit] = self.gram(loss.roots(f)) if gram is None else gram
                 self.add_rows([b / a for a, b in zip(s, z, strict=True)], H)
                 self.add_cone(scaling.inverse.T @ scaling.inverse, H)
                 newton = _factor(H)
@@ -134,7 +135,7 @@ class _Interior(Forms):
                     shift[i] = np.where(new, slack - row, shift[i])
                     z[i] = np.where(new, mu / slack, z[i])
                     self.carried[i] |= new
-            value = loss.value(f, program.y) + lam * x[-1]
+            value = float(loss.value(f, program.y).sum()) + lam * x[-1]
         weight = x[: self.p1].reshape(self.inner, -1)
         ends = np.cumsum([self.p1, *self.sizes])
         biases = [weight[:, -1], *(x[a:b] for a, b in pairwise(ends))]
@@ -187,34 +188,3 @@ def _factor(H: Array) -> Any:
     H[np.diag_indices_from(H)] += _PROXIMAL
     factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
     return lambda rhs: scale * cho_solve(factor, scale * rhs)
-
-
-class _Squared:
-    """``1/2 |f - y|^2``, summed over samples and outputs."""
-
-    def value(self, f: Array, y: Array) -> float:
-        return 0.5 * float(np.sum((f - y) ** 2))
-
-    def derivatives(self, f: Array, y: Array) -> tuple[Array, Array | None]:
-        return f - y, None
-
-
-class _CrossEntropy:
-    """``log sum_j exp f_j - f_y``, summed over the samples."""
-
-    def value(self, f: Array, y: Array) -> float:
-        top = f.max(axis=1)
-        spread = top + np.log(np.exp(f - top[:, None]).sum(axis=1))
-        return float(np.sum(spread - f[np.arange(len(f)), y]))
-
-    def derivatives(self, f: Array, y: Array) -> tuple[Array, Array | None]:
-        p = np.exp(f - f.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        by = p.copy()
-        by[np.arange(len(f)), y] -= 1
-        root = np.sqrt(p)
-        roots = np.eye(f.shape[1]) * root[:, None, :] - p[:, :, None] * root[:, None, :]
-        return by, roots
-
-
-LOSSES: dict[str, Any] = {"squared": _Squared(), "cross_entropy": _CrossEntropy()}

@@ -24,6 +24,7 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn._optional import cp
+from lipsnn.losses import SQUARED
 from lipsnn.solvers import solve
 
 
@@ -60,12 +61,12 @@ class LayerProgram:
     weights, biases : list of ndarray
         W_0 .. W_l and b_0 .. b_l.
     X : ndarray, (n, d)
-    y : ndarray, (n, k), or (n,) class numbers for "cross_entropy"
+    y : ndarray, (n, k), or (n,) class numbers for cross-entropy
     layer : int
         j, from 0; l is the output layer, whose program has no rows.
     strength : float
         lam, beside the loss summed over the samples.
-    loss : {"squared", "cross_entropy"}
+    loss : Squared or CrossEntropy
     """
 
     weights: list[Array]
@@ -74,7 +75,7 @@ class LayerProgram:
     y: Array
     layer: int
     strength: float
-    loss: str = "squared"
+    loss: Any = SQUARED
     inputs: Array = field(init=False)  # v_j, (n, n_j)
     pre: list[Array] = field(init=False)  # pre_{j+1} .. pre_l
     signs: list[Array] = field(init=False)  # the diagonals of 2 D_i - I, for the same layers
@@ -135,7 +136,7 @@ class LayerProgram:
         for i, (gate, sign) in enumerate(zip(self.gates, self.signs, strict=True)):
             rows.append(cp.multiply(sign, u) >= 0)
             u = cp.multiply(gate, u) @ weights[j + i + 1].T + _row(b[i + 1])
-        if self.loss == "squared":
+        if self.loss is SQUARED:
             fit = 0.5 * cp.sum_squares(u - self.y)
         else:
             right = np.eye(u.shape[1])[self.y.astype(int)]

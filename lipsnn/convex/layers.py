@@ -18,10 +18,10 @@ from lipsnn._checks import Array
 from lipsnn._optional import tqdm
 from lipsnn.certificate import Certificate, certify, certify_layers
 from lipsnn.convex.backend import Backend, backend
-from lipsnn.convex.layer_newton import LOSSES, solve_layer
+from lipsnn.convex.layer_newton import solve_layer
 from lipsnn.convex.layer_program import LayerProgram
 from lipsnn.convex.result import Refinement, Round
-from lipsnn.losses import as_loss
+from lipsnn.losses import LOSSES, Loss, as_loss
 from lipsnn.network import Network
 from lipsnn.status import Status
 
@@ -40,7 +40,7 @@ def refine_layers(
     rounds: int = 3,
     tol: float = 1e-5,
     reduction: str = "sum",
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     progress: bool | None = None,
 ) -> Refinement:
     """`refine` with ``method="layers"``: sweeps over the layers of a ReLU network, monotone.
@@ -82,10 +82,12 @@ def refine_layers(
         For bad input, activations other than ReLU, and a network of which every layer is too large.
     """
     only_relu(net)
-    _checks.one_of(loss, "loss", tuple(LOSSES))
+    kind = as_loss(loss)
+    if kind not in (LOSSES["squared"], LOSSES["cross_entropy"]):
+        raise ValueError(f'loss must be "squared" or "cross_entropy" here, got {loss!r}')
     _checks.one_of(reduction, "reduction", ("sum", "mean"))
     X = _checks.inputs(X, net.dim)
-    y = as_loss(loss).targets(y, (net.outputs,))
+    y = kind.targets(y, (net.outputs,))
     if len(X) == 0 or len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows but y has {len(y)}: give one target for each sample")
     strength = _checks.positive(strength, "strength")
@@ -95,7 +97,7 @@ def refine_layers(
             f"every layer's program has more than {LIMIT} unknowns: refine a smaller network, or "
             "train this one on (lipsnn.autograd.lipschitz_bound)"
         )
-    search = _Sweeps(net, X, y, strength, backend(solver).name, reduction, loss)
+    search = _Sweeps(net, X, y, strength, backend(solver).name, reduction, kind)
     hidden = None if progress is None else not progress
     try:
         steps = search.run(rounds, tol)
@@ -138,7 +140,7 @@ class _Sweeps:
         strength: float,
         solver: str,
         reduction: str,
-        loss: str,
+        loss: Any,
     ) -> None:
         self.began = time.perf_counter()
         self.X, self.y, self.strength, self.solver = X, y, strength, solver
@@ -206,7 +208,7 @@ class _Sweeps:
         self, name: str, net: Network, certificate: Certificate, status: str, accepted: bool | None
     ) -> float:
         """Evaluate a network afresh, put it into the history, and its objective."""
-        fit = float(LOSSES[self.loss].value(net(self.X), self.y))
+        fit = float(self.loss.value(net(self.X), self.y).sum())
         fit = fit / len(self.X) if self.reduction == "mean" else fit
         value = fit + self.strength * certificate.bound**2
         accepted = value < self.objective if accepted is None else accepted

@@ -18,14 +18,14 @@ from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
-from lipsnn.convex.search import Search, alternation, once
+from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
 from lipsnn.losses import SQUARED, Loss
 from lipsnn.network import ShallowNet
 
 ROUNDS, SWEEPS = 50, 3  # if not said
 METHODS: dict[str, Callable[..., Iterator[None]]] = {
-    "joint": once,
+    "joint": joint,
     "alternating": alternation,
     "walk": walk,
     "polish": polish,
@@ -202,12 +202,7 @@ def refine(
     if sample is not None:
         halved = sample_half(net, _checks.count(sample, "sample", least=0))
         search = Search(halved, samples, y, strength, *terms, given.bound, kind)
-    if regularizer == "l2":
-        steps = once(search.solve_l2)
-    elif method == "joint":
-        steps = once(search.solve_joint)
-    else:
-        steps = METHODS[method](search, rounds, tol)
+    steps = (restriction if regularizer == "l2" else METHODS[method])(search, rounds, tol)
     hidden = None if progress is None else not progress
     try:
         for _ in tqdm.tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):

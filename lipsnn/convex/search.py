@@ -256,9 +256,15 @@ class Search:
         self.history.append(Round(step, reached, fit, bound, elapsed, status, accepted))
 
 
-def once(solve: Callable[[], Any]) -> Iterator[None]:
-    """One program: the joint one, or (6) in the l2 case of Algorithm 1."""
-    solve()
+def restriction(search: Search, *_: Any) -> Iterator[None]:
+    """The l2 case of Algorithm 1: program (6), once."""
+    search.solve_l2()
+    yield
+
+
+def joint(search: Search, *_: Any) -> Iterator[None]:
+    """The joint program, once."""
+    search.solve_joint()
     yield
 
 

@@ -15,6 +15,7 @@ from lipsnn.convex import layers
 from lipsnn.convex.layer_newton import solve_layer
 from lipsnn.convex.layer_program import LayerProgram
 from lipsnn.files import read_network, write_network
+from lipsnn.losses import LOSSES
 
 SIZES = [(3, 5, 4, 1), (3, 5, 4, 2), (2, 4, 3, 4, 1), (4, 6, 1), (3, 5, 3)]
 
@@ -65,8 +66,8 @@ def test_own_method_agrees_with_the_printed_program(sizes, loss):
             return
         y = np.random.default_rng(1).integers(sizes[-1], size=len(X))
     for layer in range(len(net.weights)):
-        printed = program_of(net, X, y, layer, loss=loss)[0].solve_reference("CLARABEL")
-        own = solve_layer(program_of(net, X, y, layer, tol=1e-2, loss=loss)[0], tol=1e-6)
+        printed = program_of(net, X, y, layer, loss=LOSSES[loss])[0].solve_reference("CLARABEL")
+        own = solve_layer(program_of(net, X, y, layer, tol=1e-2, loss=LOSSES[loss])[0], tol=1e-6)
         assert own.value == pytest.approx(printed.value, rel=2e-6)
 
 
