@@ -24,6 +24,7 @@ from lipsnn._ascent import Ball
 from lipsnn._checks import Array
 from lipsnn._optional import pd
 from lipsnn.attack import pgd_attack
+from lipsnn.certificate.region import order_one
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.convert import as_shallow
 from lipsnn.network import ShallowNet
@@ -86,7 +87,7 @@ def certified_error(net: Any, X: Any, y: Any, radii: Any) -> pd.DataFrame:
         with np.errstate(over="ignore", invalid="ignore"):
             found = _enclosed(net, X[part], y[part], radii[order])
         lower[part, order], upper[part, order] = found
-    if not np.isfinite(upper).all():
+    if not (np.isfinite(upper) & (lower <= upper)).all():
         raise ValueError("the errors are beyond float64: rescale the network or the data")
     return pd.DataFrame(
         {
@@ -101,17 +102,17 @@ def certified_error(net: Any, X: Any, y: Any, radii: Any) -> pd.DataFrame:
 def _enclosed(net: ShallowNet, X: Array, y: Array, radii: Array) -> tuple[Array, Array]:
     """Lower and upper values (n, k) for radii that rise."""
     n, k = len(X), len(radii)
+    # one problem for each sample, radius and direction: s = 1 raises f - y, s = -1 lowers it
+    sample, at, s = (x.ravel() for x in np.meshgrid(np.arange(n), np.arange(k), [1.0, -1.0]))
+    problems = _Problems(net, X[sample], y[sample], radii[at], s)
+    if not np.isfinite((problems.size + problems.shift) ** 2 + problems.r**2).all():
+        return np.zeros((n, k)), np.full((n, k), np.inf)
     lower = np.empty((n, k))
     for j, radius in enumerate(radii):
         points = pgd_attack(net, X, y, radius, steps=_STEPS, restarts=0)
         lower[:, j] = (net(points) - y) ** 2
     lower = np.maximum.accumulate(lower, axis=1)
-    # one problem for each sample, radius and direction: s = 1 raises f - y, s = -1 lowers it
-    sample, at, s = (x.ravel() for x in np.meshgrid(np.arange(n), np.arange(k), [1.0, -1.0]))
-    problems = _Problems(net, X[sample], y[sample], radii[at], s)
     best, open_ = np.full(len(s), np.inf), np.arange(len(s))
-    if not np.isfinite(problems.size).all():
-        return lower, np.full((n, k), np.inf)
     for _ in range(_ROUNDS):
         bound, moves = problems.step()
         best[open_] = np.fmin(best[open_], bound)
@@ -136,10 +137,12 @@ class _Problems:
     """Bounds on ``s (f(x + e) - y)``, ``|e| <= r``, for many (x, y, r, s) at once."""
 
     def __init__(self, net: ShallowNet, X: Array, y: Array, radii: Array, s: Array) -> None:
-        W, b = net.weights[:, :-1], net.weights[:, -1]
+        # rescaling (1): every slope in a_i, first by a power of two, so that squares can bear it
+        W, exponents = order_one(net.weights)
+        W, b = W[:, :-1], W[:, -1]
         lengths = np.sqrt(np.einsum("ij,ij->i", W, W))
-        scale = np.where(lengths > 0, lengths, 1.0)  # rescaling (1): every slope in a_i
-        self.W, outer = W / scale[:, None], net.outer * scale
+        scale = np.where(lengths > 0, lengths, 1.0)
+        self.W, outer = W / scale[:, None], np.ldexp(net.outer, exponents) * scale
         bias = b / scale
         first, second = np.triu_indices(net.dim)
         self.entries, self.products = (first, second), self.W[:, first] * self.W[:, second]

@@ -116,6 +116,14 @@ def test_chunks_are_the_whole(monkeypatch):
     np.testing.assert_allclose(certified_error(net, X, np.ones(7), [0.2, 0.1]), whole, rtol=1e-3)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e-162, 1e100])
+def test_squares_of_weights_that_underflow(size):
+    net = ShallowNet(size * np.array([[1.0, -0.5, 0.0]]), [1 / size])
+    lower, upper = enclosed(net, np.zeros((1, 2)), [0.0], [1.0])
+    assert lower[0, 0] == pytest.approx(1.25, rel=1e-3)  # (x_1 - x_2 / 2)_+ along its gradient
+    assert 1.25 * (1 - 1e-12) <= upper[0, 0] <= 1.25 * (1 + 1e-3)
+
+
 def test_bad_input():
     net = draw_network(0, 4, 2)
     X, y = np.ones((2, 2)), np.ones(2)

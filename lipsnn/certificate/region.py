@@ -20,6 +20,7 @@ from lipsnn.certificate.exact import Dyadic
 from lipsnn.network import ShallowNet
 
 _EPS = float(np.finfo(float).eps)
+_TINY = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class Ball(Region):
         return f"the ball of radius {self.radius!r} around {_shown(self.center)}"
 
     def sides(self, W: Array, b: Array) -> Array:
+        rows, _ = order_one(np.column_stack([W, b]))
+        W, b = rows[:, :-1], rows[:, -1]
         reach = self.radius * np.sqrt(np.einsum("ij,ij->i", W, W))
         size = np.abs(W) @ np.abs(self.center) + np.abs(b) + reach
         return _sides(W @ self.center + b, reach, size, W.shape[1])
@@ -78,6 +81,8 @@ class Box(Region):
         return f"the box from {_shown(self.low)} to {_shown(self.high)}"
 
     def sides(self, W: Array, b: Array) -> Array:
+        rows, _ = order_one(np.column_stack([W, b]))
+        W, b = rows[:, :-1], rows[:, -1]
         center, half = self.low / 2 + self.high / 2, self.high / 2 - self.low / 2
         size = np.abs(W) @ np.maximum(np.abs(self.low), np.abs(self.high)) + np.abs(b)
         return _sides(W @ center + b, np.abs(W) @ half, size, W.shape[1])
@@ -111,8 +116,11 @@ class Polytope(Region):
     def sides(self, W: Array, b: Array) -> Array:
         from scipy.optimize import linprog
 
+        scaled, _ = order_one(np.column_stack([self.A, self.b]))
+        A, right = scaled[:, :-1], scaled[:, -1]
+
         def program(cost: Array) -> Any:
-            return linprog(cost, self.A, self.b, bounds=(None, None), method="highs")
+            return linprog(cost, A, right, bounds=(None, None), method="highs")
 
         inside = program(np.zeros(W.shape[1]))
         if inside.status == 2:
@@ -167,9 +175,23 @@ class Polytope(Region):
         return {"kind": "polytope", **arrays}
 
 
+def order_one(rows: Array) -> tuple[Array, Array]:
+    """Rows (w', b) of ``w'x + b`` by powers of two, so that w neither under- nor overflows.
+
+    Also the exponents of the powers that were taken out.
+    """
+    exponents = np.frexp(np.abs(rows[:, :-1]).max(axis=1, initial=0.0))[1]
+    with np.errstate(over="ignore"):
+        return np.ldexp(rows, -exponents[:, None]), exponents
+
+
 def _sides(center: Array, reach: Array, size: Array, d: int) -> Array:
-    """From values at the centre and how far they move; touching zero within rounding is free."""
-    clear = np.abs(center) - reach >= 4 * (d + 4) * _EPS * size
+    """From values at the centre and how far they move, of rows of order one.
+
+    Touching zero within rounding is free, and so is what lies among the subnormal numbers.
+    """
+    with np.errstate(invalid="ignore"):
+        clear = np.abs(center) - reach > 4 * (d + 4) * _EPS * size + _TINY
     return np.where(clear, np.where(center >= 0, 1, -1), 0)
 
 
@@ -202,6 +224,17 @@ def _pair(given: Any, name: str, what: str) -> tuple[Any, Any]:
     return given[0], given[1]
 
 
+def _filled(given: Any, size: int, name: str, what: str) -> Array:
+    """`given` as an array (size,); a number stands for all of its entries."""
+    try:
+        array = _checks.finite_array(given, name, None)
+    except ValueError as error:
+        raise ValueError(f"{name} must be {what}: {error}") from None
+    if array.shape not in ((), (size,)):
+        raise ValueError(f"{name} must be {what}, {size} in all, got shape {array.shape}")
+    return np.full(size, array)
+
+
 def regions(dim: int, ball: Any = None, box: Any = None, polytope: Any = None) -> list[Region]:
     """The regions that `certify` was given: at most one kind, and several centres of balls only.
 
@@ -215,13 +248,13 @@ def regions(dim: int, ball: Any = None, box: Any = None, polytope: Any = None) -
     if ball is not None:
         center, radius = _pair(ball, "ball", "(x0, r)")
         X = _checks.inputs(np.atleast_2d(_checks.finite_array(center, "ball[0]", None)), dim)
-        r = _checks.finite_array(np.broadcast_to(radius, (len(X),)), "ball[1]", 1)
+        r = _filled(radius, len(X), "ball[1]", "a radius, or one for each centre")
         if (r < 0).any():
             raise ValueError(f"the radius of a ball must not be negative, got {r.min():g}")
         return [Ball(x, float(s)) for x, s in zip(X, r, strict=True)]
     if box is not None:
         low, high = (
-            _checks.finite_array(np.broadcast_to(given, (dim,)), f"box[{i}]", 1)
+            _filled(given, dim, f"box[{i}]", "a number, or one for each input; no infinite side")
             for i, given in enumerate(_pair(box, "box", "(low, high)"))
         )
         if (low > high).any():
@@ -240,6 +273,8 @@ def region_from(content: dict[str, Any], dim: int) -> Region:
     """What `Region.content` wrote, of `dim` inputs."""
     kind = content["kind"]
     if kind == "ball":
+        if np.ndim(content["center"]) != 1:
+            raise ValueError("a ball has one center")
         return regions(dim, ball=(content["center"], content["radius"]))[0]
     if kind == "box":
         return regions(dim, box=(content["low"], content["high"]))[0]

@@ -185,12 +185,19 @@ class Certificate:
         form = Form.of(net)
         if self.region is None or not form.small or len(self.layers[0]) != form.widths[0]:
             return form
+        if self.factors and len(self.factors[0]) != form.dim:
+            raise ProofError(
+                f"the certificate has {len(self.factors[0])} inputs and the network {form.dim}"
+            )
         (W, b), t = first_layer(net), self.layers[0]
         acts = W.any(axis=1) & (form.weights[1][0] != 0)
         sides = np.select([acts & np.isposinf(t), acts & (t == 0)], [1, -1], 0)
         if proved and not self.region.proves(W, b, sides):
             raise ProofError(f"a fixed unit is not proved to keep its side on {self.region}")
-        return form.fixing(net, sides)
+        try:
+            return form.fixing(net, sides)
+        except ValueError as error:
+            raise ProofError(str(error)) from None
 
     def _check(self, form: Form) -> None:
         """That what is said beside the bound is so."""

@@ -286,7 +286,9 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
     most = float_above(product)
     limit = min(most * (1 + _LAST_DIGITS), np.finfo(float).max)
-    if held and 0 < found.bound <= limit:
+    # on a region nothing else proves the product: what it is but for rounding will do
+    near = limit if form.fixed is None else limit * (1 + 1e-6)
+    if held and 0 < found.bound <= near:
         return True
     t, bound = product_multipliers(part, norms, exponents)
     if form.fixed is not None or not 0 < bound <= limit:

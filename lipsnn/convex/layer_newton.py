@@ -24,6 +24,7 @@ TOL = 1e-5  # gap and residuals at the end, relative to the value
 _STEPS = 60  # most Newton steps
 _WIDE = 100.0  # gap at the start, relative to the value: the dual is far off there
 _SHORT = 0.98  # of the way to the boundary
+_REACH = 5.0  # most that a step moves an output of a loss that is not quadratic
 _PROXIMAL = 1e-9  # of each diagonal entry: biases that nothing holds
 
 
@@ -78,56 +79,63 @@ class _Interior(Forms):
                 self.add_rows([b / a for a, b in zip(s, z, strict=True)], H)
                 self.add_cone(scaling.inverse.T @ scaling.inverse, H)
                 newton = _factor(H)
+                target, crossed, corner = 0.0, [np.zeros_like(a) for a in s], 0.0
+                for corrected in (False, True):
+                    eta = 1 - target
+                    C = scaling.middle(target * mu, corner)
+                    toward = [
+                        np.where(k, (target * mu - c + b * eta * e) / a, 0.0)
+                        for k, c, a, b, e in zip(self.carried, crossed, s, z, shift, strict=True)
+                    ]
+                    rhs = self.pull(toward, -by) + self.pull_matrix(scaling.back(scaling.D + C))
+                    rhs[-1] -= lam
+                    dx = newton(rhs)
+                    drows, df = self.forward(dx)
+                    ds = [
+                        np.where(k, d - eta * e, 0.0)
+                        for k, d, e in zip(self.carried, drows, shift, strict=True)
+                    ]
+                    dz = [
+                        np.where(k, (target * mu - c - b * d) / a - b, 0.0)
+                        for k, c, a, b, d in zip(self.carried, crossed, s, z, ds, strict=True)
+                    ]
+                    dM = scaling.inverse @ self.matrix(dx, False) @ scaling.inverse.T
+                    dZ = C - dM
+                    least = min(
+                        scaling.least(dM),
+                        scaling.least(dZ),
+                        *(float((d / a).min()) for d, a in zip(ds, s, strict=True)),
+                        *(
+                            float((d[k] / b[k]).min(initial=0.0))
+                            for d, b, k in zip(dz, z, self.carried, strict=True)
+                        ),
+                    )
+                    step = min(1.0, _SHORT / max(-least, 1e-9))
+                    if loss is not SQUARED:
+                        step = min(step, _REACH / max(float(np.abs(df).max()), 1e-9))
+                    if not corrected:
+                        after = sum(
+                            float(np.vdot(a + step * d, np.where(k, b + step * q, 0.0)))
+                            for a, d, b, q, k in zip(s, ds, z, dz, self.carried, strict=True)
+                        ) + float(np.vdot(scaling.D + step * dM, scaling.D + step * dZ))
+                        target = float(np.clip(after / gap, 0.0, 1.0)) ** 3
+                        target = max(target, 1e-4)
+                        crossed = [a * b for a, b in zip(ds, dz, strict=True)]
+                        corner = dM @ dZ
             except np.linalg.LinAlgError:
                 status = Status.NUMERICAL_ERROR
                 break
-            target, crossed, corner = 0.0, [np.zeros_like(a) for a in s], 0.0
-            for corrected in (False, True):
-                eta = 1 - target
-                C = scaling.middle(target * mu, corner)
-                toward = [
-                    np.where(k, (target * mu - c + b * eta * e) / a, 0.0)
-                    for k, c, a, b, e in zip(self.carried, crossed, s, z, shift, strict=True)
-                ]
-                rhs = self.pull(toward, -by) + self.pull_matrix(scaling.back(scaling.D + C))
-                rhs[-1] -= lam
-                dx = newton(rhs)
-                drows, _ = self.forward(dx)
-                ds = [
-                    np.where(k, d - eta * e, 0.0)
-                    for k, d, e in zip(self.carried, drows, shift, strict=True)
-                ]
-                dz = [
-                    np.where(k, (target * mu - c - b * d) / a - b, 0.0)
-                    for k, c, a, b, d in zip(self.carried, crossed, s, z, ds, strict=True)
-                ]
-                dM = scaling.inverse @ self.matrix(dx, False) @ scaling.inverse.T
-                dZ = C - dM
-                least = min(
-                    scaling.least(dM),
-                    scaling.least(dZ),
-                    *(float((d / a).min()) for d, a in zip(ds, s, strict=True)),
-                    *(
-                        float((d[k] / b[k]).min(initial=0.0))
-                        for d, b, k in zip(dz, z, self.carried, strict=True)
-                    ),
-                )
-                step = min(1.0, _SHORT / max(-least, 1e-9))
-                if not corrected:
-                    after = sum(
-                        float(np.vdot(a + step * d, np.where(k, b + step * q, 0.0)))
-                        for a, d, b, q, k in zip(s, ds, z, dz, self.carried, strict=True)
-                    ) + float(np.vdot(scaling.D + step * dM, scaling.D + step * dZ))
-                    target = float(np.clip(after / gap, 0.0, 1.0)) ** 3
-                    target = max(target, 1e-4)
-                    crossed = [a * b for a, b in zip(ds, dz, strict=True)]
-                    corner = dM @ dZ
-            x += step * dx
+            ahead = x + step * dx
+            rows, f = self.forward(ahead)
+            reached = float(loss.value(f, program.y).sum()) + lam * ahead[-1]
+            if not np.isfinite(reached):
+                status = Status.NUMERICAL_ERROR
+                break
+            x, value = ahead, reached
             Z += step * scaling.back(dZ)
             z = [b + step * d for b, d in zip(z, dz, strict=True)]
             shift = [(1 - step * eta) * e for e in shift]
             M = self.matrix(x)
-            rows, f = self.forward(x)
             for i, (row, drow) in enumerate(zip(rows, drows, strict=True)):
                 new = ~self.carried[i] & (row + step * drow < 0)
                 if new.any():
@@ -135,7 +143,6 @@ class _Interior(Forms):
                     shift[i] = np.where(new, slack - row, shift[i])
                     z[i] = np.where(new, mu / slack, z[i])
                     self.carried[i] |= new
-            value = float(loss.value(f, program.y).sum()) + lam * x[-1]
         weight = x[: self.p1].reshape(self.inner, -1)
         ends = np.cumsum([self.p1, *self.sizes])
         biases = [weight[:, -1], *(x[a:b] for a, b in pairwise(ends))]
@@ -187,4 +194,11 @@ def _factor(H: Array) -> Any:
     H *= scale
     H[np.diag_indices_from(H)] += _PROXIMAL
     factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
-    return lambda rhs: scale * cho_solve(factor, scale * rhs)
+
+    def newton(rhs: Array) -> Array:
+        found = scale * cho_solve(factor, scale * rhs, check_finite=False)
+        if not np.isfinite(found).all():
+            raise np.linalg.LinAlgError("the Newton step overflows")
+        return found
+
+    return newton

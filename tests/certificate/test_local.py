@@ -181,6 +181,38 @@ def test_polytope_is_the_box_and_may_be_unbounded():
     assert half.verify() <= certify(net).bound * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e-162, 1e-100, 1.0, 1e100])
+def test_squares_that_underflow_fix_no_unit(size):
+    """(x_1 + x_2 / 2 + 1/2)_+ with its size in either layer: steepest 1.118 where it switches."""
+    net = ShallowNet(size * np.array([[1.0, 0.5, 0.5]]), [1 / size])
+    for region in ({"ball": ([-1, 0], 1)}, {"box": ([-2, -1], [0, 1])}):
+        assert certify(net, **region).bound == pytest.approx(np.sqrt(1.25), rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-322, 1e-250])
+def test_a_region_too_small_for_squares_still_has_a_unit_that_switches(size):
+    for weight in (1e-100, 1e-3, 1.0):
+        net = ShallowNet([[weight, 0.0], [-weight, 0.0]], [1 / weight] * 2)  # |x|
+        for region in ({"ball": ([0], size)}, {"box": ([-size], [size])}):
+            assert certify(net, **region).bound >= 1.0
+
+
+def test_where_the_bound_is_the_product_of_norms_it_is_proved():
+    net = ShallowNet([[1, 0.5, 0], [-1, 2, 0.3]], [1, 1])
+    certificate = certify(net, box=(0, 1))
+    assert certificate.status == "optimal"
+    assert certificate.bound == pytest.approx(2.5)
+    assert certificate.verify() >= certificate.bound
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e15, 1e20])
+def test_rows_of_a_polytope_of_any_scale(scale):
+    net = draw_network(3, 8, 2)
+    A, b = np.vstack([np.eye(2), -np.eye(2)]), np.ones(4)
+    there = certify(net, polytope=(scale * A, scale * b))
+    assert there.bound == pytest.approx(certify(net, polytope=(A, b)).bound, rel=1e-6)
+
+
 def test_bad_regions():
     net = draw_network(0, 4, 2)
     for given, reason in (
@@ -189,6 +221,10 @@ def test_bad_regions():
         ({"ball": 3.0}, "a pair"),
         ({"ball": ([0.0, np.nan], 1.0)}, "NaN"),
         ({"box": ([1.0, 0.0], [0.0, 0.0])}, "the box is empty"),
+        ({"box": ([0.0] * 3, 1.0)}, "one for each input"),
+        ({"box": (0.0, [1.0, np.inf])}, "no infinite side"),
+        ({"box": (np.ma.masked_array([0.0, 0.0], [True, False]), 1.0)}, "masked"),
+        ({"ball": ([0.0, 0.0], [1.0, 2.0])}, "one for each centre"),
         ({"box": (0.0, 1.0), "ball": ([0.0, 0.0], 1.0)}, "give one of"),
         ({"polytope": ([[1.0, 0.0], [-1.0, 0.0]], [-1.0, -1.0])}, "the polytope is empty"),
         ({"polytope": (np.eye(3), np.ones(3))}, "must have 2 columns"),

@@ -144,3 +144,15 @@ def test_bad_bounds(trained):
     flat[:, :-1] = 0.0
     with pytest.raises(ValueError, match="own bound is 0"):
         refine(ShallowNet(np.abs(flat), net.outer), X, y, bound="own")
+
+
+@pytest.mark.parametrize("L", [5e-324, 1e-300, 1e200, 1e308])
+def test_bounds_near_the_ends_of_float64(trained, L):
+    net, X, y = trained
+    found = refine(net, X, y, bound=L)
+    assert found.certificate.bound <= L
+    free = refine(net, X, y, bound=1e6)
+    if L > 1:
+        assert found.objective == pytest.approx(free.objective, rel=1e-4)
+    else:
+        assert found.objective == pytest.approx(loss(ShallowNet(net.weights, 0 * net.outer), X, y))

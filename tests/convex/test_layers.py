@@ -193,3 +193,14 @@ def test_command(tmp_path):
     code = main(["refine", *given, "--strength", "0.1", "--output", str(tmp_path / "out.npz")])
     assert code == 0
     assert read_network(tmp_path / "out.npz").widths == net.widths
+
+
+@pytest.mark.parametrize("size", [1.0, 100.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_classes_that_saturate(seed, size):
+    """The Hessian of cross-entropy vanishes there: steps stay within its reach, and finite."""
+    net, X, _ = drawn((2, 3, 2), seed, n=15)
+    net = Network([size * net.weights[0], net.weights[1]], net.biases)
+    found = refine(net, X, (X[:, 0] > 0).astype(int), 1e-5, loss="cross_entropy", rounds=1)
+    assert found.objective <= found.initial_objective
+    assert any(entry.accepted for entry in found.history[1:])

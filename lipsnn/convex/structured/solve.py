@@ -58,8 +58,8 @@ _SHARE_SLACK = 1e-8
 _WIDE = 3000
 # The least q_0 the LMI is solved with; at q_0 = 0 it forces sum_i zbar_i = 0.
 _LEAST_SHARE = 1e-10
-# What a strength near the end of float64 counts as, at unit scale.
-_LEAST_COST = 1e-300
+# What a strength and a bound near the ends of float64 count as, at unit scale.
+_LEAST_COST, _BOUNDS = 1e-300, (1e-140, 1e140)
 
 
 Patterned = Array | Patterns
@@ -239,7 +239,7 @@ class _Program:
     ) -> ArrowCone:
         """The LMI at this program's scale, its (q_0, .., q_g) fixed at `shares` or free."""
         cost = None if strength is None else max(strength * self.unit_cost, _LEAST_COST)
-        rho = None if bound is None else (bound / self.scale) ** 2
+        rho = None if bound is None else float(np.clip(bound / self.scale, *_BOUNDS)) ** 2
         return ArrowCone(self.p - 1, self.g, cost, rho, shares)
 
     def solve(
