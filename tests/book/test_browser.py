@@ -266,6 +266,7 @@ def test_attack_slider_moves_over_the_committed_figure(built_book) -> None:
     figure = text[text.index('data-kind="attack"') :]
     data = json.loads(figure.partition('type="application/json">')[2].partition("</script>")[0])
     table = pd.read_csv(Layout().root / "results" / "full" / "figure1.csv")
+    table = table[table["regime"] == "validated"]
     assert data["radii"] == sorted(table["radius"].unique())
     shown = {(p["dataset"], p["base"].lower()) for p in data["panels"]}
     assert shown == set(zip(table["dataset"], table["base"], strict=True))
@@ -295,7 +296,7 @@ def test_intro_shows_exactly_one_picture_for_each_screen_and_theme(browser, buil
 
 def test_claims_lead_to_the_sections_that_check_them(browser, built_book) -> None:
     places = json.loads((Layout().generated / "claims.json").read_text(encoding="utf8"))
-    _open(browser, built_book, "book/intro", "light")
+    _open(browser, built_book, "book/generated/claims", "light")
     links = "return [...document.querySelectorAll('.claims-box td a')].map(a => a.href)"
     addresses = [urlsplit(link) for link in browser.execute_script(links)]
     assert [unquote(a.fragment) for a in addresses] == [f"claim-{p['id']}" for p in places]
