@@ -20,7 +20,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from book import citation, folding, foot
+from book import captions, citation, folding, foot
 from studies.common import provenance
 
 EXECUTED = "book/executed/"
@@ -60,6 +60,7 @@ def on_source(app: Sphinx, docname: str, source: list[str]) -> None:
         given = cell["metadata"].get("tags", [])
         cell["metadata"]["tags"] = folding.tags("".join(cell["source"]), given)
         cell["outputs"] = [o for o in cell["outputs"] if not is_notice(o)]
+        captions.add(cell)
         for output in cell["outputs"]:
             output.get("data", {}).pop(CLAIMS_MEDIA_TYPE, None)
     source[0] = json.dumps(notebook)

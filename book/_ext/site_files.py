@@ -1,7 +1,7 @@
 """Sphinx extension: the finishing of a built site.
 
-Markup of the theme that screen readers stumble over is mended, its script of icons cut down to
-those in use, and a page for wrong addresses added.
+Markup of the theme that screen readers stumble over is mended, tables are numbered, the theme's
+script of icons is cut down to those in use, and a page for wrong addresses added.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+
+from book import captions
+from book.layout import Layout
 
 ICONS = Path("_static", "scripts", "fontawesome.js")
 # one icon of Font Awesome's script, NAME:[width,height,[aliases],"code",paths],
@@ -46,6 +49,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     outdir = Path(app.outdir)
     for path in outdir.rglob("*.html"):
         path.write_text(mended(path.read_text(encoding="utf8")), encoding="utf8")
+    order = Layout(Path(app.srcdir)).pages()
+    captions.number(path for page in order if (path := outdir / f"{page}.html").is_file())
     # for debugging the theme; no page asks for them
     for path in outdir.glob("_static/**/*.map"):
         path.unlink()

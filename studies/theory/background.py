@@ -181,8 +181,8 @@ def gradient_plane(
         ax.plot([], [], color=color, ls=dashed, label=f"{name}: {ladder[name]:.3g}")
     hit = gradients["sampled"]
     g1, g2 = gradients["g1"], gradients["g2"]
-    ax.plot(g1[hit], g2[hit], "o", color=INK, ms=4, label="a cell, sampled")
-    ax.plot(g1[~hit], g2[~hit], "o", color=INK, mfc="none", ms=4, label="a cell, missed")
+    ax.plot(g1[hit], g2[hit], "o", color=INK, ms=4, label="a region, sampled")
+    ax.plot(g1[~hit], g2[~hit], "o", color=INK, mfc="none", ms=4, label="a region, missed")
     ax.plot(0, 0, "+", color=INK)
     reach = 1.05 * max(ladder.values())
     limits = (-reach, reach)
