@@ -8,11 +8,14 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
-# What a page shows on a screen only; folded code is one of them.
+# What a page shows on a screen only: folded code, and the table of its claims, each of which stands
+# beside the text that makes it.
 _SCREEN_ONLY = (
     "script, noscript, a.headerlink, .only-dark, .only-narrow, .cite-box, .d-print-none, "
-    ".tableofcontents-wrapper, .toctree-wrapper, .claims-search, div.cell details"
+    ".tableofcontents-wrapper, .toctree-wrapper, div.cell details, table.claims"
 )
+# Pages that are for looking things up, at a screen: they are long, and searched, not read.
+SCREEN_PAGES = ("book/generated/api", "book/generated/claims", "book/generated/status")
 # Where links lead until the parts are joined: an address that exists nowhere.
 INSIDE = "https://book.invalid/#"
 

@@ -186,7 +186,11 @@ def status_page(
             "## Parameters",
             table("The parameters of each run.", ["Notebook", "Values"], used),
             "## Versions",
-            table("The packages of this build.", ["Package", "Version"], [[p, ", ".join(sorted(v))] for p, v in versions.items()]),
+            table(
+                "The packages of this build.",
+                ["Package", "Version"],
+                [[p, ", ".join(sorted(v))] for p, v in versions.items()],
+            ),
             "A commit marked `+dirty` had local changes on top.\n",
         ]
     )

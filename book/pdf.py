@@ -3,6 +3,7 @@
 The pages of `_build/html` are put into one document for each part of the book, and each is printed
 once MathJax has set it: the whole book at once is more than Chromium bears. The prints are joined,
 links from one part to another included, and the contents, printed last, get the page numbers.
+What is looked up at a screen rather than read (the API, all claims, the status) is left out.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from urllib.parse import quote
 import yaml
 
 from book import browser, citation
-from book.chapters import INSIDE, Chapter, slug
+from book.chapters import INSIDE, SCREEN_PAGES, Chapter, slug
 from book.layout import REPOSITORY, Layout
 from studies.common import provenance
 
 PAPER = {"printBackground": True, "preferCSSPageSize": True, "generateDocumentOutline": True}
+# What a reader can print and send: pages, MB.
+LONGEST, HEAVIEST = 200, 12
 # Wait for formulas, fonts and pictures, and tell what does not come; then narrow what is too wide.
 _READY = """
 const done = arguments[0];
@@ -64,7 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"The book: {output} ({count} pages, {output.stat().st_size / 1e6:.1f} MB)")
+    size = output.stat().st_size / 1e6
+    print(f"The book: {output} ({count} pages, {size:.1f} MB)")
+    if count >= LONGEST or size >= HEAVIEST:
+        print(f"error: longer than {LONGEST} pages or {HEAVIEST} MB", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -79,7 +86,7 @@ def write(layout: Layout, folder: Path, output: Path, pages: list[str] | None = 
         If a picture does not load or a formula cannot be set.
     """
     parts = [
-        (caption, [page for page in of if pages is None or page in pages])
+        (caption, [p for p in of if (p not in SCREEN_PAGES if pages is None else p in pages)])
         for caption, of in _parts(layout)
     ]
     parts = [(caption, of) for caption, of in parts if of]

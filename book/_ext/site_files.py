@@ -1,16 +1,19 @@
 """Sphinx extension: the finishing of a built site.
 
 Markup of the theme that screen readers stumble over is mended, tables are numbered, the theme's
-script of icons is cut down to those in use, and a page for wrong addresses added.
+script of icons is cut down to those in use, the search gets its excerpts, and a page for wrong
+addresses is added.
 """
 
 from __future__ import annotations
 
 import html
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 
 from book import captions
@@ -51,6 +54,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         path.write_text(mended(path.read_text(encoding="utf8")), encoding="utf8")
     order = Layout(Path(app.srcdir)).pages()
     captions.number(path for page in order if (path := outdir / f"{page}.html").is_file())
+    give_excerpts(outdir, order)
     # for debugging the theme; no page asks for them
     for path in outdir.glob("_static/**/*.map"):
         path.unlink()
@@ -63,6 +67,29 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     )
     page = missing_page(app.config.html_title, app.config.root_doc, app.config.html_baseurl or "")
     (outdir / "404.html").write_text(page, encoding="utf8")
+
+
+def give_excerpts(outdir: Path, pages: list[str]) -> None:
+    """Give the search page the text of all pages, from which it takes its excerpts.
+
+    It would fetch each page that it finds, which a browser forbids where the book is opened from a
+    folder, and would begin with the labels of the page's buttons.
+    """
+    texts = {}
+    for name in pages:
+        path = outdir / f"{name}.html"
+        if path.is_file():
+            page = BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
+            article = page.select_one("article.bd-article")
+            for node in page.select(".page-foot, .headerlink, details, script"):
+                node.decompose()
+            texts[name] = " ".join(article.get_text(" ").split()) if article else ""
+    text = json.dumps(texts, ensure_ascii=False)
+    (outdir / "_static" / "texts.js").write_text(f"window.pageTexts = {text};\n", encoding="utf8")
+    search = outdir / "search.html"
+    page = search.read_text(encoding="utf8")
+    scripts = (f'<script src="_static/{name}.js"></script>' for name in ("texts", "excerpts"))
+    search.write_text(page.replace("</head>", "".join(scripts) + "</head>", 1), encoding="utf8")
 
 
 def mended(page: str) -> str:
