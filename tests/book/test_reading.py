@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import jupytext
 import pytest
 from bs4 import BeautifulSoup, Tag
 
@@ -150,3 +153,37 @@ def test_captions_go_to_the_tables_of_their_cell_in_turn() -> None:
     assert second == "<table><caption>Second.</caption>2</table>"
     with pytest.raises(ValueError, match="no table for the caption"):
         captions.add({"metadata": {"caption": "Lost."}, "outputs": shown("<p>none</p>")})
+
+
+# symbols in words or in ASCII; what stands between dollars is typeset
+GREEK = "alpha|beta|gamma|kappa|lambda|mu|rho|sigma|theta"
+SYMBOL = re.compile(rf"\b(?:{GREEK})\b|\^|\|\w+\||\w_[ijk1-9]\b|\b[LPTdhmnqx]\b")
+TEXTS = {"label", "xlabel", "ylabel", "title", "set_xlabel", "set_ylabel", "set_title"}
+
+
+def labels(source: str) -> Iterator[str]:
+    """The texts that calls in this code put into figures."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        given = [k.value for k in node.keywords if k.arg in TEXTS]
+        if isinstance(node.func, ast.Attribute) and node.func.attr in TEXTS:
+            given += node.args
+        for value in given:
+            parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+            consts = [p.value for p in parts if isinstance(p, ast.Constant)]
+            yield "".join(text for text in consts if isinstance(text, str))
+
+
+def test_figures_typeset_their_symbols() -> None:
+    codes = {str(p): p.read_text(encoding="utf8") for p in (REPOSITORY / "studies").rglob("*.py")}
+    for source in Layout().sources():
+        cells = [c.source for c in jupytext.read(source).cells if c.cell_type == "code"]
+        codes[source.name] = "\n".join(c for c in cells if "%" not in c.split(" ")[0])
+    found = {
+        f"{name}: {text}"
+        for name, code in codes.items()
+        for text in labels(code)
+        if SYMBOL.search(re.sub(r"\$[^$]*\$", "", text))
+    }
+    assert found == set()
