@@ -79,9 +79,9 @@ def give_excerpts(outdir: Path, pages: list[str]) -> None:
     for name in pages:
         path = outdir / f"{name}.html"
         if path.is_file():
-            page = BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
-            article = page.select_one("article.bd-article")
-            for node in page.select(".page-foot, .headerlink, details, script"):
+            soup = BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
+            article = soup.select_one("article.bd-article")
+            for node in soup.select(".page-foot, .headerlink, details, script"):
                 node.decompose()
             texts[name] = " ".join(article.get_text(" ").split()) if article else ""
     text = json.dumps(texts, ensure_ascii=False)
