@@ -24,13 +24,7 @@ _CAPTION = re.compile(
 
 
 def add(cell: dict[str, Any]) -> None:
-    """Give the tables that a cell displays their captions.
-
-    Raises
-    ------
-    ValueError
-        If it has more or fewer captions than it displays tables without one.
-    """
+    """Give the tables that a cell displays their captions, as far as it displays some."""
     given = cell["metadata"].get("caption", [])
     waiting = [given] if isinstance(given, str) else list(given)
     outputs = [o["data"] for o in cell["outputs"] if "text/html" in o.get("data", {})]
@@ -41,8 +35,6 @@ def add(cell: dict[str, Any]) -> None:
             data["text/html"] = captioned(facts, CLAIMS)
         elif _TABLE.search(text) and waiting:
             data["text/html"] = captioned(text, waiting.pop(0))
-    if waiting:
-        raise ValueError(f"a cell displays no table for the caption {waiting[0]!r}")
 
 
 def captioned(table: str, caption: str) -> str:

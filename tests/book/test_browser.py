@@ -371,7 +371,9 @@ def _resting_track(browser, slider) -> list[float]:
 def _wait(browser, script: str, *of: object) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, 30).until(lambda driver: driver.execute_script(script, *of), script)
+    # half a second between looks, the default, would be most of a page's time
+    wait = WebDriverWait(browser, 30, poll_frequency=0.05)
+    wait.until(lambda driver: driver.execute_script(script, *of), script)
 
 
 def _messages(browser, address: str) -> list[dict[str, Any]]:

@@ -139,7 +139,8 @@ def test_own_network_of_scikit_learn(clone: Path) -> None:
     script = (
         "import numpy as np, lipsnn; from sklearn.neural_network import MLPRegressor;"
         " X = np.random.default_rng(0).normal(size=(40, 3)); y = np.sin(X).sum(axis=1);"
-        " mlp = MLPRegressor(hidden_layer_sizes=(10,), solver='lbfgs', max_iter=100, random_state=0).fit(X, y);"
+        " mlp = MLPRegressor(hidden_layer_sizes=(10,), solver='lbfgs', max_iter=100);"
+        " mlp = mlp.set_params(random_state=0).fit(X, y);"
         " result = lipsnn.refine(mlp, X, y, strength=1.0);"
         " print(result.initial_objective, result.objective);"
         " print(result.certificate.verify() <= lipsnn.certify(mlp).bound)"
