@@ -83,7 +83,7 @@ def nearby(run: Run, chosen: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        problem, varied ("" for the choice itself), value (0 for the full batch), and the columns
+        problem, varied ("choice" for the choice itself), value (0 for the full batch), and the columns
         of "recover_l2" that are no settings.
     """
     records = chosen[chosen["draw"] == 0].to_dict("records")
@@ -99,7 +99,7 @@ def nearby(run: Run, chosen: pd.DataFrame) -> pd.DataFrame:
     }
     parts = []
     for problem, (each, station, of_drawn) in runs.items():
-        held: list[tuple[str, int | None]] = [("", 0)]
+        held: list[tuple[str, int | None]] = [("choice", 0)]
         held += [(name, value) for name, values in rule.NEARBY[problem].items() for value in values]
         asked: list[tuple[str, int | None, Task]] = []
         for varied, value in held:
@@ -107,7 +107,7 @@ def nearby(run: Run, chosen: pd.DataFrame) -> pd.DataFrame:
                 dimension = of_drawn if name == rule.DRAWN else 0
                 for trial in range(rule.TRIALS[problem]):
                     task = _task(problem, each, name, trial, [station], dimension)
-                    if varied:
+                    if varied != "choice":
                         task["data" if varied == "size" else "admm"][varied] = value
                     asked.append((varied, value, task))
         found = run([task for _, _, task in asked], _SEARCH[problem])

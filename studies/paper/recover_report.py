@@ -174,7 +174,7 @@ def nearby(table: pd.DataFrame, draw: int = 0) -> pd.DataFrame:
     ordered = percent.sort_index()
     for key, part in percent.groupby(level=keys, sort=False):
         problem, varied, value = key
-        chosen = ordered.loc[problem, "", 0].to_dict()
+        chosen = ordered.loc[problem, "choice", 0].to_dict()
         found = chosen | part.droplevel(keys).to_dict()
         own = [cell for cell in rule.CELLS if cell in found]
         used = rule.draw(draw)
