@@ -80,8 +80,8 @@ class Ball:
 
     def _shrunk(self, delta: Any, radius: float) -> Any:
         if self.norm == 2:
-            tiny = np.finfo(float).tiny
-            return delta * (radius / _lengths(delta).clip(min=tiny)).clip(max=1.0)
+            # a length below the radius, however small, is left alone
+            return delta * (radius / _lengths(delta).clip(min=radius or 1.0))
         return delta.clip(-radius, radius)
 
 
