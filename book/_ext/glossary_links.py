@@ -45,6 +45,7 @@ def on_doctree(app: Sphinx, doctree: nodes.document) -> None:
     source = Path(app.srcdir, f"{GLOSSARY}.md")
     if page == GLOSSARY or page.startswith("book/generated/") or not source.exists():
         return
+    _join_lines(doctree)
     for term, looks in terms(source).items():
         for text in list(doctree.findall(nodes.Text)):
             match = looks.search(text.astext())
@@ -53,6 +54,19 @@ def on_doctree(app: Sphinx, doctree: nodes.document) -> None:
             if not _within(text, (nodes.reference, pending_xref)):
                 _link(text, match, term, page)
             break
+
+
+def _join_lines(doctree: nodes.document) -> None:
+    """Make one text of neighbours: the parser begins one at each line, and terms go over lines."""
+    for parent in list(doctree.findall(nodes.TextElement)):
+        at = 0
+        while at + 1 < len(parent):
+            left, right = parent[at], parent[at + 1]
+            if isinstance(left, nodes.Text) and isinstance(right, nodes.Text):
+                parent[at] = nodes.Text(left.astext() + right.astext())
+                del parent[at + 1]
+            else:
+                at += 1
 
 
 def _within(node: nodes.Node, kinds: tuple[type[nodes.Node], ...]) -> bool:
