@@ -89,7 +89,8 @@ def give_excerpts(outdir: Path, pages: list[str]) -> None:
     search = outdir / "search.html"
     page = search.read_text(encoding="utf8")
     scripts = (f'<script src="_static/{name}.js"></script>' for name in ("texts", "excerpts"))
-    search.write_text(page.replace("</head>", "".join(scripts) + "</head>", 1), encoding="utf8")
+    # before the search's own scripts
+    search.write_text(page.replace("</title>", "</title>" + "".join(scripts), 1), encoding="utf8")
 
 
 def mended(page: str) -> str:
