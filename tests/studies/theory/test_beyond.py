@@ -26,7 +26,7 @@ def test_ellipse_has_the_axes_of_p():
     # the outline is sampled at 200 angles
     assert lengths.max() == pytest.approx(np.sqrt(0.8), rel=1e-3)
     assert lengths.min() == pytest.approx(np.sqrt(0.2), rel=1e-3)
-    assert labels_of(right) == ["upper: multipliers", "lower: P itself", "formal constant FGL"]
+    assert labels_of(right) == ["upper: multipliers", "lower: $P$ itself", "formal constant FGL"]
 
 
 def test_lines_by_group():
