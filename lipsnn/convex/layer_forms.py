@@ -8,12 +8,14 @@ margin are carried (fact L).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.convex.layer_program import LayerProgram
+from lipsnn.network import with_bias
 
 _CARRIED = 6  # rows of each unit at the beginning, in numbers of its inputs
 _SLACK = 0.1  # of a row at the start, at least, relative to its unit's root mean square
@@ -23,7 +25,8 @@ _CHUNK = 512  # samples whose Jacobian is formed at a time
 class Forms:
     """A program's linear maps, their adjoints, and the Newton matrix.
 
-    Its unknowns are one vector, (W_j | b_j row by row, b_{j+1} .. b_l, diagonals of T, U, rho).
+    Its unknowns are one vector, (W_j | b_j row by row, b_{j+1} .. b_l, diagonals of T, U, rho); its
+    rows, those of the layers j + 1 .. l beside one another, are the columns of an array (n, rows).
     """
 
     def __init__(self, program: LayerProgram) -> None:
@@ -31,8 +34,12 @@ class Forms:
         j, weights = program.layer, program.weights
         self.at, self.depth = program.blocks, len(weights) - 1
         self.later, self.gates = weights[j + 1 :], program.gates
-        n, self.inner = len(program.X), len(weights[j])
-        self.V = np.column_stack([program.inputs, np.ones(n)])
+        ends = np.cumsum([0, *(u.shape[1] for u in program.pre)]).tolist()
+        self.parts = [slice(a, b) for a, b in pairwise(ends)]  # each layer's rows
+        none = np.empty((len(program.X), 0))
+        self.pre, self.signs = np.hstack([none, *program.pre]), np.hstack([none, *program.signs])
+        self.inner = len(weights[j])
+        self.V = with_bias(program.inputs)
         self.p1 = self.inner * self.V.shape[1]
         self.sizes = [len(b) for b in program.biases[j + 1 :]]
         self.fit = self.p1 + sum(self.sizes)  # unknowns that the outputs depend on
@@ -41,34 +48,29 @@ class Forms:
         x = [np.column_stack([weights[j], program.biases[j]]).ravel(), *program.biases[j + 1 :]]
         self.x = np.concatenate([*x, np.ones(self.total - self.fit)])
         self.arms = self._arms()
-        self.least = [
-            _SLACK * np.maximum(np.sqrt(np.mean(u**2, axis=0)), 1e-12) for u in program.pre
-        ]
-        self.carried = [self._nearest(i) for i in range(len(program.pre))]
+        self.least = _SLACK * np.maximum(np.sqrt(np.mean(self.pre**2, axis=0)), 1e-12)
+        self.carried = self._nearest()
         self.chains = self._chains()
         self.dense: dict[int, tuple[int, Any]] = {}  # gradients of carried rows, by layer
 
     # What is linear: pre-activations, outputs and M_j, and the adjoints.
 
-    def forward(self, x: Array) -> tuple[list[Array], Array]:
-        """(2 D_i - I) pre_i, (n, n_i) for i = j + 1 .. l, and the outputs (n, k)."""
-        u, rows, first = self.V @ x[: self.p1].reshape(self.inner, -1).T, [], self.p1
-        parts = zip(self.later, self.gates, self.program.signs, self.sizes, strict=True)
-        for W, gate, sign, size in parts:
-            rows.append(sign * u)
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        """The rows (2 D_i - I) pre_i, i = j + 1 .. l, and the outputs (n, k)."""
+        u, rows, first = self.V @ x[: self.p1].reshape(self.inner, -1).T, 1 * self.signs, self.p1
+        for W, gate, part, size in zip(self.later, self.gates, self.parts, self.sizes, strict=True):
+            rows[:, part] *= u
             u = (gate * u) @ W.T + x[first : first + size]
             first += size
         return rows, u
 
-    def pull(self, rows: list[Array] | None, outputs: Array) -> Array:
+    def pull(self, rows: Array, outputs: Array) -> Array:
         """The adjoint of `forward`."""
-        u, last, found = outputs, self.fit, np.zeros(self.total)
+        u, last, found, signed = outputs, self.fit, np.zeros(self.total), self.signs * rows
         for i in range(len(self.later) - 1, -1, -1):
             last -= self.sizes[i]
             found[last : last + self.sizes[i]] = u.sum(axis=0)
-            u = (u @ self.later[i]) * self.gates[i]
-            if rows is not None:
-                u = u + self.program.signs[i] * rows[i]
+            u = (u @ self.later[i]) * self.gates[i] + signed[:, self.parts[i]]
         found[: self.p1] = (u.T @ self.V).ravel()
         return found
 
@@ -107,19 +109,15 @@ class Forms:
 
     # Rows that are carried.
 
-    def _nearest(self, i: int) -> Array:
-        """Which rows of layer j + 1 + i to begin with: least slack over length of the sample."""
-        u = np.abs(self.program.pre[i])
-        n, units = u.shape
-        inputs = (
-            self.V
-            if i == 0
-            else np.column_stack([self.gates[i - 1] * self.program.pre[i - 1], np.ones(n)])
-        )
-        count = min(n, _CARRIED * inputs.shape[1])
-        angle = u / np.linalg.norm(inputs, axis=1)[:, None]
-        kept = np.zeros((n, units), dtype=bool)
-        np.put_along_axis(kept, np.argpartition(angle, count - 1, axis=0)[:count], True, axis=0)
+    def _nearest(self) -> Array:
+        """Which rows to begin with: least slack over length of the sample, as the layer has it."""
+        kept, inputs = np.zeros(self.pre.shape, dtype=bool), self.V
+        for u, gate, part in zip(self.program.pre, self.gates, self.parts, strict=True):
+            count = min(len(u), _CARRIED * inputs.shape[1])
+            angle = np.abs(u) / np.linalg.norm(inputs, axis=1)[:, None]
+            first = np.argpartition(angle, count - 1, axis=0)[:count]
+            np.put_along_axis(kept[:, part], first, True, axis=0)
+            inputs = with_bias(gate * u)
         return kept
 
     def _chains(self) -> list[list[Array]]:
@@ -157,10 +155,11 @@ class Forms:
             H += J.T @ J
         return H
 
-    def add_rows(self, weights: list[Array], H: Array) -> None:
+    def add_rows(self, weights: Array, H: Array) -> None:
         """Add ``A' diag(weights) A`` of the carried rows."""
         width = self.V.shape[1]
-        for i, (weight, kept) in enumerate(zip(weights, self.carried, strict=True)):
+        for i, part in enumerate(self.parts):
+            weight, kept = weights[:, part], self.carried[:, part]
             if i == 0:
                 for a in range(self.inner):
                     here, own = kept[:, a], slice(a * width, (a + 1) * width)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate.interior import longest_step, svec_solver
+from lipsnn.certificate.interior import Scaling, svec_solver
 from lipsnn.train.admm.saddle import GramProblem, Iterate, Point, Saddle
 
 MAX_ITERATIONS = 60
@@ -85,14 +85,11 @@ def interior_point(
 
 def _newton(step: Saddle, at: Iterate, point: Point) -> tuple[Iterate, Point]:
     """One predictor-corrector step (Mehrotra)."""
-    n = step.n
-    root_l, root_z = np.linalg.cholesky(at.L), np.linalg.cholesky(at.Z)
-    left, sigma, right = np.linalg.svd(root_z.T @ root_l)
-    G = root_l @ (right.T / np.sqrt(sigma))
-    G_inverse = (left / np.sqrt(sigma)).T @ root_z.T
+    n, scaling = step.n, Scaling(at.L, at.Z)
+    G = scaling.G
     residual = G.T @ (at.Z - np.diag(step.E(at.rho)) + point.gram) @ G
     solve = _system(step, point, G)
-    mu = float(sigma @ sigma) / n
+    mu = float(scaling.sigma @ scaling.sigma) / n
     cross = G.T @ (point.gram_by_rho - np.diag(step.by_rho)) @ G
     through = float(np.sum(at.L * point.input_gram)) / at.rho
     curvature = (through - float(np.sum(at.L * point.gram_by_rho))) / at.rho
@@ -105,22 +102,17 @@ def _newton(step: Saddle, at: Iterate, point: Point) -> tuple[Iterate, Point]:
         dL = dL + d_rho * along
         return dL, centre - dL, d_rho
 
-    D = np.diag(sigma)
-    dL, dZ, _ = direction(-D)
-    step_l, step_z = min(1.0, longest_step(dL, sigma)), min(1.0, longest_step(dZ, sigma))
-    left_over = float(np.sum((D + step_l * dL) * (D + step_z * dZ))) / n
-    centring = min(1.0, max(left_over / mu, 0.0)) ** 3
-    second = (dL @ dZ + dZ @ dL) / (sigma[:, None] + sigma[None, :])
-    dL, dZ, d_rho = direction(np.diag(centring * mu / sigma) - D - second)
-    step_l = min(1.0, _DAMPING * longest_step(dL, sigma))
-    step_z = min(1.0, _DAMPING * longest_step(dZ, sigma))
+    dL, dZ, _ = direction(scaling.centre(0.0))
+    centring = min(1.0, max(scaling.left_over(dL, dZ) / n / mu, 0.0)) ** 3
+    dL, dZ, d_rho = direction(scaling.centre(centring * mu, dL, dZ))
+    step_l, step_z = (min(1.0, _DAMPING * scaling.longest(D)) for D in (dL, dZ))
     if d_rho < 0:
         step_z = min(step_z, -0.9 * at.rho / d_rho)
-    dL, dZ = G @ dL @ G.T, G_inverse.T @ dZ @ G_inverse
+    dL, dZ = G @ dL @ G.T, scaling.back(dZ)
     for share in (1.0, 0.5):
         moved = step.settle(
             at.L + share * step_l * (dL + dL.T) / 2,
-            at.Z + share * step_z * (dZ + dZ.T) / 2,
+            at.Z + share * step_z * dZ,
             at.rho + share * step_z * d_rho,
         )
         after = step.point(moved.L, moved.rho)
