@@ -32,6 +32,7 @@ _DAMPING = 0.98
 _CHUNK = 2**21
 
 Solve = Callable[[Array], Array]
+Direction = Callable[[Array], tuple[Array, Array, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,11 +162,20 @@ class Scaling:
         least = float(np.linalg.eigvalsh(D / np.outer(self.root, self.root))[0])
         return np.inf if least >= 0 else -1.0 / least
 
-    def left_over(self, dP: Array, dX: Array) -> float:
-        """``<P, X>`` after the longest steps of at most one along dP and along dX."""
-        D = np.diag(self.sigma)
-        after = (D + min(1.0, self.longest(step)) * step for step in (dP, dX))
-        return float(np.sum(np.multiply(*after)))
+    def corrected(self, direction: Direction) -> tuple[Array, Array, float, float, float]:
+        """Mehrotra's predictor and corrector: dP, dX and what is beside them, and the two steps.
+
+        ``direction(centre)`` is to have dP + dX = centre.
+        """
+        n, D = len(self.sigma), np.diag(self.sigma)
+        first = direction(self.centre(0.0))[:2]
+        after = (D + min(1.0, self.longest(step)) * step for step in first)
+        mu = float(self.sigma @ self.sigma) / n
+        left = float(np.sum(np.multiply(*after))) / n / mu
+        mu *= min(1.0, max(left, 0.0)) ** 3
+        dP, dX, beside = direction(self.centre(mu, *first))
+        step_p, step_x = (min(1.0, _DAMPING * self.longest(step)) for step in (dP, dX))
+        return dP, dX, beside, step_p, step_x
 
 
 def interior_point(
@@ -248,7 +258,6 @@ def _newton_step(
     solve = _SYSTEMS[form](rows, norms * v / (8 * s))
     along = solve(metric)
     scale = float(np.sum(metric * along))
-    mu = float(scaling.sigma @ scaling.sigma) / r
 
     def direction(centre: Array) -> tuple[Array, Array, float]:
         B = solve(centre + residual)
@@ -256,11 +265,8 @@ def _newton_step(
         dP = B - d_lam * along
         return dP, centre - dP, d_lam
 
-    dP, dX, _ = direction(scaling.centre(0.0))
-    centring = min(1.0, max(scaling.left_over(dP, dX) / r / mu, 0.0)) ** 3
-    dP, dX, d_lam = direction(scaling.centre(centring * mu, dP, dX))
+    dP, dX, d_lam, step_p, step_x = scaling.corrected(direction)
     dv = v / 2 * (e - quadratic(rows, dP) / s)
-    step_p, step_x = (min(1.0, _DAMPING * scaling.longest(step)) for step in (dP, dX))
     steepest = float((dv / v).min())
     if steepest < 0:
         step_x = min(step_x, -_DAMPING / steepest)

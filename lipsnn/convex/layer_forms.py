@@ -50,7 +50,6 @@ class Forms:
         self.arms = self._arms()
         self.least = _SLACK * np.maximum(np.sqrt(np.mean(self.pre**2, axis=0)), 1e-12)
         self.carried = self._nearest()
-        self.chains = self._chains()
         self.dense: dict[int, tuple[int, Any]] = {}  # gradients of carried rows, by layer
 
     # What is linear: pre-activations, outputs and M_j, and the adjoints.
@@ -120,38 +119,25 @@ class Forms:
             inputs = with_bias(gate * u)
         return kept
 
-    def _chains(self) -> list[list[Array]]:
-        """d pre_i / d pre_q for layers q <= i, i = j + 1 .. l + 1 (the outputs): (n, n_i, n_q)."""
-        n, found = len(self.V), []
-        found.append([np.broadcast_to(np.eye(self.inner), (n, self.inner, self.inner))])
-        for W, gate in zip(self.later, self.gates, strict=True):
-            own = [np.matmul(W * gate[:, None, :], chain) for chain in found[-1]]
-            found.append([*own, np.broadcast_to(np.eye(len(W)), (n, len(W), len(W)))])
-        return found
-
-    def _jacobian(self, i: int, samples: Array, units: Array | None = None) -> Array:
-        """Gradients of pre_{j+1+i} by what they depend on: of one unit for each sample, or all."""
-        parts = []
-        for q, chain in enumerate(self.chains[i]):
-            own = chain[samples, units] if units is not None else chain[samples]
-            if q == 0:
-                V = self.V[samples] if units is not None else self.V[samples][:, None, :]
-                own = (own[..., :, None] * V[..., None, :]).reshape(*own.shape[:-1], -1)
-            parts.append(own)
-        rest = self.fit - sum(part.shape[-1] for part in parts)
-        return np.concatenate([*parts, np.zeros((*parts[0].shape[:-1], rest))], axis=-1)
-
     # The Newton matrix.
+
+    def _gradients(self, i: int, samples: Array, u: Array) -> Array:
+        """Those of ``u'pre_{j+1+i}``, the outputs if last, by what these depend on: (.., fit)."""
+        found, ends = np.zeros((len(u), self.fit)), np.cumsum([self.p1, *self.sizes])
+        for q in range(i, 0, -1):
+            found[:, ends[q - 1] : ends[q]] = u
+            u = (u @ self.later[q - 1]) * self.gates[q - 1][samples]
+        found[:, : self.p1] = (u[:, :, None] * self.V[samples][:, None, :]).reshape(len(u), -1)
+        return found
 
     def gram(self, roots: Array | None = None) -> Array:
         """The loss's Hessian, from roots (n, k, k) of that by the outputs, I if None."""
-        H = np.zeros((self.fit, self.fit))
-        for first in range(0, len(self.V), _CHUNK):
-            samples = np.arange(first, min(first + _CHUNK, len(self.V)))
-            J = self._jacobian(len(self.later), samples)
-            if roots is not None:
-                J = np.matmul(roots[samples].transpose(0, 2, 1), J)
-            J = J.reshape(-1, self.fit)
+        H, n, k = np.zeros((self.fit, self.fit)), len(self.V), self.program.weights[-1].shape[0]
+        roots = np.broadcast_to(np.eye(k), (n, k, k)) if roots is None else roots
+        for first in range(0, n, _CHUNK):
+            some = np.arange(first, min(first + _CHUNK, n))
+            u = roots[some].transpose(0, 2, 1).reshape(-1, k)
+            J = self._gradients(len(self.later), np.repeat(some, k), u)
             H += J.T @ J
         return H
 
@@ -168,7 +154,8 @@ class Forms:
                 continue
             count = int(kept.sum())
             if self.dense.get(i, (0, None))[0] != count:
-                self.dense[i] = count, self._jacobian(i, *np.nonzero(kept))
+                samples, units = np.nonzero(kept)
+                self.dense[i] = count, self._gradients(i, samples, np.eye(kept.shape[1])[units])
             J = self.dense[i][1] * np.sqrt(weight[kept])[:, None]
             H[: self.fit, : self.fit] += J.T @ J
 

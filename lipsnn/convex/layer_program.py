@@ -16,7 +16,7 @@ over W_j, b_j .. b_l and the multipliers is convex, and contains the network at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -52,7 +52,7 @@ class StepSolution:
     iterations: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class LayerProgram:
     """The program of layer j at a network whose multipliers are all 1.
 
@@ -76,23 +76,14 @@ class LayerProgram:
     layer: int
     strength: float
     loss: Any = SQUARED
-    inputs: Array = field(init=False)  # v_j, (n, n_j)
-    pre: list[Array] = field(init=False)  # pre_{j+1} .. pre_l
-    signs: list[Array] = field(init=False)  # the diagonals of 2 D_i - I, for the same layers
 
     def __post_init__(self) -> None:
-        v, pre = self.X, []
-        for i, (W, b) in enumerate(zip(self.weights[:-1], self.biases, strict=False)):
-            if i == self.layer:
-                object.__setattr__(self, "inputs", v)
-            u = v @ W.T + b
-            if i >= self.layer:
-                pre.append(u)
-            v = np.maximum(u, 0.0)
-        if self.layer == len(self.weights) - 1:
-            object.__setattr__(self, "inputs", v)
-        object.__setattr__(self, "pre", pre)
-        object.__setattr__(self, "signs", [np.where(u >= 0, 1.0, -1.0) for u in pre])
+        v, pre = [self.X], []
+        for W, b in zip(self.weights[:-1], self.biases, strict=False):
+            pre.append(v[-1] @ W.T + b)
+            v.append(np.maximum(pre[-1], 0.0))
+        self.inputs, self.pre = v[self.layer], pre[self.layer :]  # v_j; pre_{j+1} .. pre_l
+        self.signs = [np.where(u >= 0, 1.0, -1.0) for u in self.pre]  # the diagonals of 2 D_i - I
 
     @property
     def blocks(self) -> list[slice]:

@@ -14,11 +14,9 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.interior import Scaling, svec_solver
-from lipsnn.train.admm.saddle import GramProblem, Iterate, Point, Saddle
+from lipsnn.train.admm.saddle import Iterate, Point, Saddle
 
 MAX_ITERATIONS = 60
-# A step stops this far from the boundary of the cone.
-_DAMPING = 0.98
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +26,7 @@ class StepSolution:
     Attributes
     ----------
     weights : list of ndarray
-        Wbar, a matrix per layer; of a `GramProblem` x_j, one (k, R) array per entry of its columns.
+        Wbar, a matrix per layer; of a `Saddle` x_j, one (k, R) array per entry of its columns.
     rho : float
         The LMI holds for these weights and this rho.
     value, lower : float
@@ -49,14 +47,13 @@ class StepSolution:
 
 
 def interior_point(
-    problem: GramProblem, tol: float, start: Array | None = None
+    step: Saddle, tol: float, start: Array | None = None
 ) -> tuple[StepSolution, Array]:
-    """Solve `problem` until value - lower is at most ``tol/2 sum |v_j|^2``, if rounding allows.
+    """Solve `step` until value - lower is at most ``tol/2 sum |v_j|^2``, if rounding allows.
 
     The step is strongly convex: the weights are then within ``sqrt(tol)`` of the optimal ones,
     relative to the norm of all v_j. Returned is besides Lambda, to start the next solve from.
     """
-    step = Saddle(problem)
     at = step.begin(start)
     size = max(step.size, np.finfo(float).tiny)
     best: StepSolution | None = None
@@ -70,7 +67,7 @@ def interior_point(
         if dual > lower:
             lower, multiplier = dual, at.L
         if best is None or value < best.value:
-            best = StepSolution(weights, at.rho * problem.rho, value, lower, iteration)
+            best = StepSolution(weights, at.rho * step.rho, value, lower, iteration)
         gap = best.value - lower
         stalled = 0 if gap < 0.9 * before else stalled + 1
         if gap <= tol * size or iteration == MAX_ITERATIONS or stalled == 6:
@@ -89,23 +86,19 @@ def _newton(step: Saddle, at: Iterate, point: Point) -> tuple[Iterate, Point]:
     G = scaling.G
     residual = G.T @ (at.Z - np.diag(step.E(at.rho)) + point.gram) @ G
     solve = _system(step, point, G)
-    mu = float(scaling.sigma @ scaling.sigma) / n
     cross = G.T @ (point.gram_by_rho - np.diag(step.by_rho)) @ G
     through = float(np.sum(at.L * point.input_gram)) / at.rho
     curvature = (through - float(np.sum(at.L * point.gram_by_rho))) / at.rho
-    along = solve(cross) if step.free else np.zeros((n, n))
+    along = solve(cross) if step.mu is not None else np.zeros((n, n))
     bend = curvature + float(np.sum(cross * along))
 
     def direction(centre: Array) -> tuple[Array, Array, float]:
         dL = solve(centre + residual)
-        d_rho = -float(np.sum(cross * dL)) / bend if step.free else 0.0
+        d_rho = -float(np.sum(cross * dL)) / bend if step.mu is not None else 0.0
         dL = dL + d_rho * along
         return dL, centre - dL, d_rho
 
-    dL, dZ, _ = direction(scaling.centre(0.0))
-    centring = min(1.0, max(scaling.left_over(dL, dZ) / n / mu, 0.0)) ** 3
-    dL, dZ, d_rho = direction(scaling.centre(centring * mu, dL, dZ))
-    step_l, step_z = (min(1.0, _DAMPING * scaling.longest(D)) for D in (dL, dZ))
+    dL, dZ, d_rho, step_l, step_z = scaling.corrected(direction)
     if d_rho < 0:
         step_z = min(step_z, -0.9 * at.rho / d_rho)
     dL, dZ = G @ dL @ G.T, scaling.back(dZ)
@@ -135,7 +128,7 @@ def _system(step: Saddle, point: Point, G: Array) -> Callable[[Array], Array]:
     """
     n = step.n
     outer, inner = [], []
-    for part, u, inverse in zip(step.problem.columns, point.columns, point.inverses, strict=True):
+    for part, u, inverse in zip(step.columns, point.columns, point.inverses, strict=True):
         g = G[part.rows]
         w = u @ g
         shared = len(inverse) == 1
