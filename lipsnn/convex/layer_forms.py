@@ -32,23 +32,22 @@ class Forms:
     def __init__(self, program: LayerProgram) -> None:
         self.program = program
         j, weights = program.layer, program.weights
-        self.at, self.depth = program.blocks, len(weights) - 1
+        self.at, self.depth = _slices(program.X.shape[1], *map(len, weights)), len(weights) - 1
         self.later, self.gates = weights[j + 1 :], program.gates
-        ends = np.cumsum([0, *(u.shape[1] for u in program.pre)]).tolist()
-        self.parts = [slice(a, b) for a, b in pairwise(ends)]  # each layer's rows
+        self.parts = _slices(*(u.shape[1] for u in program.pre))  # each layer's rows
         none = np.empty((len(program.X), 0))
-        self.pre, self.signs = np.hstack([none, *program.pre]), np.hstack([none, *program.signs])
+        pre, self.signs = np.hstack([none, *program.pre]), np.hstack([none, *program.signs])
         self.inner = len(weights[j])
         self.V = with_bias(program.inputs)
         self.p1 = self.inner * self.V.shape[1]
-        self.sizes = [len(b) for b in program.biases[j + 1 :]]
-        self.fit = self.p1 + sum(self.sizes)  # unknowns that the outputs depend on
+        self.tails = _slices(self.p1, *map(len, program.biases[j + 1 :]))[1:]  # later biases
+        self.fit = self.tails[-1].stop if self.tails else self.p1  # what the outputs depend on
         self.units = slice(self.at[0].stop, self.at[-1].start)
         self.total = self.fit + (self.units.stop - self.units.start) + 1
         x = [np.column_stack([weights[j], program.biases[j]]).ravel(), *program.biases[j + 1 :]]
         self.x = np.concatenate([*x, np.ones(self.total - self.fit)])
         self.arms = self._arms()
-        self.least = _SLACK * np.maximum(np.sqrt(np.mean(self.pre**2, axis=0)), 1e-12)
+        self.least = _SLACK * np.maximum(np.sqrt(np.mean(pre**2, axis=0)), 1e-12)
         self.carried = self._nearest()
         self.dense: dict[int, tuple[int, Any]] = {}  # gradients of carried rows, by layer
 
@@ -56,19 +55,17 @@ class Forms:
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         """The rows (2 D_i - I) pre_i, i = j + 1 .. l, and the outputs (n, k)."""
-        u, rows, first = self.V @ x[: self.p1].reshape(self.inner, -1).T, 1 * self.signs, self.p1
-        for W, gate, part, size in zip(self.later, self.gates, self.parts, self.sizes, strict=True):
+        u, rows = self.V @ x[: self.p1].reshape(self.inner, -1).T, 1 * self.signs
+        for W, gate, part, tail in zip(self.later, self.gates, self.parts, self.tails, strict=True):
             rows[:, part] *= u
-            u = (gate * u) @ W.T + x[first : first + size]
-            first += size
+            u = (gate * u) @ W.T + x[tail]
         return rows, u
 
     def pull(self, rows: Array, outputs: Array) -> Array:
         """The adjoint of `forward`."""
-        u, last, found, signed = outputs, self.fit, np.zeros(self.total), self.signs * rows
+        u, found, signed = outputs, np.zeros(self.total), self.signs * rows
         for i in range(len(self.later) - 1, -1, -1):
-            last -= self.sizes[i]
-            found[last : last + self.sizes[i]] = u.sum(axis=0)
+            found[self.tails[i]] = u.sum(axis=0)
             u = (u @ self.later[i]) * self.gates[i] + signed[:, self.parts[i]]
         found[: self.p1] = (u.T @ self.V).ravel()
         return found
@@ -110,7 +107,7 @@ class Forms:
 
     def _nearest(self) -> Array:
         """Which rows to begin with: least slack over length of the sample, as the layer has it."""
-        kept, inputs = np.zeros(self.pre.shape, dtype=bool), self.V
+        kept, inputs = np.zeros(self.signs.shape, dtype=bool), self.V
         for u, gate, part in zip(self.program.pre, self.gates, self.parts, strict=True):
             count = min(len(u), _CARRIED * inputs.shape[1])
             angle = np.abs(u) / np.linalg.norm(inputs, axis=1)[:, None]
@@ -123,10 +120,10 @@ class Forms:
 
     def _gradients(self, i: int, samples: Array, u: Array) -> Array:
         """Those of ``u'pre_{j+1+i}``, the outputs if last, by what these depend on: (.., fit)."""
-        found, ends = np.zeros((len(u), self.fit)), np.cumsum([self.p1, *self.sizes])
-        for q in range(i, 0, -1):
-            found[:, ends[q - 1] : ends[q]] = u
-            u = (u @ self.later[q - 1]) * self.gates[q - 1][samples]
+        found = np.zeros((len(u), self.fit))
+        for q in range(i - 1, -1, -1):
+            found[:, self.tails[q]] = u
+            u = (u @ self.later[q]) * self.gates[q][samples]
         found[:, : self.p1] = (u[:, :, None] * self.V[samples][:, None, :]).reshape(len(u), -1)
         return found
 
@@ -183,3 +180,8 @@ class Forms:
         H[multipliers, -1] += 2 * np.einsum("qi,iq->q", K[idx], G)
         H[-1, multipliers] = H[multipliers, -1]
         H[-1, -1] += np.sum(S[:d, :d] ** 2)
+
+
+def _slices(*sizes: int) -> list[slice]:
+    """Where parts of these sizes stand one after the other."""
+    return [slice(a, b) for a, b in pairwise(np.cumsum([0, *sizes]).tolist())]

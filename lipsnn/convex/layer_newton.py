@@ -7,7 +7,6 @@ residual of the dual. Rows that are not carried enter when they are about to be 
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,8 +111,7 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
         shift[new], z[new] = (slack - rows)[new], (mu / slack)[new]
         held |= new
     weight = x[: forms.p1].reshape(forms.inner, -1)
-    ends = np.cumsum([forms.p1, *forms.sizes])
-    biases = [weight[:, -1], *(x[a:b] for a, b in pairwise(ends))]
+    biases = [weight[:, -1], *(x[tail] for tail in forms.tails)]
     return StepSolution(weight[:, :-1], biases, value, status, gap, iteration)
 
 

@@ -168,13 +168,7 @@ def checked(X: Any, y: Any, dim: int | None = None) -> tuple[Samples, Array]:
         return Samples(X), y
     # one row stands for X in the checks of shapes
     _checks.inputs(np.zeros((1, samples.p - 1)), dim)
-    if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    y = _checks.finite_array(y, "y", 1)
-    if samples.n == 0:
-        raise ValueError("X has no rows: give at least one sample")
-    if len(y) != samples.n:
-        raise ValueError(f"X has {samples.n} rows but y has {len(y)} entries")
+    y = _checks.targets(y, samples.n)
     if samples.streamed:
         _ = samples.mean_square  # finds what is not finite
     return samples, y
