@@ -50,10 +50,6 @@ def _sizes(net: Network) -> list[int]:
     return [W.size + int(b) + sum(net.widths) + 1 for W, b in zip(net.weights, later, strict=True)]
 
 
-def _too_large(size: int) -> bool:
-    return size > LIMIT
-
-
 def layered(
     net: Network,
     X: Any,
@@ -62,7 +58,7 @@ def layered(
     programs: Backend,
     reduction: str,
     loss: str | Loss,
-) -> Sweeps:
+) -> Best:
     """The state of a refinement by `sweeps`, its arguments those of `refine`, checked."""
     kind = as_loss(loss)
     if kind not in (LOSSES["squared"], LOSSES["cross_entropy"]):
@@ -72,21 +68,21 @@ def layered(
     if len(X) == 0 or len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows but y has {len(y)}: give one target for each sample")
     strength = _checks.positive(strength, "strength")
-    if all(map(_too_large, _sizes(net))):
+    if min(_sizes(net)) > LIMIT:
         raise ValueError(
             f"every layer's program has more than {LIMIT} unknowns: refine a smaller network, or "
             "train this one on (lipsnn.autograd.lipschitz_bound)"
         )
-    return Sweeps(net, Samples(X), y, strength, "lipschitz", programs, reduction, kind=kind)
+    return Best(net, Samples(X), y, strength, "lipschitz", programs, reduction, kind=kind)
 
 
-def sweeps(search: Sweeps, rounds: int, tol: float) -> Iterator[None]:
+def sweeps(search: Best, rounds: int, tol: float) -> Iterator[None]:
     """Sweeps from the first layer to the output, each step kept only if it is better."""
     search.status = Status.ROUND_LIMIT
     for _ in range(rounds):
         before = search.objective
         for layer in range(len(search.net.weights)):
-            search.step(layer)
+            _step(search, layer)
             yield
         if before - search.objective <= tol * abs(before):
             better = search.objective < search.initial_objective
@@ -94,49 +90,47 @@ def sweeps(search: Sweeps, rounds: int, tol: float) -> Iterator[None]:
             return
 
 
-class Sweeps(Best):
-    """A refinement of a `Network`, layer by layer."""
+def _step(search: Best, layer: int) -> None:
+    """One layer's program, or an entry of the history that says why there is none."""
+    last = layer == len(search.net.weights) - 1
+    name = "output layer" if last else f"layer {layer}"
+    status = _solve(search, name, layer)
+    if status:
+        logging.getLogger("lipsnn").info("%s %s", name, status)
+        search.record(name, status)
 
-    def step(self, layer: int) -> None:
-        """One layer's program, or an entry of the history that says why there is none."""
-        last = layer == len(self.net.weights) - 1
-        name = "output layer" if last else f"layer {layer}"
-        status = self._solve(name, layer)
-        if status:
-            logging.getLogger("lipsnn").info("%s %s", name, status)
-            self.record(name, status)
 
-    def _solve(self, name: str, layer: int) -> str:
-        """Solve it and offer what it gives; the reason if that is nothing."""
-        if _too_large(size := _sizes(self.net)[layer]):
-            return f"left as it is: {size} unknowns, more than {LIMIT}"
-        X = self.samples.array()[:, :-1]
-        weights, biases, live = _live_part(self.net, X)
-        if not all(len(W) for W in weights):
-            return "left as it is: the network is constant on this data"
-        loose = certify_layers(Network(weights, biases), tol=_LOOSE)
-        t = np.concatenate(loose.layers)
-        if not (np.isfinite(t).all() and (t > 0).all() and loose.bound > 0):
-            return "left as it is: no multipliers for its certificate"
-        # all multipliers 1 and the bound 1, which changes neither f nor the program
-        scaled = Network(weights, biases).rescale(*map(np.sqrt, loose.layers))
-        weights, biases = list(scaled.weights), list(scaled.biases)
-        unit = loose.bound
-        weights[0] = weights[0] / unit
-        program = LayerProgram(
-            weights, biases, X * unit, self.y, layer, self.price * unit**2, self.kind
-        )
-        if self.programs.name == "structured":
-            solution = solve_layer(program)
-        else:
-            solution = program.solve_reference(self.programs.name)
-        if solution.weight is None or not np.isfinite(solution.weight).all():
-            return solution.status
-        weights[layer], biases[layer:] = solution.weight, solution.biases
-        weights[0] = weights[0] * unit
-        candidate = _widened(weights, biases, live, self.net)
-        self.keep(name, solution.status, candidate, certify(candidate))
-        return ""
+def _solve(search: Best, name: str, layer: int) -> str:
+    """Solve it and offer what it gives; the reason if that is nothing."""
+    if (size := _sizes(search.net)[layer]) > LIMIT:
+        return f"left as it is: {size} unknowns, more than {LIMIT}"
+    X = search.samples.array()[:, :-1]
+    weights, biases, live = _live_part(search.net, X)
+    if not all(len(W) for W in weights):
+        return "left as it is: the network is constant on this data"
+    loose = certify_layers(Network(weights, biases), tol=_LOOSE)
+    t = np.concatenate(loose.layers)
+    if not (np.isfinite(t).all() and (t > 0).all() and loose.bound > 0):
+        return "left as it is: no multipliers for its certificate"
+    # all multipliers 1 and the bound 1, which changes neither f nor the program
+    scaled = Network(weights, biases).rescale(*map(np.sqrt, loose.layers))
+    weights, biases = list(scaled.weights), list(scaled.biases)
+    unit = loose.bound
+    weights[0] = weights[0] / unit
+    program = LayerProgram(
+        weights, biases, X * unit, search.y, layer, search.price * unit**2, search.kind
+    )
+    if search.programs.name == "structured":
+        solution = solve_layer(program)
+    else:
+        solution = program.solve_reference(search.programs.name)
+    if solution.weight is None or not np.isfinite(solution.weight).all():
+        return solution.status
+    weights[layer], biases[layer:] = solution.weight, solution.biases
+    weights[0] = weights[0] * unit
+    candidate = _widened(weights, biases, live, search.net)
+    search.keep(name, solution.status, candidate, certify(candidate))
+    return ""
 
 
 def _live_part(net: Network, X: Array) -> tuple[list[Array], list[Array], list[Array]]:
