@@ -195,8 +195,8 @@ def refine(
         if method == "polish" or programs.name != "structured":
             samples.array()  # whole, or an error
         terms = samples, y, strength, regularizer, programs, reduction
-        given = search = cells = Search(net, *terms, bound, kind, output_bias)
-        keys = cells.cells.patterns.keys
+        given = search = Search(net, *terms, bound, kind, output_bias)
+        keys = given.cells.patterns.keys
         if not any(key and a != 0 for key, a in zip(keys, net.outer, strict=True)):
             raise ValueError(
                 "the network is dead on this data: no unit with a non-zero outer weight is active "
