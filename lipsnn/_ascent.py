@@ -45,7 +45,8 @@ class Ball:
         radius = self.radius * share
         if self.norm != 2:
             return delta.clip(-radius, radius)
-        return delta * (radius / _lengths(delta).clip(min=np.finfo(float).tiny)).clip(max=1.0)
+        # a length below the radius, however small, is left alone
+        return delta * (radius / _lengths(delta).clip(min=radius or 1.0))
 
     def steepest(self, gradient: Any) -> Any:
         """The unit step of steepest ascent, row by row; zero where the gradient is."""
