@@ -1,6 +1,7 @@
 """Upper bounds on the Lipschitz constant of a network, and what lies below them."""
 
 from lipsnn.certificate.cells import exact_constant
+from lipsnn.certificate.deployed import Deployed
 from lipsnn.certificate.entry import certify, certify_layers, margin_bounds, output_bounds
 from lipsnn.certificate.ladder import Ladder
 from lipsnn.certificate.product import norm_product
@@ -9,6 +10,7 @@ from lipsnn.certificate.result import Certificate
 
 __all__ = [
     "Certificate",
+    "Deployed",
     "Ladder",
     "ProofError",
     "certify",
