@@ -17,6 +17,7 @@ from lipsnn.certificate.proof import ProofError, proved_bound
 from lipsnn.certificate.proof_lower import proved_lower
 from lipsnn.certificate.region import Region, first_layer
 from lipsnn.certificate.slopes import slopes
+from lipsnn.convert import as_network
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
 
@@ -171,7 +172,7 @@ class Certificate:
         ProofError
             A ValueError with the reason why there is no proof.
         """
-        form = self._form(self.net if net is None else _read(net), proved=True)
+        form = self._form(self.net if net is None else as_network(net), proved=True)
         if self.status == Status.PRODUCT:
             proved = proved_product(form, self.bound)
         else:
@@ -239,10 +240,4 @@ class Certificate:
         """
         from lipsnn.certificate.document import from_json
 
-        return from_json(text, None if net is None else _read(net))
-
-
-def _read(net: Any) -> Any:
-    from lipsnn.certificate.entry import _network
-
-    return _network(net)
+        return from_json(text, net)
