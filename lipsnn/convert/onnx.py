@@ -12,7 +12,7 @@ from lipsnn._checks import Array
 from lipsnn._optional import onnx, onnx_reference
 from lipsnn.activations import Activation
 from lipsnn.convert.affine import Linear, divide, normalise, scale
-from lipsnn.convert.chain import Act, Step, assemble, check, draws, width
+from lipsnn.convert.chain import Act, Step, converted, width
 from lipsnn.network import Network
 
 # attributes that are the activation's parameters, with ONNX's defaults
@@ -39,7 +39,6 @@ SUPPORTED = ", ".join(
 
 def from_onnx(model: Any, X: Any = None) -> Network:
     """The network of an ONNX model, a ``ModelProto`` or the path of a file."""
-    reference = onnx_reference.ReferenceEvaluator
     if isinstance(model, (str, Path)):
         try:
             model = onnx.load(str(model))
@@ -51,19 +50,9 @@ def from_onnx(model: Any, X: Any = None) -> Network:
         onnx.checker.check_model(model)
     except Exception as error:
         raise ValueError(f"not a valid ONNX model: {str(error).splitlines()[0]}") from None
-    chain = _Chain(model.graph)
+    chain, evaluator = _Chain(model.graph), onnx_reference.ReferenceEvaluator(model)
     steps = chain.steps()
-    info = np.finfo(chain.dtype)
-    result = assemble(steps, chain.dim, chain.dtype.name)
-    evaluator = reference(model)
-    with np.errstate(all="ignore"):
-        for batch in draws(chain.dim, X):
-            x = batch.astype(chain.dtype)
-            if not np.isfinite(x).all():
-                continue
-            y = _run(evaluator, chain, x)
-            check(result, steps, x.astype(np.float64), y, float(info.eps), float(info.max), "model")
-    return result
+    return converted(steps, chain.dim, chain.dtype, lambda x: _run(evaluator, chain, x), X, "model")
 
 
 def _run(evaluator: Any, chain: _Chain, x: Array) -> Array:
