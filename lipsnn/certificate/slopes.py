@@ -15,7 +15,7 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.exact import Dyadic
-from lipsnn.certificate.form import Form
+from lipsnn.certificate.form import Form, balance, lengths_of, scaled_by
 
 # Relative room kept below 1 in sum(q): it pays for the units whose slope is zero but whose
 # multiplier must be finite, and for q_0, so that rounding never makes q_0 negative. A bound
@@ -80,25 +80,15 @@ def slopes(net: Any) -> Slopes:
     net : ShallowNet, Network or Form
     """
     form = net if isinstance(net, Form) else Form.of(net)
-    wbar, outer = form.weights[0], form.weights[1][0]
-    alpha, beta = form.sectors[0]
-    largest = np.abs(wbar).max(axis=1)
-    row, row_exponent = np.frexp(largest)
-    unit, unit_exponent = np.frexp(outer)
-    exponents = row_exponent.astype(np.int64) + unit_exponent
-    alive = (row != 0) & (unit != 0)
+    (wbar, outer), (alpha, beta) = form.weights, form.sectors[0]
+    outer = outer[0]
+    alive = wbar.any(axis=1) & (outer != 0)
     if form.fixed is not None:
         alive &= form.fixed != 0
-    exponent = int(exponents[alive].max()) if alive.any() else 0
-    plain = alive.all() and np.ptp(exponents) < 900 and abs(exponent) < 900
-    if plain and np.abs(unit_exponent - exponent).max() < 900:
-        scaled = np.ldexp(outer, -exponent)[:, None] * wbar
-    else:  # the careful way, row by row
-        shift = np.where(alive, np.maximum(exponents - exponent, -1100), -1100)
-        half = shift // 2
-        mantissas = np.ldexp(wbar, -row_exponent[:, None]) * unit[:, None]
-        scaled = np.ldexp(np.ldexp(mantissas, half[:, None]), (shift - half)[:, None])
-        scaled[~alive] = 0.0
+    weights = np.where(alive[:, None], wbar, 0.0), np.where(alive, outer, 0.0)[None]
+    exponents = balance(weights)
+    first, last = scaled_by(weights, exponents)
+    scaled, exponent = last[0][:, None] * first, -int(exponents[-1][0])
     if beta - alpha != 1.0:
         scaled *= beta - alpha
     total = (alpha + beta) / (beta - alpha) * scaled.sum(axis=0)
@@ -106,7 +96,7 @@ def slopes(net: Any) -> Slopes:
         total = _local_hub(form, scaled, exponent)
         outer, scaled = np.where(form.free, outer, 0.0), np.where(form.free[:, None], scaled, 0.0)
     stacked = np.vstack([total, scaled])
-    norms = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
+    norms = lengths_of(stacked)
     size = float(norms.sum())
     # below rounding even if all m of them point the same way
     terms = np.flatnonzero(norms > 1e-16 * size / len(norms))
@@ -209,7 +199,7 @@ def lower_value(slopes: Slopes, factor: Array) -> float:
     rounded down."""
     projected = slopes.scaled @ factor
     top = slopes.sum @ factor
-    value = np.sqrt(np.einsum("ij,ij->i", projected, projected)).sum() + np.sqrt(top @ top)
+    value = lengths_of(projected).sum() + np.sqrt(top @ top)
     value *= (1 - ROUNDING) / float(np.linalg.norm(factor))
     result = slopes.unscale(0.5 * float(value))
     return result if result > 1e-300 else 0.0
