@@ -155,16 +155,17 @@ def _shallow(form: Form, t: Array, bound: float) -> Matrix:
         return Matrix([Fraction(1)] * form.dim, [gram], [], level)
     ends = [rounded(2 / (square * Fraction(s)), _BITS, up=False) for s in t.tolist()]
     shifts = [-_half_log(x) - level for x in ends]
-    gram = Dyadic.zero(len(W), len(W))
-    for k in chunks(W.T):
-        V = Dyadic.of(W[:, k], shifts)
-        gram += V @ V.T
+    V = Dyadic.of(W, shifts)
     if hub:
-        # rho D - V V' with the row g' beside the others, all scaled to a diagonal near 1
+        # the row g' beside the others, all scaled to a diagonal near 1
         last = rounded(1 / hub, _BITS, up=False)
         ends.append(last)
         shifts.append(-_half_log(last) - level)
-        gram = _bordered(W, g, shifts, gram)
+        row = Dyadic(g.integers, g.exponent + shifts[-1])
+        least = min(V.exponent, row.exponent)
+        entries = [*V._at(least).entries(), *row._at(least).entries()]
+        V = Dyadic(flint.fmpz_mat(len(shifts), form.dim, entries), least)
+    gram = V @ V.T
     corner = [x * Fraction(2) ** (2 * (s + level)) for x, s in zip(ends, shifts, strict=True)]
     return Matrix(corner, [gram.times(Fraction(-1))], [], level)
 
@@ -177,19 +178,6 @@ def _shares_above(outer: Array, t: Array) -> Fraction:
     for x, y, shift in zip(a.tolist(), s.tolist(), shifts.tolist(), strict=True):
         total -= -(x * x << shift) // y if shift >= 0 else -x * x // (y << -shift)
     return Fraction(total, 2**_BITS)
-
-
-def _bordered(W: Array, g: Dyadic, shifts: list[int], gram: Dyadic) -> Dyadic:
-    """The Gram matrix with the row of g, scaled by ``2**shifts[-1]``, added at the end."""
-    g = Dyadic(g.integers, g.exponent + shifts[-1])
-    side = g @ Dyadic.of(W, shifts[:-1]).T
-    corner = g @ g.T
-    least = min(gram.exponent, side.exponent, corner.exponent)
-    n = len(shifts)
-    rows = gram._at(least).tolist()
-    row, end = side._at(least).tolist()[0], corner._at(least)[0, 0]
-    entries = [x for own, last in zip(rows, row, strict=True) for x in (*own, last)]
-    return Dyadic(flint.fmpz_mat(n, n, [*entries, *row, end]), least)
 
 
 def _chain(form: Form, t: list[Array], bound: float) -> Matrix:

@@ -103,8 +103,8 @@ class Tracked(torch.Tensor):
         if room is not None:
             room += record.unit * np.abs(own)  # the result's own rounding
             if not (np.abs(record.values(first) - own) <= room).all():
-                place = record.where() or "an operation"
-                raise ValueError(f"{place} does not compute what it says")
+                what = record.where() or "an operation"
+                raise ValueError(f"{what} does not compute what it says")
         if inplace:
             tracked[0].steps.extend(steps)
             return tracked[0]
