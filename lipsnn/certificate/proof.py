@@ -18,7 +18,6 @@ networks: the matrix N of `chain`, scaled by powers of two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -30,7 +29,7 @@ from lipsnn._optional import flint
 from lipsnn.certificate.chain import Banded
 from lipsnn.certificate.exact import Dyadic, integers, rounded
 from lipsnn.certificate.form import Form, reach
-from lipsnn.certificate.slopes import exact_hub
+from lipsnn.certificate.slopes import chunks, exact_hub
 from lipsnn.certificate.threads import one_blas_thread
 
 # Bits of a quotient. The weights have 53, their products 106.
@@ -39,8 +38,6 @@ _BITS = 160
 _REPAIRS = (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 9e-10)
 # A bound further than this above what its multipliers certify is not the bound they belong to.
 _CONSISTENT = 1e-9
-# Entries of a matrix that are held as integers at a time: memory stays that of the float64.
-_CHUNK = 2**18
 
 
 class ProofError(ValueError):
@@ -280,9 +277,3 @@ def _whole(block: Array) -> Dyadic:
 def _half_log(value: Fraction) -> int:
     """About half the binary logarithm."""
     return (value.numerator.bit_length() - value.denominator.bit_length()) // 2
-
-
-def chunks(W: Array) -> Iterator[slice]:
-    """Slices of rows of at most `_CHUNK` entries."""
-    step = max(_CHUNK // W.shape[1], 1)
-    return (slice(start, start + step) for start in range(0, len(W), step))

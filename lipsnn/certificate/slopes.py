@@ -7,6 +7,7 @@ region where a unit's slope is a constant s, its sector is [s, s]: fact I.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -25,6 +26,8 @@ SHARE = 1e-12
 ROUNDING = 1e-12
 # t and rho are squares: outside this range they lose digits or overflow.
 _SMALLEST, _LARGEST = 1e-290, 1e290
+# Entries of a matrix that are held as integers at a time: memory stays that of the float64.
+_CHUNK = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,11 @@ def slopes(net: Any) -> Slopes:
         scaled *= beta - alpha
     total = (alpha + beta) / (beta - alpha) * scaled.sum(axis=0)
     if form.fixed is not None:
-        total = _local_hub(form, scaled, exponent)
+        shares = np.where(form.free, alpha + beta, 2 * form.fixed) / (beta - alpha)
+        total = shares @ scaled
+        # exact to its last digits where the units cancel
+        if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
+            total = np.ldexp(exact_hub(form).floats()[0], -exponent)
         outer, scaled = np.where(form.free, outer, 0.0), np.where(form.free[:, None], scaled, 0.0)
     stacked = np.vstack([total, scaled])
     norms = lengths_of(stacked)
@@ -106,17 +113,6 @@ def slopes(net: Any) -> Slopes:
     return Slopes(outer, scaled, exponent, terms, norms / (size or 1.0), units, size, total)
 
 
-def _local_hub(form: Form, scaled: Array, exponent: int) -> Array:
-    """zbar_0 with units of fixed slopes, exact to its last digits where the units cancel."""
-    alpha, beta = form.sectors[0]
-    fixed = np.zeros(len(scaled)) if form.fixed is None else form.fixed
-    shares = np.where(form.free, alpha + beta, 2 * fixed) / (beta - alpha)
-    total = shares @ scaled
-    if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
-        total = np.ldexp(exact_hub(form).floats()[0], -exponent)
-    return total
-
-
 def exact_hub(form: Form) -> Dyadic:
     """``(alpha + beta) sum a_i wbar_i`` (1, d), or ``2 s a_i wbar_i`` where s is the slope."""
     (W, outer), (alpha, beta) = form.weights, form.sectors[0]
@@ -125,11 +121,15 @@ def exact_hub(form: Form) -> Dyadic:
     for s in np.unique(shares):  # all NaN, the free ones, are one
         own = np.flatnonzero(np.isnan(shares) if np.isnan(s) else shares == s)
         share = Fraction(alpha) + Fraction(beta) if np.isnan(s) else 2 * Fraction(s)
-        step = max(2**18 // form.dim, 1)
-        for k in range(0, len(own) if share else 0, step):
-            part = own[k : k + step]
-            hub += (Dyadic.of(outer[:, part]) @ Dyadic.of(W[part])).times(share)
+        for k in chunks(W[own]) if share else ():
+            hub += (Dyadic.of(outer[:, own[k]]) @ Dyadic.of(W[own[k]])).times(share)
     return hub
+
+
+def chunks(W: Array) -> Iterator[slice]:
+    """Slices of rows of at most `_CHUNK` entries."""
+    step = max(_CHUNK // W.shape[1], 1)
+    return (slice(start, start + step) for start in range(0, len(W), step))
 
 
 def multipliers(slopes: Slopes, q: Array) -> Array:

@@ -37,11 +37,6 @@ class Act:
 Step = Affine | Act
 
 
-def width(step: Step, inputs: int) -> int:
-    """How many values a step gives."""
-    return len(step.W) if isinstance(step, Linear) else inputs
-
-
 def assemble(steps: Sequence[Step], dim: int, dtype: str) -> Network:
     """The network of these steps: affine maps merged, an identity matrix where there is none."""
     groups: list[list[Affine]] = [[]]

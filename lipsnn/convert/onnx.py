@@ -12,7 +12,7 @@ from lipsnn._checks import Array
 from lipsnn._optional import onnx, onnx_reference
 from lipsnn.activations import Activation
 from lipsnn.convert.affine import Linear, divide, normalise, scale
-from lipsnn.convert.chain import Act, Step, converted, width
+from lipsnn.convert.chain import Act, Step, converted
 from lipsnn.network import Network
 
 # attributes that are the activation's parameters, with ONNX's defaults
@@ -100,7 +100,9 @@ class _Chain:
             if node.domain not in ("", "ai.onnx"):
                 raise self._refuse(node, f"operator {node.op_type} of domain {node.domain}")
             if node.op_type == "Constant":
-                self._constant(node, options)
+                given = next(iter(options.values()))
+                array = onnx.numpy_helper.to_array(given) if "value" in options else given
+                self.constants[node.output[0]] = np.asarray(array)
                 continue
             if current not in node.input:
                 if all(name in self.constants or not name for name in node.input):
@@ -114,7 +116,7 @@ class _Chain:
                 raise self._refuse(node, f"{node.op_type} of two branches")
             for step in self._read(node, options, current, at):
                 steps.append(step)
-                at = width(step, at)
+                at = len(step.W) if isinstance(step, Linear) else at
             current = node.output[0]
         if current != self.output:
             raise ValueError(f"the model's output {self.output} is not the end of the chain")
@@ -128,12 +130,6 @@ class _Chain:
                 if matrix is not None and matrix.ndim == 2:
                     return int(matrix.shape[1 if turned else 0])
         raise ValueError("the model has no Gemm or MatMul with a constant matrix")
-
-    def _constant(self, node: Any, options: dict[str, Any]) -> None:
-        if "value" in options:
-            self.constants[node.output[0]] = onnx.numpy_helper.to_array(options["value"])
-        else:
-            self.constants[node.output[0]] = np.asarray(next(iter(options.values())))
 
     def _refuse(self, node: Any, what: str) -> ValueError:
         return ValueError(
