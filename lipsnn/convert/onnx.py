@@ -50,8 +50,9 @@ def from_onnx(model: Any, X: Any = None) -> Network:
         onnx.checker.check_model(model)
     except Exception as error:
         raise ValueError(f"not a valid ONNX model: {str(error).splitlines()[0]}") from None
-    chain, evaluator = _Chain(model.graph), onnx_reference.ReferenceEvaluator(model)
+    chain = _Chain(model.graph)
     steps = chain.steps()
+    evaluator = onnx_reference.ReferenceEvaluator(model)
     return converted(steps, chain.dim, chain.dtype, lambda x: _run(evaluator, chain, x), X, "model")
 
 
