@@ -121,7 +121,9 @@ def exact_hub(form: Form) -> Dyadic:
     for s in np.unique(shares):  # all NaN, the free ones, are one
         own = np.flatnonzero(np.isnan(shares) if np.isnan(s) else shares == s)
         share = Fraction(alpha) + Fraction(beta) if np.isnan(s) else 2 * Fraction(s)
-        for k in chunks(W[own]) if share else ():
+        if not share:
+            continue
+        for k in chunks(W[own]):
             hub += (Dyadic.of(outer[:, own[k]]) @ Dyadic.of(W[own[k]])).times(share)
     return hub
 

@@ -125,13 +125,14 @@ def check(
     _, room = expected(steps, x, unit, largest)
     if room is None:
         return
-    y, ours = np.asarray(y, dtype=np.float64).reshape(len(x), -1), net(x)
+    y = np.asarray(y, dtype=np.float64).reshape(len(x), -1)
+    with np.errstate(all="ignore"):
+        ours = net(x)
     if y.shape != ours.shape:
         raise ValueError(
             f"{what} gives outputs of shape {y.shape}, its conversion of shape {ours.shape}"
         )
-    with np.errstate(all="ignore"):
-        wrong = ~(np.abs(y - ours) <= room)
+    wrong = ~(np.abs(y - ours) <= room)
     if wrong.any():
         row, column = (int(v) for v in np.argwhere(wrong)[0])
         raise ValueError(
