@@ -16,8 +16,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn._optional import parquet, torch
 from lipsnn.activations import Activation
-from lipsnn.certificate.document import content_of
-from lipsnn.certificate.document import read_network as read_arrays
+from lipsnn.certificate.document import content_of, network_from
 from lipsnn.convert import as_network
 from lipsnn.network import Network, ShallowNet
 
@@ -58,14 +57,14 @@ def read_network(path: str | Path, activation: str = "relu") -> Network | Shallo
         if kind == ".onnx":
             return as_network(path)
         if kind == ".json":
-            return read_arrays(path)
+            return network_from(json.loads(path.read_bytes()))
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
         except zipfile.BadZipFile:
             raise ValueError(f"{path.name} is damaged, or no {kind} file: {_HOW}") from None
         if kind == ".npz":
-            return read_arrays(path, activation)
+            return network_from(_arrays(path, activation))
         if any(name.endswith("/models/model.json") for name in names):
             return _exported(path)
         return _state_dict(path, activation)
@@ -179,6 +178,22 @@ def _numbers(values: Any, name: str, path: Path) -> Array:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"column {name!r} of {path.name} is not numeric: {error}") from None
+
+
+def _arrays(path: Path, activation: str) -> dict[str, Any]:
+    """What `network_from` takes; an array for each layer is put together."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    if "weights_0" not in arrays:
+        return arrays
+    count = sum(name.startswith("weights_") for name in arrays)
+    weights = [arrays[f"weights_{k}"] for k in range(count)]
+    given = arrays.get("activations")
+    return {
+        "weights": weights,
+        "biases": [arrays.get(f"biases_{k}", np.zeros(len(W))) for k, W in enumerate(weights)],
+        "activations": [[activation]] * (count - 1) if given is None else json.loads(str(given)),
+    }
 
 
 def _state_dict(path: Path, activation: str) -> Network:

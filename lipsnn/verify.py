@@ -10,7 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-from lipsnn.certificate.document import checked
+from lipsnn.certificate.document import from_json, or_no_proof
+from lipsnn.files import read_network
+from lipsnn.network import ShallowNet
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         type=Path,
-        help=".npz or .json as lipsnn.files.write_network writes it, for a certificate without its "
+        help="a file such as lipsnn.files.write_network writes, for a certificate without its "
         "network or to check that it is the one inside",
     )
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
@@ -28,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Read, check the hashes, prove; the exit code."""
     try:
-        says, why = checked(options.certificate, options.network), None
+        says, why = _proved(options.certificate, options.network), None
     except (ValueError, TypeError, OSError) as error:
         says, why = None, f"rejected: {error}"
     if options.json:
@@ -36,6 +38,21 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(says or why, file=sys.stdout if says else sys.stderr)
     return 0 if says else 1
+
+
+def _proved(path: Path, network: Path | None) -> str:
+    """One sentence with what the certificate is proved to say: see `Certificate.verify`."""
+    certificate = from_json(path, None if network is None else read_network(network))
+    with or_no_proof("the proof failed: "):
+        proved = certificate.verify()
+    net = certificate.net
+    where = f"on {certificate.region} " if certificate.region is not None else ""
+    units = net.width if isinstance(net, ShallowNet) else " + ".join(map(str, net.widths))
+    return (
+        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| {where}for a network of {units} units and "
+        f"{net.dim} inputs; no diagonal multipliers prove less than {certificate.lower!r} "
+        f"({certificate.status})"
+    )
 
 
 def main(given: list[str] | None = None) -> int:

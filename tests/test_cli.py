@@ -160,6 +160,9 @@ def test_every_network_is_written_as_it_is_read(deep, trained, tmp_path, capsys)
             assert main(["verify", str(certificate), "--network", str(path)]) == 0
             assert main(["verify", str(certificate)]) == 1
         capsys.readouterr()
+    certificate.write_text(lipsnn.certify(trained).to_json(network=False))
+    files.write_network(trained, tmp_path / "net.pt")
+    assert main(["verify", str(certificate), "--network", str(tmp_path / "net.pt")]) == 0
     files.write_network(deep, tmp_path / "net.pth")
     state = torch.load(tmp_path / "net.pth", weights_only=True)
     for ours, theirs in zip(state.values(), deep.state_dict().values(), strict=True):

@@ -12,13 +12,12 @@ gap is exactly <X, N>.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Banded, Chain
+from lipsnn.certificate.interior import quadratic
 
 MAX_ITERATIONS = 100
 # A step stops this far from the boundary.
@@ -30,17 +29,7 @@ _NOISE = 0.3
 _RIDGES = (0.0, 1e-14, 1e-13, 1e-12, 1e-11)
 
 
-@dataclass(frozen=True, eq=False)
-class ChordalResult:
-    """Multipliers t (units,), blocks of X, iterations, and the relative gap they leave."""
-
-    t: Array
-    X: Banded
-    iterations: int
-    gap: float
-
-
-def solve_chain(chain: Chain, tol: float) -> ChordalResult:
+def solve_chain(chain: Chain, tol: float) -> tuple[Array, Banded, int]:
     """Solve a chain that is scaled so that t = 1, rho = 1 is strictly feasible.
 
     Parameters
@@ -51,8 +40,8 @@ def solve_chain(chain: Chain, tol: float) -> ChordalResult:
 
     Returns
     -------
-    ChordalResult
-        The best pair seen; its gap says whether `tol` was met.
+    ndarray (units,), Banded, int
+        The best pair seen, multipliers t and blocks of X, and the iterations.
     """
     t, rho = np.ones(chain.units), 1.0
     X = _first(chain)
@@ -78,7 +67,7 @@ def solve_chain(chain: Chain, tol: float) -> ChordalResult:
             break
         t, rho, X = step
         iteration += 1
-    return ChordalResult(*best, iteration, best_gap)
+    return *best, iteration
 
 
 def _first(chain: Chain) -> Banded:
@@ -105,21 +94,17 @@ def _first(chain: Chain) -> Banded:
         alpha, beta = chain.sectors[i]
         W, radius = chain.weights[i], (beta - alpha) / 2
         linear = (alpha + beta) / 2 * W
-        allowed = radius**2 * _variances(W, C)
+        allowed = radius**2 * quadratic(W, C)
         # strictly inside where the multipliers have slacks
         allowed *= 1 - noise if chain.signed else 1.0
         excess = response - linear
-        used = np.maximum(_variances(excess, C), np.finfo(float).tiny)
+        used = np.maximum(quadratic(excess, C), np.finfo(float).tiny)
         gain = linear + np.sqrt((1 - noise) * allowed / used)[:, None] * excess
         X.below.append(gain @ C)
         C = gain @ C @ gain.T
         C[np.diag_indices_from(C)] += np.maximum(noise * allowed, np.finfo(float).tiny)
         X.diagonal.append(C)
     return X
-
-
-def _variances(rows: Array, C: Array) -> Array:
-    return np.einsum("ij,ij->i", rows @ C, rows)
 
 
 def _step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,3 +115,22 @@ def scaled(weight: Array, rows: Array, columns: Array) -> Array:
         return np.ldexp(weight, power)
     mantissa, exponents = np.frexp(weight)
     return np.ldexp(mantissa, np.clip(exponents + power, -1100, 1100))
+
+
+def scaled_by(weights: Sequence[Array], exponents: list[Array]) -> list[Array]:
+    """All weights, scaled by exponents such as `balance` gives."""
+    layers = zip(weights, exponents[1:], exponents, strict=False)
+    return [scaled(weight, after, -before) for weight, after, before in layers]
+
+
+def lengths_of(rows: Array) -> Array:
+    """The l2 norms of rows."""
+    return np.sqrt(np.einsum("ij,ij->i", rows, rows))
+
+
+def root(C: Array, room: float = 0.0) -> Array:
+    """F (n, K) with FF' about C, of as few columns as leave out at most `room` of its trace."""
+    values, vectors = np.linalg.eigh((C + C.T) / 2)
+    values = np.maximum(values, 0.0)
+    kept = np.cumsum(values) > room
+    return vectors[:, kept] * np.sqrt(values[kept])

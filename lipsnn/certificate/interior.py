@@ -87,14 +87,9 @@ def svec_solver(K: Array, n: int) -> Solve:
     return solve
 
 
-def order_of(form: str, n: int, r: int) -> int:
-    """Order of the Newton system of a form."""
-    return r * (r + 1) // 2 if form == "P" else n
-
-
 def work_of(form: str, n: int, r: int) -> float:
     """Floating-point operations of one iteration, roughly."""
-    p = order_of("P", n, r)
+    p = r * (r + 1) // 2
     common = 6.0 * n * r * r + 20.0 * r**3
     return common + (n * p**2 + p**3 / 3 if form == "P" else 2.0 * n**2 * r + n**3 / 3)
 

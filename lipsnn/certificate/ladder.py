@@ -241,11 +241,8 @@ def _jacobian_norms(net: Any, points: Array) -> Array:
 def _formal_ascent(form: Form, x: Array) -> float:
     """A local maximum of |W_l D_l .. D_1 W_0| over slopes D_i in the sectors, from a direction."""
     D = [np.full(n, sum(sector) / 2) for n, sector in zip(form.widths, form.sectors, strict=True)]
-    value = 0.0
+    value, J = 0.0, _jacobian(form, D)
     for _ in range(_ROUNDS):
-        J = form.weights[0]
-        for weight, slope in zip(form.weights[1:], D, strict=True):
-            J = weight @ (slope[:, None] * J)
         if value == 0.0:
             z = J @ x
             z = z if z.any() else np.ones_like(z)
@@ -261,9 +258,7 @@ def _formal_ascent(form: Form, x: Array) -> float:
             low, high = form.sectors[i]
             D[i] = np.where(back * u > 0, high, low)
             u = D[i] * u
-        J = form.weights[0]
-        for weight, slope in zip(form.weights[1:], D, strict=True):
-            J = weight @ (slope[:, None] * J)
+        J = _jacobian(form, D)
         if not np.isfinite(J).all():
             return value
         reached = float(np.linalg.norm(J, 2))
@@ -271,3 +266,11 @@ def _formal_ascent(form: Form, x: Array) -> float:
             break
         value = reached
     return value
+
+
+def _jacobian(form: Form, D: list[Array]) -> Array:
+    """``W_l D_l .. D_1 W_0``."""
+    J = form.weights[0]
+    for weight, slope in zip(form.weights[1:], D, strict=True):
+        J = weight @ (slope[:, None] * J)
+    return J

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from lipsnn._checks import Array
 from lipsnn._optional import cp
@@ -53,21 +54,16 @@ def layers_matrix(weights: Any, sectors: Any, rho: Any, t: Any) -> Any:
     """
     inner = weights[:-1]
     units, order = sum(len(w) for w in inner), sum(w.shape[1] for w in weights)
-    A, B = np.zeros((units, order)), np.eye(order)[order - units :]
-    row = column = 0
-    for w in inner:
-        A[row : row + w.shape[0], column : column + w.shape[1]] = w
-        row, column = row + w.shape[0], column + w.shape[1]
-    alpha = np.concatenate([np.full(len(w), s[0]) for w, s in zip(inner, sectors, strict=True)])
-    beta = np.concatenate([np.full(len(w), s[1]) for w, s in zip(inner, sectors, strict=True)])
+    A = np.hstack([block_diag(*inner), np.zeros((units, weights[-1].shape[1]))])
+    B = np.eye(order)[order - units :]
+    alpha, beta = np.repeat(sectors, [len(w) for w in inner], axis=0).T
     # the rows of b and of r w: A_j = 2 (b b' - r^2 w w')
     low, high = B - alpha[:, None] * A, B - beta[:, None] * A
     T = cp.diag(t)
     form = low.T @ T @ high
+    start = np.diag(np.arange(order) < weights[0].shape[1]).astype(float)
     ends = np.zeros((order, order))
     ends[-weights[-1].shape[1] :, -weights[-1].shape[1] :] = weights[-1].T @ weights[-1]
-    start = np.zeros((order, order))
-    start[: weights[0].shape[1], : weights[0].shape[1]] = np.eye(weights[0].shape[1])
     return -(form + form.T) - rho * start + ends
 
 

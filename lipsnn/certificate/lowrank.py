@@ -9,11 +9,10 @@ matrix exceeds it: the optimal P has a rank far below d, and a few such rounds c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.certificate.form import lengths_of, root
 from lipsnn.certificate.interior import interior_point, weighted_gram
 
 # Gap at which the ascent is left for the interior point on the span of R: the smaller, the fewer
@@ -29,16 +28,6 @@ _MOST_COLUMNS = 128
 _MOST_ROUNDS = 20
 # Most directions added at a time.
 _ADDED = 24
-
-
-@dataclass(frozen=True, eq=False)
-class LowRankResult:
-    """R (r, k), shares q (n,) in the simplex, ascent steps and interior-point iterations."""
-
-    R: Array
-    q: Array
-    iterations: int
-    gap: float
 
 
 class _Pair:
@@ -62,7 +51,7 @@ class _Pair:
 
     def offer(self, R: Array, q: Array | None = None) -> None:
         """Evaluate R of norm 1 and q (by default the one that R suggests)."""
-        lengths = _lengths(self.units @ R)
+        lengths = lengths_of(self.units @ R)
         terms = self.norms * lengths
         lower = 0.5 * float(terms.sum())
         # a little of every term, or one that R does not see would have an infinite bound
@@ -75,10 +64,6 @@ class _Pair:
             self.upper, self.q = upper, q
 
 
-def _lengths(rows: Array) -> Array:
-    return np.sqrt(np.einsum("ij,ij->i", rows, rows))
-
-
 def _main_columns(R: Array, drop: float) -> Array:
     """R times a rotation, without the columns that hold less than `drop` of its square."""
     values, vectors = np.linalg.eigh(R.T @ R)
@@ -87,7 +72,9 @@ def _main_columns(R: Array, drop: float) -> Array:
     return R / np.linalg.norm(R)
 
 
-def low_rank(norms: Array, units: Array, tol: float, start: Array | None = None) -> LowRankResult:
+def low_rank(
+    norms: Array, units: Array, tol: float, start: Array | None = None
+) -> tuple[Array, Array, int]:
     """Maximise ``1/2 sum c_i |R'u_i|`` over |R|_F = 1 with an upper bound beside it.
 
     Parameters
@@ -100,6 +87,11 @@ def low_rank(norms: Array, units: Array, tol: float, start: Array | None = None)
         Relative gap at which to stop.
     start : ndarray, (r, k), optional
         R to start from; random columns are added to it.
+
+    Returns
+    -------
+    ndarray (n,), ndarray (r, k), int
+        Shares q in the simplex, R, and how many steps and iterations they took.
     """
     r = units.shape[1]
     R = np.random.default_rng(0).normal(size=(r, min(COLUMNS, r)))
@@ -115,7 +107,7 @@ def low_rank(norms: Array, units: Array, tol: float, start: Array | None = None)
         before = pair.gap
         for _ in range(_STEPS):
             seen = units @ R
-            seen *= (norms / np.maximum(_lengths(seen), np.finfo(float).tiny))[:, None]
+            seen *= (norms / np.maximum(lengths_of(seen), np.finfo(float).tiny))[:, None]
             R = units.T @ seen
             R /= np.linalg.norm(R)
         R = _main_columns(R, min(1e-6, 0.1 * tol))
@@ -125,7 +117,7 @@ def low_rank(norms: Array, units: Array, tol: float, start: Array | None = None)
         if pair.gap <= tol:
             break
         steps += _enlarge(pair, tol)
-    return LowRankResult(pair.R, pair.q, steps, pair.gap)
+    return pair.q, pair.R, steps
 
 
 def _enlarge(pair: _Pair, tol: float) -> int:
@@ -133,15 +125,14 @@ def _enlarge(pair: _Pair, tol: float) -> int:
     columns = [_main_columns(pair.R, 0.05 * tol), pair.exceeding()]
     basis = np.linalg.qr(np.hstack(columns))[0]
     rows = pair.units @ basis
-    lengths = _lengths(rows)
+    lengths = lengths_of(rows)
     # what the span does not see keeps the share that `offer` gives to every term
     seen = lengths > 1e-12
     norms = pair.norms[seen] * lengths[seen]
     # a round gains about two digits: none of its digits beyond that would last
     inner = max(0.3 * tol, 3e-3 * pair.gap)
     result = interior_point(norms / norms.sum(), rows[seen] / lengths[seen, None], inner, "P")
-    values, vectors = np.linalg.eigh(result.P)
     q = np.zeros(len(lengths))
     q[seen] = result.q
-    pair.offer(basis @ (vectors * np.sqrt(np.maximum(values, 0.0))), q)
+    pair.offer(basis @ root(result.P), q)
     return result.iterations

@@ -10,7 +10,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Chain
 from lipsnn.certificate.exact import Dyadic, float_above
-from lipsnn.certificate.form import Form, balance, reach, scaled
+from lipsnn.certificate.form import Form, balance, reach, scaled, scaled_by
 from lipsnn.certificate.proof import Matrix, ProofError, positive
 from lipsnn.certificate.scaling import rounding
 from lipsnn.certificate.threads import one_blas_thread
@@ -102,10 +102,6 @@ def product_multipliers(
 
     T_l = c |W_l|^2 I and T_i = c (beta |W_i|)^2 T_{i+1}, with c = 1 for ReLU.
     """
-    weights = [
-        scaled(weight, after, -before)
-        for weight, before, after in zip(form.weights, exponents, exponents[1:], strict=False)
-    ]
     levels, level = [], 1.0
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for (alpha, beta), norm in zip(form.sectors[::-1], norms[:0:-1], strict=True):
@@ -113,7 +109,7 @@ def product_multipliers(
             steepest = max(abs(alpha), abs(beta))
             levels.append(level * steepest / (beta - alpha))
             level *= steepest**2
-        chain = Chain(weights, form.sectors)
+        chain = Chain(scaled_by(form.weights, exponents), form.sectors)
         t = np.concatenate([np.full(n, x) for n, x in zip(form.widths, levels[::-1], strict=True)])
         out = int(exponents[-1][0])
         try:

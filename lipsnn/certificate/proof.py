@@ -18,7 +18,6 @@ networks: the matrix N of `chain`, scaled by powers of two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -30,7 +29,7 @@ from lipsnn._optional import flint
 from lipsnn.certificate.chain import Banded
 from lipsnn.certificate.exact import Dyadic, integers, rounded
 from lipsnn.certificate.form import Form, reach
-from lipsnn.certificate.slopes import exact_hub
+from lipsnn.certificate.slopes import chunks, exact_hub
 from lipsnn.certificate.threads import one_blas_thread
 
 # Bits of a quotient. The weights have 53, their products 106.
@@ -39,8 +38,6 @@ _BITS = 160
 _REPAIRS = (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 9e-10)
 # A bound further than this above what its multipliers certify is not the bound they belong to.
 _CONSISTENT = 1e-9
-# Entries of a matrix that are held as integers at a time: memory stays that of the float64.
-_CHUNK = 2**18
 
 
 class ProofError(ValueError):
@@ -155,16 +152,17 @@ def _shallow(form: Form, t: Array, bound: float) -> Matrix:
         return Matrix([Fraction(1)] * form.dim, [gram], [], level)
     ends = [rounded(2 / (square * Fraction(s)), _BITS, up=False) for s in t.tolist()]
     shifts = [-_half_log(x) - level for x in ends]
-    gram = Dyadic.zero(len(W), len(W))
-    for k in chunks(W.T):
-        V = Dyadic.of(W[:, k], shifts)
-        gram += V @ V.T
+    V = Dyadic.of(W, shifts)
     if hub:
-        # rho D - V V' with the row g' beside the others, all scaled to a diagonal near 1
+        # the row g' beside the others, all scaled to a diagonal near 1
         last = rounded(1 / hub, _BITS, up=False)
         ends.append(last)
         shifts.append(-_half_log(last) - level)
-        gram = _bordered(W, g, shifts, gram)
+        row = Dyadic(g.integers, g.exponent + shifts[-1])
+        least = min(V.exponent, row.exponent)
+        entries = [*V._at(least).entries(), *row._at(least).entries()]
+        V = Dyadic(flint.fmpz_mat(len(shifts), form.dim, entries), least)
+    gram = V @ V.T
     corner = [x * Fraction(2) ** (2 * (s + level)) for x, s in zip(ends, shifts, strict=True)]
     return Matrix(corner, [gram.times(Fraction(-1))], [], level)
 
@@ -177,19 +175,6 @@ def _shares_above(outer: Array, t: Array) -> Fraction:
     for x, y, shift in zip(a.tolist(), s.tolist(), shifts.tolist(), strict=True):
         total -= -(x * x << shift) // y if shift >= 0 else -x * x // (y << -shift)
     return Fraction(total, 2**_BITS)
-
-
-def _bordered(W: Array, g: Dyadic, shifts: list[int], gram: Dyadic) -> Dyadic:
-    """The Gram matrix with the row of g, scaled by ``2**shifts[-1]``, added at the end."""
-    g = Dyadic(g.integers, g.exponent + shifts[-1])
-    side = g @ Dyadic.of(W, shifts[:-1]).T
-    corner = g @ g.T
-    least = min(gram.exponent, side.exponent, corner.exponent)
-    n = len(shifts)
-    rows = gram._at(least).tolist()
-    row, end = side._at(least).tolist()[0], corner._at(least)[0, 0]
-    entries = [x for own, last in zip(rows, row, strict=True) for x in (*own, last)]
-    return Dyadic(flint.fmpz_mat(n, n, [*entries, *row, end]), least)
 
 
 def _chain(form: Form, t: list[Array], bound: float) -> Matrix:
@@ -292,9 +277,3 @@ def _whole(block: Array) -> Dyadic:
 def _half_log(value: Fraction) -> int:
     """About half the binary logarithm."""
     return (value.numerator.bit_length() - value.denominator.bit_length()) // 2
-
-
-def chunks(W: Array) -> Iterator[slice]:
-    """Slices of rows of at most `_CHUNK` entries."""
-    step = max(_CHUNK // W.shape[1], 1)
-    return (slice(start, start + step) for start in range(0, len(W), step))

@@ -9,8 +9,8 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.exact import Dyadic
 from lipsnn.certificate.form import Form
-from lipsnn.certificate.proof import ProofError, chunks
-from lipsnn.certificate.slopes import exact_hub
+from lipsnn.certificate.proof import ProofError
+from lipsnn.certificate.slopes import chunks, exact_hub
 from lipsnn.certificate.threads import one_blas_thread
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.deployed import FORMATS, Deployed, evaluation_error
-from lipsnn.certificate.form import Form, reach
+from lipsnn.certificate.form import Form, lengths_of, reach
 from lipsnn.certificate.ladder import Ladder, ladder
 from lipsnn.certificate.product import proved_product
 from lipsnn.certificate.proof import ProofError, proved_bound
 from lipsnn.certificate.proof_lower import proved_lower
 from lipsnn.certificate.region import Region, first_layer
 from lipsnn.certificate.slopes import slopes
+from lipsnn.convert import as_network
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
 
@@ -117,7 +118,7 @@ class Certificate:
         problem = slopes(form)
         (W, outer), (alpha, beta) = form.weights, form.sectors[0]
         stacked = np.vstack([problem.sum, problem.scaled]) @ self.factor
-        lengths = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
+        lengths = lengths_of(stacked)
         stacked /= 2 * np.where(lengths > 0, lengths, np.inf)[:, None]
         size = np.sum(self.factor**2) ** 0.5
         share = alpha + beta if form.fixed is None else form.fixed * 2
@@ -172,7 +173,7 @@ class Certificate:
         ProofError
             A ValueError with the reason why there is no proof.
         """
-        form = self._form(self.net if net is None else _read(net), proved=True)
+        form = self._form(self.net if net is None else as_network(net), proved=True)
         if self.status == Status.PRODUCT:
             proved = proved_product(form, self.bound)
         else:
@@ -205,14 +206,11 @@ class Certificate:
         if not 0 <= self.lower <= self.bound:
             raise ProofError(f"lower is {self.lower!r}, not between 0 and the bound")
         live, _ = reach(form)
-        factors = self.factors
-        if not form.small:
-            rows = [np.ones(form.dim, dtype=bool), *live]
-            if any(len(F) != len(r) for F, r in zip(factors, rows, strict=False)):
-                raise ProofError("lower is not a value that its factors give: their shapes differ")
-            factors = tuple(F[r] for F, r in zip(factors, rows, strict=False))
-            form = form.part(live) if all(r.any() for r in live) else form
-        proved_lower(form, factors, self.lower)
+        rows = [np.ones(form.dim, dtype=bool), *live]
+        if any(len(F) != len(r) for F, r in zip(self.factors, rows, strict=False)):
+            raise ProofError("lower is not a value that its factors give: their shapes differ")
+        factors = tuple(F[r] for F, r in zip(self.factors, rows, strict=False))
+        proved_lower(form.part(live) if all(map(np.any, live)) else form, factors, self.lower)
         closed = self.bound - self.lower <= self.tol * self.bound
         if not 0 < self.tol < 1 or (self.status == Status.OPTIMAL and not closed):
             raise ProofError(f"status {str(self.status)!r} with a gap of {self.gap:.1e}")
@@ -275,10 +273,4 @@ class Certificate:
         """
         from lipsnn.certificate.document import from_json
 
-        return from_json(text, None if net is None else _read(net))
-
-
-def _read(net: Any) -> Any:
-    from lipsnn.certificate.entry import _network
-
-    return _network(net)
+        return from_json(text, net)

@@ -7,7 +7,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Banded, Chain
-from lipsnn.certificate.form import Form, balance, scaled
+from lipsnn.certificate.form import Form, balance, lengths_of, root, scaled_by
 
 # Rounding of the recursions behind a bound, relative and per layer.
 ROUNDING = 1e-12
@@ -34,14 +34,8 @@ class ScaledChain:
     """
 
     def __init__(self, form: Form) -> None:
-        self.form = form
         self.exponents = balance(form.weights)
-        weights = [
-            scaled(weight, after, -before)
-            for weight, before, after in zip(
-                form.weights, self.exponents, self.exponents[1:], strict=False
-            )
-        ]
+        weights = scaled_by(form.weights, self.exponents)
         self.basis: Array | None = None
         if weights[0].shape[1] > weights[0].shape[0]:  # the span of the first layer's rows
             self.basis, triangle = np.linalg.qr(weights[0].T)
@@ -140,11 +134,9 @@ class ScaledChain:
             u = W @ before
             middle = (alpha + beta) / 2
             eta = np.hstack([gain @ before - middle * u, noise])
-            has = np.sqrt(np.einsum("ij,ij->i", eta, eta))
-            size = np.sqrt(np.einsum("ij,ij->i", u, u))
+            has, size = lengths_of(eta), lengths_of(u)
             # rounding of u, in the chain and once more in the network
-            lengths = np.sqrt(np.einsum("ij,ij->i", before, before))
-            error = 1e-15 * np.sqrt(W.shape[1]) * (np.abs(W) @ lengths)
+            error = 1e-15 * np.sqrt(W.shape[1]) * (np.abs(W) @ lengths_of(before))
             allowed = (beta - alpha) / 2 * (size * (1 - _INSIDE) - error)
             with np.errstate(divide="ignore"):
                 shrink = np.clip(np.where(has > 0, allowed / has, 0.0), 0.0, 1.0)
@@ -169,11 +161,3 @@ class ScaledChain:
             with np.errstate(over="ignore", under="ignore"):
                 found.append(np.ldexp(size * whole, -self.exponents[i + 1][:, None]))
         return found
-
-
-def root(C: Array, room: float = 0.0) -> Array:
-    """F (n, K) with FF' about C, of as few columns as leave out at most `room` of its trace."""
-    values, vectors = np.linalg.eigh((C + C.T) / 2)
-    values = np.maximum(values, 0.0)
-    kept = np.cumsum(values) > room
-    return vectors[:, kept] * np.sqrt(values[kept])

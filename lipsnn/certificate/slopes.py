@@ -7,6 +7,7 @@ region where a unit's slope is a constant s, its sector is [s, s]: fact I.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.exact import Dyadic
-from lipsnn.certificate.form import Form
+from lipsnn.certificate.form import Form, balance, lengths_of, scaled_by
 
 # Relative room kept below 1 in sum(q): it pays for the units whose slope is zero but whose
 # multiplier must be finite, and for q_0, so that rounding never makes q_0 negative. A bound
@@ -25,6 +26,8 @@ SHARE = 1e-12
 ROUNDING = 1e-12
 # t and rho are squares: outside this range they lose digits or overflow.
 _SMALLEST, _LARGEST = 1e-290, 1e290
+# Entries of a matrix that are held as integers at a time: memory stays that of the float64.
+_CHUNK = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,41 +83,26 @@ def slopes(net: Any) -> Slopes:
     net : ShallowNet, Network or Form
     """
     form = net if isinstance(net, Form) else Form.of(net)
-    wbar, outer = form.weights[0], form.weights[1][0]
-    alpha, beta = form.sectors[0]
-    largest = np.abs(wbar).max(axis=1)
-    row, row_exponent = np.frexp(largest)
-    unit, unit_exponent = np.frexp(outer)
-    exponents = row_exponent.astype(np.int64) + unit_exponent
-    alive = (row != 0) & (unit != 0)
+    (wbar, outer), (alpha, beta) = form.weights, form.sectors[0]
+    outer = outer[0]
+    alive = wbar.any(axis=1) & (outer != 0)
     if form.fixed is not None:
         alive &= form.fixed != 0
-    exponent = int(exponents[alive].max()) if alive.any() else 0
-    plain = alive.all() and np.ptp(exponents) < 900 and abs(exponent) < 900
-    if plain and np.abs(unit_exponent - exponent).max() < 900:
-        scaled = np.ldexp(outer, -exponent)[:, None] * wbar
-    else:
-        mantissas = np.ldexp(wbar, -row_exponent[:, None]) * unit[:, None]
-        scaled = _carefully(mantissas, np.where(alive, exponents - exponent, -1100))
-        scaled[~alive] = 0.0
-    if beta - alpha != 1.0:
-        scaled *= beta - alpha
+    scaled, exponent = _scaled(form, alive)
     total = (alpha + beta) / (beta - alpha) * scaled.sum(axis=0)
     if form.fixed is not None:
         shares = np.where(form.free, alpha + beta, 2 * form.fixed) / (beta - alpha)
         total = shares @ scaled
         if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
-            # the units cancel: exact to its last digits, and at a scale of its own if need be
+            # the units cancel: exact to its last digits, at the scale of what is left
             hub, left = exact_hub(form), alive & form.free
-            own = max(hub.magnitude(), int(exponents[left].max()) if left.any() else -(2**20))
-            if -(2**20) < own < exponent - 400:
-                exponent, mantissas = own, np.ldexp(wbar, -row_exponent[:, None]) * unit[:, None]
-                scaled = _carefully(mantissas, np.where(left, exponents - own, -1100))
-                scaled *= beta - alpha
+            scaled, own = _scaled(form, left)
+            exponent = max(hub.magnitude(), own) if left.any() else hub.magnitude()
+            scaled = np.ldexp(scaled, max(own - exponent, -1100))
             total = hub.times(Fraction(2) ** -exponent).floats()[0]
         outer, scaled = np.where(form.free, outer, 0.0), np.where(form.free[:, None], scaled, 0.0)
     stacked = np.vstack([total, scaled])
-    norms = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
+    norms = lengths_of(stacked)
     size = float(norms.sum())
     # below rounding even if all m of them point the same way
     terms = np.flatnonzero(norms > 1e-16 * size / len(norms))
@@ -124,11 +112,13 @@ def slopes(net: Any) -> Slopes:
     return Slopes(outer, scaled, exponent, terms, norms / (size or 1.0), units, size, total)
 
 
-def _carefully(mantissas: Array, shift: Array) -> Array:
-    """Rows (m, d) times powers of two (m,) that may be far from 1."""
-    shift = np.maximum(shift, -1100)
-    half = shift // 2
-    return np.ldexp(np.ldexp(mantissas, half[:, None]), (shift - half)[:, None])
+def _scaled(form: Form, units: Array) -> tuple[Array, int]:
+    """``(beta - alpha) a_i wbar_i / 2^exponent`` of some units, zero for the others; exponent."""
+    (wbar, outer), (alpha, beta) = form.weights, form.sectors[0]
+    weights = np.where(units[:, None], wbar, 0.0), np.where(units, outer, 0.0)
+    exponents = balance(weights)
+    first, last = scaled_by(weights, exponents)
+    return (beta - alpha) * last[0][:, None] * first, -int(exponents[-1][0])
 
 
 def exact_hub(form: Form) -> Dyadic:
@@ -139,11 +129,17 @@ def exact_hub(form: Form) -> Dyadic:
     for s in np.unique(shares):  # all NaN, the free ones, are one
         own = np.flatnonzero(np.isnan(shares) if np.isnan(s) else shares == s)
         share = Fraction(alpha) + Fraction(beta) if np.isnan(s) else 2 * Fraction(s)
-        step = max(2**18 // form.dim, 1)
-        for k in range(0, len(own) if share else 0, step):
-            part = own[k : k + step]
-            hub += (Dyadic.of(outer[:, part]) @ Dyadic.of(W[part])).times(share)
+        if not share:
+            continue
+        for k in chunks(W[own]):
+            hub += (Dyadic.of(outer[:, own[k]]) @ Dyadic.of(W[own[k]])).times(share)
     return hub
+
+
+def chunks(W: Array) -> Iterator[slice]:
+    """Slices of rows of at most `_CHUNK` entries."""
+    step = max(_CHUNK // W.shape[1], 1)
+    return (slice(start, start + step) for start in range(0, len(W), step))
 
 
 def multipliers(slopes: Slopes, q: Array) -> Array:
@@ -213,7 +209,7 @@ def lower_value(slopes: Slopes, factor: Array) -> float:
     rounded down."""
     projected = slopes.scaled @ factor
     top = slopes.sum @ factor
-    value = np.sqrt(np.einsum("ij,ij->i", projected, projected)).sum() + np.sqrt(top @ top)
+    value = lengths_of(projected).sum() + np.sqrt(top @ top)
     value *= (1 - ROUNDING) / float(np.linalg.norm(factor))
     result = slopes.unscale(0.5 * float(value))
     return result if result > 1e-300 else 0.0

@@ -12,16 +12,16 @@ from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
 from lipsnn.certificate.chordal import solve_chain
 from lipsnn.certificate.exact import float_above
-from lipsnn.certificate.form import Form, reach
+from lipsnn.certificate.form import Form, reach, root
 from lipsnn.certificate.interior import interior_point, work_of
+from lipsnn.certificate.lmi import solve_lmi
 from lipsnn.certificate.lowrank import low_rank
 from lipsnn.certificate.product import SMALLEST, product_multipliers, spectral_products
 from lipsnn.certificate.region import Region, first_layer
 from lipsnn.certificate.result import Certificate
-from lipsnn.certificate.scaling import ScaledChain, root
+from lipsnn.certificate.scaling import ScaledChain
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.network import ShallowNet
-from lipsnn.solvers import Solution
 from lipsnn.status import Status
 
 # A CVXPY solver answers to about 1e-8: its gap is called optimal up to this.
@@ -63,8 +63,8 @@ def solved(
         alive = False
     if not alive:
         found = _constant(form)
-    elif form.small and method != "chordal":
-        found = _small(form, method, solver, tol, start)
+    elif form.small and method != "chordal" and solver is None:
+        found = _small(form, method, tol, start)
     else:
         part = form.part(live)
         found = _deep(part, solver, tol)
@@ -102,32 +102,9 @@ def _constant(form: Form) -> _Found:
     return _Found(t, [np.eye(form.dim, 1)], 0.0, 0.0, 0, "P" if form.small else "chordal")
 
 
-def _small(form: Form, method: str, solver: str | None, tol: float, start: Array | None) -> _Found:
+def _small(form: Form, method: str, tol: float, start: Array | None) -> _Found:
     """One hidden layer, one output: fact A."""
     problem = sl.slopes(form)
-    iterations: int | None
-    if solver is None:
-        t, factor, iterations, method = _by_fact_a(problem, method, tol, start)
-    else:
-        t, factor, said = _by_lmi(problem, form, solver)
-        if not said.has_point:
-            return _nothing(form, said)
-        iterations, method, solver = said.iterations, "lmi", said.solver
-    bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
-    return _Found([t], [factor], bound, lower, iterations, method, solver or "lipsnn")
-
-
-def _nothing(form: Form, said: Solution) -> _Found:
-    """A solver left no point: the product of norms will be the bound."""
-    t = [np.full(n, np.nan) for n in form.widths]
-    factors = [np.eye(form.dim, 1)]
-    return _Found(t, factors, np.inf, 0.0, said.iterations, "lmi", said.solver, said.status)
-
-
-def _by_fact_a(
-    problem: sl.Slopes, method: str, tol: float, start: Array | None
-) -> tuple[Array, Array, int, str]:
-    """Multipliers t, factor R, iterations and the form taken."""
     n, d = problem.units.shape
     basis, units = None, problem.units
     if n < d:  # the span of the slopes
@@ -140,18 +117,15 @@ def _by_fact_a(
         start = start if start.any() else None
     # the last tenth is for SHARE and ROUNDING
     if method == "lowrank":
-        ascent = low_rank(problem.norms, units, 0.9 * tol, start)
-        q, factor, iterations = ascent.q, ascent.R, ascent.iterations
+        q, factor, iterations = low_rank(problem.norms, units, 0.9 * tol, start)
     else:
         P0 = None if start is None else _inside(start)
         result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
         q, factor, iterations = result.q, root(result.P), result.iterations
-    return (
-        sl.multipliers(problem, q),
-        factor if basis is None else basis @ factor,
-        iterations,
-        method,
-    )
+    t = sl.multipliers(problem, q)
+    factor = factor if basis is None else basis @ factor
+    bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
+    return _Found([t], [factor], bound, lower, iterations, method)
 
 
 def _cheapest(n: int, r: int) -> str:
@@ -167,75 +141,35 @@ def _inside(factor: Array) -> Array:
     return P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
 
 
-def _by_lmi(problem: sl.Slopes, form: Form, solver: str) -> tuple[Array, Array, Solution]:
-    """The same from program (2) in CVXPY, its multipliers made feasible to the last digit.
-
-    The program is that of the units (w_i, a_i) rescaled to |w_i| = |a_i| and of the network over
-    the sum of its slopes: exact, and what a solver can digest.
-    """
-    from lipsnn.certificate.lmi import solve_lmi
-
-    chosen = problem.terms[problem.terms > 0] - 1
-    kept = problem.terms > 0
-    size = np.sqrt(problem.norms[kept])[:, None]
-    signs = np.sign(problem.outer[chosen])
-    scale = form.sectors[0][1] - form.sectors[0][0]
-    W = size * problem.units[kept] * signs[:, None] / scale
-    outer = (size[:, 0] * signs)[None]
-    t, X, said = solve_lmi((W, outer), form.sectors, solver)
-    if not said.has_point:
-        return t, X, said
-    shares = sl.shares(outer[0], t)
-    q = np.zeros(len(problem.terms))
-    q[kept] = shares
-    q[~kept] = max(1.0 - shares[np.isfinite(shares)].sum(), sl.SHARE)
-    # a unit at t_i = 0 or without end: the smallest share that keeps its term finite
-    q = np.where(np.isfinite(q), np.maximum(q, sl.SHARE / len(q)), 1.0)
-    t = sl.multipliers(problem, q)
-    return t, root(X[: form.dim, : form.dim]), said
-
-
 def _deep(form: Form, solver: str | None, tol: float) -> _Found:
     """The chain of all layers; where digits run out, what was reached until then."""
-    found = _Found(
-        [np.full(n, np.nan) for n in form.widths], [np.eye(form.dim, 1)], np.inf, 0.0, 0, "chordal"
-    )
+    nothing = [np.full(n, np.nan) for n in form.widths]
+    found = _Found(nothing, [np.eye(form.dim, 1)], np.inf, 0.0, 0, "chordal")
     try:
-        chain = ScaledChain(form)
+        scaled = ScaledChain(form)
+        chain = scaled.chain
         if solver is None:
-            result = solve_chain(chain.chain, 0.9 * tol)
-            X, found.iterations = result.X, result.iterations
-            t, found.bound = _feasible(chain, result.t)
+            t, X, found.iterations = solve_chain(chain, 0.9 * tol)
         else:
-            X, t, found.bound, said = _chain_by_lmi(chain, solver)
-            if X is None:
-                return _nothing(form, said)
+            t, dual, said = solve_lmi(chain.weights, chain.sectors, solver)
             found.iterations, found.method, found.solver = said.iterations, "lmi", said.solver
-        found.multipliers = chain.multipliers(t)
+            if not said.has_point:  # the product of norms will be the bound
+                found.failure = said.status
+                return found
+            # a solver's dual matrix is positive to its accuracy only
+            dual = dual[: chain.order, : chain.order]
+            short = max(-float(np.linalg.eigvalsh(dual)[0]), 1e-13 * float(np.trace(dual)))
+            X = chain.part(dual + 2 * short * np.eye(chain.order))
+        t, found.bound = _feasible(scaled, t)
+        found.multipliers = scaled.multipliers(t)
         # few columns, or all of them where that costs the tolerance
         for room in (0.01 * tol / len(form.sectors), 0.0):
-            found.factors, found.lower = chain.dual(X, t, room)
+            found.factors, found.lower = scaled.dual(X, t, room)
             if found.bound - found.lower <= tol * found.bound:
                 break
     except np.linalg.LinAlgError:
         pass
     return found
-
-
-def _chain_by_lmi(scaled: ScaledChain, solver: str) -> tuple[Any, Array, float, Solution]:
-    """X, t, the bound and the solver's word from the program in CVXPY."""
-    from lipsnn.certificate.lmi import solve_lmi
-
-    chain = scaled.chain
-    t, X, said = solve_lmi(chain.weights, chain.sectors, solver)
-    if not said.has_point:
-        return None, t, np.inf, said
-    t, bound = _feasible(scaled, t)
-    # a solver's dual matrix is positive to its accuracy only
-    X = X[: chain.order, : chain.order]
-    short = max(-float(np.linalg.eigvalsh(X)[0]), 1e-13 * float(np.trace(X)))
-    X = X + 2 * short * np.eye(chain.order)
-    return chain.part(X), t, bound, said
 
 
 def _feasible(scaled: ScaledChain, t: Array) -> tuple[Array, float]:

@@ -97,91 +97,60 @@ def merge(
         return np.eye(inputs), np.zeros(inputs)
     if len(parts) == 1 and isinstance(parts[0], Linear):
         return parts[0].W, parts[0].b
-    exact, exponent = _product(parts, inputs)
+    exact = _matrix(parts[0])
+    for part in parts[1:]:
+        exact = _matrix(part) * exact
     names = ", ".join(part.where for part in parts if part.where)
-    rounded = _floats(exact, exponent, names)
-    if _equal(rounded, exact, exponent):
-        return rounded[:-1, :-1], rounded[:-1, -1]
-    n, m = exact.shape[0] - 1, inputs
-    growth = 2.0**-52
-    for units, sector in ((n, after), (m, before)):
-        if sector is not None:
-            alpha, beta = sector
-            growth *= units * 2 * max(abs(alpha), abs(beta)) / (beta - alpha)
-    more = math.ceil(math.ldexp(growth, 80))
-    rounded = _floats(exact * ((1 << 80) + more), exponent + 80, names)
-    return rounded[:-1, :-1], rounded[:-1, -1]
+    rounded, held = _floats(exact, names)
+    if not held:
+        n, m = len(rounded), inputs
+        growth = 2.0**-52
+        for units, sector in ((n, after), (m, before)):
+            if sector is not None:
+                alpha, beta = sector
+                growth *= units * 2 * max(abs(alpha), abs(beta)) / (beta - alpha)
+        more = math.ceil(math.ldexp(growth, 80))
+        rounded, _ = _floats(exact * flint.fmpq((1 << 80) + more, 1 << 80), names)
+    return rounded[:, :-1], rounded[:, -1]
 
 
-def _product(parts: Sequence[Affine], inputs: int) -> tuple[Array, int]:
-    """Integers M and an exponent e: M 2^-e is the map of (x, 1), the last row (0, .., 0, 1)."""
-    total, exponent = None, 0
-    for part in parts:
-        matrix, own = _integers(part)
-        if total is None:
-            total, exponent = matrix, own
-            continue
-        product = flint.fmpz_mat(matrix.tolist()) * flint.fmpz_mat(total.tolist())
-        total = np.array([[int(v) for v in row] for row in product.tolist()], dtype=object)
-        exponent += own
-    assert total is not None
-    return total, exponent
-
-
-def _integers(part: Affine) -> tuple[Array, int]:
-    """The integers and the exponent of one map."""
+def _matrix(part: Affine) -> flint.fmpq_mat:
+    """The map of (x, 1), its last row (0, .., 0, 1)."""
     if isinstance(part, Scale):
-        numbers = [*part.s, *part.b]
         k = len(part.s)
-        finest = min((_ulp(value) for value in numbers if value), default=0)
-        e = max(0, -finest)
-        M = np.zeros((k + 1, k + 1), dtype=object)
+        matrix = flint.fmpq_mat(k + 1, k + 1)
         for i, (s, b) in enumerate(zip(part.s, part.b, strict=True)):
-            M[i, i], M[i, -1] = round(s * 2**e), round(b * 2**e)
-        M[-1, -1] = 1 << e
-        return M, e
-    whole = np.column_stack([part.W, part.b])
-    mantissas, exponents = np.frexp(whole)
-    exponents = np.where(whole == 0, 0, exponents - 53)
-    e = max(0, -int(exponents.min()))
-    M = np.zeros((whole.shape[0] + 1, whole.shape[1]), dtype=object)
-    digits = np.ldexp(mantissas, 53).astype(np.int64).astype(object)
-    M[:-1] = np.frompyfunc(lambda m, x: m << x if m else 0, 2, 1)(
-        digits, (exponents + e).astype(object)
+            matrix[i, i], matrix[i, k] = _dyadic(s), _dyadic(b)
+        matrix[k, k] = 1
+        return matrix
+    k, n = part.W.shape
+    whole = np.column_stack([part.W, part.b]).ravel().tolist()
+    entries = [flint.fmpq(*value.as_integer_ratio()) for value in whole]
+    return flint.fmpq_mat(k + 1, n + 1, [*entries, *[0] * n, 1])
+
+
+def _dyadic(value: Fraction) -> flint.fmpq:
+    """A fraction whose denominator is a power of two, so that those of sums stay small."""
+    if value.denominator & (value.denominator - 1):
+        size = value.numerator.bit_length() - value.denominator.bit_length()
+        unit = Fraction(2) ** (size - _DIGITS)
+        value = round(value / unit) * unit
+    return flint.fmpq(value.numerator, value.denominator)
+
+
+def _floats(exact: flint.fmpq_mat, names: str) -> tuple[Array, bool]:
+    """All rows but the last, each entry rounded once, and whether that changed no weight."""
+    rows = exact.tolist()[:-1]
+    beyond = ValueError(
+        f"the product of the layers {names} has weights beyond the range of float64: scale them, "
+        "or multiply them yourself"
     )
-    M[-1, -1] = 1 << e
-    return M, e
-
-
-def _ulp(value: Fraction) -> int:
-    """The exponent of a last digit to keep: exact for floats, 400 digits for other fractions."""
-    size = value.numerator.bit_length() - value.denominator.bit_length()
-    if value.denominator & (value.denominator - 1) == 0:
-        return -(value.denominator.bit_length() - 1)
-    return size - _DIGITS
-
-
-def _floats(exact: Array, exponent: int, names: str) -> Array:
-    """The integers times 2^-exponent, each rounded once."""
-    one = 1 << exponent
     try:
-        found = np.array([[int(v) / one for v in row] for row in exact.tolist()])
+        found = np.array([[int(v.p) / int(v.q) for v in row] for row in rows])
     except OverflowError:
-        found = np.array([[np.inf]])
-    lost = (np.abs(found) < np.finfo(float).tiny) & (exact != 0)
-    if not np.isfinite(found).all() or lost[:-1, :-1].any():
-        raise ValueError(
-            f"the product of the layers {names} has weights beyond the range of float64: scale "
-            "them, or multiply them yourself"
-        )
-    return found
-
-
-def _equal(rounded: Array, exact: Array, exponent: int) -> bool:
-    one = 1 << exponent
-    for row, whole in zip(rounded[:, :-1].tolist(), exact[:, :-1].tolist(), strict=True):
-        for value, integer in zip(row, whole, strict=True):
-            p, q = value.as_integer_ratio()
-            if p * one != integer * q:
-                return False
-    return True
+        raise beyond from None
+    exactly = np.array([row[:-1] for row in rows], dtype=object).ravel()
+    weights = list(zip(found[:, :-1].ravel().tolist(), exactly, strict=True))
+    if any(abs(x) < np.finfo(float).tiny and v != 0 for x, v in weights):
+        raise beyond
+    return found, all(x.as_integer_ratio() == (v.p, v.q) for x, v in weights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +37,6 @@ class Act:
 Step = Affine | Act
 
 
-def width(step: Step, inputs: int) -> int:
-    """How many values a step gives."""
-    return len(step.W) if isinstance(step, Linear) else inputs
-
-
 def assemble(steps: Sequence[Step], dim: int, dtype: str) -> Network:
     """The network of these steps: affine maps merged, an identity matrix where there is none."""
     groups: list[list[Affine]] = [[]]
@@ -66,17 +61,34 @@ def assemble(steps: Sequence[Step], dim: int, dtype: str) -> Network:
     return Network(weights, biases, acts, dtype)
 
 
-def evaluate(step: Step, x: Array) -> tuple[Array, Array]:
-    """What a step makes of x (n, d), and the size of the terms that it adds up."""
-    if isinstance(step, Act):
-        with np.errstate(all="ignore"):
-            y = step.phi(x)
-        alpha, beta = step.phi.sector
-        return y, np.abs(y) + max(abs(alpha), beta) * np.abs(x)
-    if isinstance(step, Scale):
-        s, b = (np.array([float(v) for v in part]) for part in (step.s, step.b))
-        return s * x + b, np.abs(s * x) + np.abs(b)
-    return x @ step.W.T + step.b, np.abs(x) @ np.abs(step.W).T + np.abs(step.b)
+def expected(
+    steps: Sequence[Step], x: Array, unit: float, largest: float
+) -> tuple[Array, Array | None]:
+    """What the steps make of x (n, d), and how far off arithmetic of rounding unit `unit` may be.
+
+    The latter is None where an overflow of that arithmetic on the way explains anything.
+    """
+    error, peak = np.zeros_like(x), float(np.abs(x).max(initial=0.0))
+    with np.errstate(all="ignore"):
+        for step in steps:
+            terms = 8  # of rounding, for each number of the size of those that are added up
+            if isinstance(step, Act):
+                alpha, beta = step.phi.sector
+                steepest = max(abs(alpha), beta)
+                y = step.phi(x)
+                size, error = np.abs(y) + steepest * np.abs(x), steepest * error
+            elif isinstance(step, Linear):
+                terms, W = step.W.shape[1] + 4, np.abs(step.W)
+                y = x @ step.W.T + step.b
+                size, error = np.abs(x) @ W.T + np.abs(step.b), error @ W.T
+            else:
+                s, b = (np.array([float(v) for v in part]) for part in (step.s, step.b))
+                y = s * x + b
+                size, error = np.abs(s * x) + np.abs(b), error * np.abs(s)
+            x, error = y, error + terms * unit * size
+            peak = max(peak, float(np.nan_to_num(size, nan=np.inf).max(initial=0.0)))
+    tiny = 1e3 * unit * float(np.finfo(np.float32).tiny if unit > 1e-10 else 1e-290)
+    return x, 4 * error + tiny if peak < largest / 16 else None
 
 
 def same(one: Step, other: Step) -> bool:
@@ -110,30 +122,17 @@ def check(
     ValueError
         If they differ by more than rounding in that arithmetic can explain.
     """
-    value, error, peak = x, np.zeros_like(x), float(np.abs(x).max(initial=0.0))
+    _, room = expected(steps, x, unit, largest)
+    if room is None:
+        return
+    y = np.asarray(y, dtype=np.float64).reshape(len(x), -1)
     with np.errstate(all="ignore"):
-        for step in steps:
-            after, size = evaluate(step, value)
-            if isinstance(step, Act):
-                alpha, beta = step.phi.sector
-                error = max(abs(alpha), beta) * error + 8 * unit * size
-            elif isinstance(step, Linear):
-                terms = step.W.shape[1] + 4
-                error = error @ np.abs(step.W).T + terms * unit * size
-            else:
-                error = error * np.array([abs(float(v)) for v in step.s]) + 8 * unit * size
-            value = after
-            peak = max(peak, float(np.nan_to_num(size, nan=np.inf).max(initial=0.0)))
-        if not peak < largest / 16:
-            return  # an overflow of that arithmetic on the way explains anything
-        y = np.asarray(y, dtype=np.float64).reshape(len(x), -1)
         ours = net(x)
-        if y.shape != ours.shape:
-            raise ValueError(
-                f"{what} gives outputs of shape {y.shape}, its conversion of shape {ours.shape}"
-            )
-        tiny = 1e3 * unit * float(np.finfo(np.float32).tiny if unit > 1e-10 else 1e-290)
-        wrong = ~(np.abs(y - ours) <= 4 * error + tiny)
+    if y.shape != ours.shape:
+        raise ValueError(
+            f"{what} gives outputs of shape {y.shape}, its conversion of shape {ours.shape}"
+        )
+    wrong = ~(np.abs(y - ours) <= room)
     if wrong.any():
         row, column = (int(v) for v in np.argwhere(wrong)[0])
         raise ValueError(
@@ -143,6 +142,21 @@ def check(
             f"{ours[row, column]:.9g}; a hook, a counter or other code changes its values: "
             "remove it, or build a Network from the weights yourself"
         )
+
+
+def converted(
+    steps: Sequence[Step], dim: int, dtype: Any, run: Callable[[Array], Array], X: Any, what: str
+) -> Network:
+    """The network of these steps, compared with what `run` makes of inputs in `dtype`."""
+    result = assemble(steps, dim, dtype.name)
+    info = np.finfo(dtype)
+    for batch in draws(dim, X):
+        with np.errstate(all="ignore"):
+            x = batch.astype(dtype)
+            if np.isfinite(x).all():
+                exact, y = x.astype(np.float64), run(x)
+                check(result, steps, exact, y, float(info.eps), float(info.max), what)
+    return result
 
 
 def draws(dim: int, X: Any) -> list[Array]:

@@ -12,7 +12,7 @@ from lipsnn._checks import Array
 from lipsnn._optional import onnx, onnx_reference
 from lipsnn.activations import Activation
 from lipsnn.convert.affine import Linear, divide, normalise, scale
-from lipsnn.convert.chain import Act, Step, assemble, check, draws, width
+from lipsnn.convert.chain import Act, Step, converted
 from lipsnn.network import Network
 
 # attributes that are the activation's parameters, with ONNX's defaults
@@ -39,7 +39,6 @@ SUPPORTED = ", ".join(
 
 def from_onnx(model: Any, X: Any = None) -> Network:
     """The network of an ONNX model, a ``ModelProto`` or the path of a file."""
-    reference = onnx_reference.ReferenceEvaluator
     if isinstance(model, (str, Path)):
         try:
             model = onnx.load(str(model))
@@ -53,17 +52,8 @@ def from_onnx(model: Any, X: Any = None) -> Network:
         raise ValueError(f"not a valid ONNX model: {str(error).splitlines()[0]}") from None
     chain = _Chain(model.graph)
     steps = chain.steps()
-    info = np.finfo(chain.dtype)
-    result = assemble(steps, chain.dim, chain.dtype.name)
-    evaluator = reference(model)
-    with np.errstate(all="ignore"):
-        for batch in draws(chain.dim, X):
-            x = batch.astype(chain.dtype)
-            if not np.isfinite(x).all():
-                continue
-            y = _run(evaluator, chain, x)
-            check(result, steps, x.astype(np.float64), y, float(info.eps), float(info.max), "model")
-    return result
+    evaluator = onnx_reference.ReferenceEvaluator(model)
+    return converted(steps, chain.dim, chain.dtype, lambda x: _run(evaluator, chain, x), X, "model")
 
 
 def _run(evaluator: Any, chain: _Chain, x: Array) -> Array:
@@ -111,7 +101,9 @@ class _Chain:
             if node.domain not in ("", "ai.onnx"):
                 raise self._refuse(node, f"operator {node.op_type} of domain {node.domain}")
             if node.op_type == "Constant":
-                self._constant(node, options)
+                given = next(iter(options.values()))
+                array = onnx.numpy_helper.to_array(given) if "value" in options else given
+                self.constants[node.output[0]] = np.asarray(array)
                 continue
             if current not in node.input:
                 if all(name in self.constants or not name for name in node.input):
@@ -125,7 +117,7 @@ class _Chain:
                 raise self._refuse(node, f"{node.op_type} of two branches")
             for step in self._read(node, options, current, at):
                 steps.append(step)
-                at = width(step, at)
+                at = len(step.W) if isinstance(step, Linear) else at
             current = node.output[0]
         if current != self.output:
             raise ValueError(f"the model's output {self.output} is not the end of the chain")
@@ -139,12 +131,6 @@ class _Chain:
                 if matrix is not None and matrix.ndim == 2:
                     return int(matrix.shape[1 if turned else 0])
         raise ValueError("the model has no Gemm or MatMul with a constant matrix")
-
-    def _constant(self, node: Any, options: dict[str, Any]) -> None:
-        if "value" in options:
-            self.constants[node.output[0]] = onnx.numpy_helper.to_array(options["value"])
-        else:
-            self.constants[node.output[0]] = np.asarray(next(iter(options.values())))
 
     def _refuse(self, node: Any, what: str) -> ValueError:
         return ValueError(

@@ -141,9 +141,8 @@ def _clipped(
     if (end == 0).all() and low is not None:
         return (relu,)
     ones = np.ones(len(end))
-    if low is not None:
-        return scale(ones, -end, where), relu, scale(ones, end, where)
-    return scale(-ones, end, where), relu, scale(-ones, end, where)
+    sign = 1.0 if low is not None else -1.0
+    return scale(sign * ones, -sign * end, where), relu, scale(sign * ones, end, where)
 
 
 def _activation(name: str, args: Any, kwargs: dict[str, Any], record: Any) -> Activation | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.activations import Activation
 from lipsnn.convert.affine import Linear, Scale, divide, scale
-from lipsnn.convert.chain import Act, Step, assemble, check, draws
+from lipsnn.convert.chain import Act, Step, converted
 from lipsnn.network import Network
 
 _NAMES = {"relu": "relu", "tanh": "tanh", "logistic": "sigmoid"}
@@ -45,31 +46,14 @@ def from_sklearn(model: Any, X: Any = None) -> Network:
         if i and mlp.activation != "identity":
             steps.append(Act(Activation(_NAMES[mlp.activation]), where))
         steps.append(Linear(np.asarray(W, np.float64).T, np.asarray(b, np.float64), where))
-    dtype = np.dtype(mlp.coefs_[0].dtype)
-    dim = mlp.coefs_[0].shape[0]
-    result = assemble(steps, dim, dtype.name)
-    info = np.finfo(dtype)
-    for batch in draws(dim, X):
-        x = batch.astype(dtype)
-        if not np.isfinite(x).all():
-            continue
-        check(
-            result,
-            steps,
-            x.astype(np.float64),
-            _outputs(model, mlp, parts, x),
-            float(info.eps),
-            float(info.max),
-            type(model).__name__,
-        )
-    return result
+    dim, dtype = mlp.coefs_[0].shape[0], np.dtype(mlp.coefs_[0].dtype)
+    what = type(model).__name__
+    return converted(steps, dim, dtype, lambda x: _outputs(model, mlp, parts, x), X, what)
 
 
 def _outputs(model: Any, mlp: Any, parts: list[Any], x: Array) -> Array:
     """What the model itself predicts; of a classifier the logits, from its own forward pass."""
-    import warnings
-
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # names of features
         if type(mlp).__name__ == "MLPRegressor":
             return np.asarray(model.predict(x), dtype=np.float64).reshape(len(x), -1)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lipsnn._checks import Array
 from lipsnn._optional import nn, torch
-from lipsnn.convert.chain import SUPPORTED, Step, evaluate
+from lipsnn.convert.chain import SUPPORTED, Step, expected
 from lipsnn.convert.operations import numbers, steps_of
 
 # What looks at the shape only.
@@ -36,6 +37,10 @@ class _Record:
             frame = frame.f_back  # type: ignore[assignment]
         return ""
 
+    def values(self, tensor: torch.Tensor) -> Array:
+        """A row for each sample."""
+        return numbers(tensor).reshape(self.rows, -1)
+
     def refuse(self, what: str) -> ValueError:
         place = self.where()
         return ValueError(
@@ -43,30 +48,22 @@ class _Record:
         )
 
 
-class _Cell:
-    """The steps that lead to a tensor and to its views."""
-
-    def __init__(self, record: _Record, steps: tuple[Step, ...]) -> None:
-        self.record, self.steps = record, steps
-
-
 class Tracked(torch.Tensor):
-    """A tensor without data of its own: `value` has them, `cell` how they came about."""
+    """A tensor without data of its own: `value` has them, `steps` (one list for all views) how they
+    came about."""
 
     value: torch.Tensor
-    cell: _Cell
+    steps: list[Step]
+    record: _Record
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
-    def __new__(cls, value: torch.Tensor, cell: _Cell) -> Tracked:
+    def __new__(cls, value: torch.Tensor, steps: list[Step], record: _Record) -> Tracked:
+        stride, kind, device = value.stride(), value.dtype, value.device
         made = torch.Tensor._make_wrapper_subclass(
-            cls,
-            value.size(),
-            strides=value.stride(),
-            dtype=value.dtype,
-            device=value.device,
+            cls, value.size(), strides=stride, dtype=kind, device=device
         )
-        made.value, made.cell = value, cell
+        made.value, made.steps, made.record = value, steps, record
         return made
 
     def __repr__(self) -> str:  # type: ignore[override]
@@ -79,8 +76,7 @@ class Tracked(torch.Tensor):
         kwargs = kwargs or {}
         flat, _ = torch.utils._pytree.tree_flatten((args, kwargs))
         tracked = [a for a in flat if isinstance(a, Tracked)]
-        cell = tracked[0].cell
-        record = cell.record
+        before, record = tracked[0].value, tracked[0].record
         space, name = str(func).split(".")[:2]
         if name in ("_local_scalar_dense", "is_nonzero", "item", "equal", "allclose"):
             raise record.refuse("a decision of forward that depends on the values of its input")
@@ -91,7 +87,7 @@ class Tracked(torch.Tensor):
         elsewhere = inplace and args[0] is not tracked[0]
         if space != "aten" or kwargs.get("out") is not None or elsewhere:
             raise record.refuse(f"the operation {space}.{name}")
-        before = tracked[0].value.detach().clone() if inplace else tracked[0].value
+        before = before.detach().clone() if inplace else before
         real_args, real_kwargs = torch.utils._pytree.tree_map(_plain, (args, kwargs))
         out = func(*real_args, **real_kwargs)
         if base in _FRESH:
@@ -103,13 +99,19 @@ class Tracked(torch.Tensor):
         steps = steps_of(base, real_args, real_kwargs, place, before, first, record)
         info = torch.finfo(first.dtype)
         record.unit, record.largest = max(record.unit, info.eps), min(record.largest, info.max)
-        _compare(steps, before, first, record)
+        own, room = expected(steps, record.values(before), record.unit, record.largest)
+        if room is not None:
+            room += record.unit * np.abs(own)  # the result's own rounding
+            if not (np.abs(record.values(first) - own) <= room).all():
+                what = record.where() or "an operation"
+                raise ValueError(f"{what} does not compute what it says")
         if inplace:
-            cell.steps += steps
+            tracked[0].steps.extend(steps)
             return tracked[0]
         if first.untyped_storage().data_ptr() == before.untyped_storage().data_ptr():
-            return Tracked(first, cell)  # a view: what is done to one is done to the other
-        result = Tracked(first, _Cell(record, cell.steps + steps))
+            # a view: what is done to one is done to the other
+            return Tracked(first, tracked[0].steps, record)
+        result = Tracked(first, [*tracked[0].steps, *steps], record)
         return (result, *out[1:]) if isinstance(out, (tuple, list)) else result
 
 
@@ -134,7 +136,7 @@ def record(
     """
     run = _Record(len(x), names)
     try:
-        y = net(Tracked(x, _Cell(run, ())))
+        y = net(Tracked(x, [], run))
     except ValueError:
         raise
     except Exception as error:
@@ -144,21 +146,4 @@ def record(
         ) from None
     if not isinstance(y, Tracked):
         raise ValueError(f"the output of {type(net).__name__}.forward does not come from its input")
-    return list(y.cell.steps), y.value, (run.unit, run.largest)
-
-
-def _compare(
-    steps: tuple[Step, ...], before: torch.Tensor, after: torch.Tensor, record: _Record
-) -> None:
-    """One operation against what its steps say."""
-    x = numbers(before).reshape(record.rows, -1)
-    value, size = x, np.abs(x)
-    for step in steps:
-        value, more = evaluate(step, value)
-        size = size.max() + more if size.shape != more.shape else size + more
-    if not np.isfinite(size).all() or size.max(initial=0.0) > record.largest / 16:
-        return
-    terms = 16 + x.shape[1]
-    apart = np.abs(numbers(after).reshape(record.rows, -1) - value)
-    if not (apart <= 2 * terms * record.unit * (size + 1e-30)).all():
-        raise ValueError(f"{record.where() or 'an operation'} does not compute what it says")
+    return y.steps, y.value, (run.unit, run.largest)

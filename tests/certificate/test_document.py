@@ -9,8 +9,8 @@ import pytest
 from drawing import draw_network
 
 from lipsnn import Network, ShallowNet, certify, files, verify
-from lipsnn.certificate import Certificate, ProofError
-from lipsnn.certificate.reader import Document
+from lipsnn.certificate import Certificate, ProofError, certify_layers
+from lipsnn.certificate.document import content_hash
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,7 @@ def forge(text: str, **changes: object) -> str:
     content = json.loads(text)
     content.pop("sha256")
     content |= changes
-    digest = Document(json.dumps(content).encode()).digest()
-    return json.dumps(content | {"sha256": digest})
+    return json.dumps(content | {"sha256": content_hash(content)})
 
 
 def test_round_trip(certificate, tmp_path):
@@ -46,6 +45,12 @@ def test_the_network_may_stay_outside(certificate):
         Certificate.from_json(text)
     with pytest.raises(ProofError, match="weights are not those"):
         Certificate.from_json(text, draw_network(1, 8, 3))
+
+
+def test_a_network_by_layers_may_stay_outside_too():
+    net = draw_network(0, 8, 3).to_network()
+    text = certify_layers(net).to_json(network=False)
+    assert Certificate.from_json(text, net).verify() == certify_layers(net).verify()
 
 
 @pytest.mark.parametrize("field", ["bound", "multipliers", "network", "network_sha256", "status"])
