@@ -40,7 +40,7 @@ class Form(Layers):
 
     def fixing(self, net: Any, sides: Array) -> Form:
         """With the slope that a unit has on its side: 1 for u >= 0, -1 for u <= 0, 0 for free."""
-        phi = Activation("relu") if hasattr(net, "outer") else net.activations[0]
+        phi = phi_of(net)
         if not (self.small and phi.homogeneous):
             raise ValueError(
                 "a ball, box or polytope needs one hidden layer of relu, leaky_relu, prelu or abs "
@@ -61,6 +61,11 @@ class Form(Layers):
             self.sectors,
             None if self.fixed is None else self.fixed[live[0]],
         )
+
+
+def phi_of(net: Any) -> Activation:
+    """The activation of the first hidden layer."""
+    return Activation("relu") if hasattr(net, "outer") else net.activations[0]
 
 
 def reach(form: Form) -> tuple[list[Array], list[Array]]:

@@ -39,6 +39,15 @@ class Region:
         """What `region_from` reads."""
         raise NotImplementedError
 
+    def halfspaces(self) -> Array:
+        """Rows (k, d + 1) of the ``w'x + b >= 0`` that bound it, all but a ball."""
+        raise NotImplementedError
+
+    def contains(self, x: Array) -> bool:
+        """Whether it does, in exact arithmetic."""
+        W = self.halfspaces()
+        return all(value >= 0 for value in _values(W[:, :-1], x, W[:, -1]))
+
 
 @dataclass(frozen=True, eq=False)
 class Ball(Region):
@@ -69,6 +78,13 @@ class Ball(Region):
     def content(self) -> dict[str, Any]:
         return {"kind": "ball", "center": self.center.tolist(), "radius": self.radius}
 
+    def halfspaces(self) -> Array:
+        return np.empty((0, len(self.center) + 1))
+
+    def contains(self, x: Array) -> bool:
+        away = Dyadic.of(x[None]) - Dyadic.of(self.center[None])
+        return away.square() <= Fraction(self.radius) ** 2
+
 
 @dataclass(frozen=True, eq=False)
 class Box(Region):
@@ -95,6 +111,10 @@ class Box(Region):
 
     def content(self) -> dict[str, Any]:
         return {"kind": "box", "low": self.low.tolist(), "high": self.high.tolist()}
+
+    def halfspaces(self) -> Array:
+        eye = np.eye(len(self.low))
+        return np.vstack([np.column_stack([eye, -self.low]), np.column_stack([-eye, self.high])])
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +194,9 @@ class Polytope(Region):
         arrays = {"A": self.A.tolist(), "b": self.b.tolist(), "rows": self.rows.tolist()}
         return {"kind": "polytope", **arrays}
 
+    def halfspaces(self) -> Array:
+        return np.column_stack([-self.A, self.b])
+
 
 def order_one(rows: Array) -> tuple[Array, Array]:
     """Rows (w', b) of ``w'x + b`` by powers of two, so that w neither under- nor overflows.
@@ -197,9 +220,7 @@ def _sides(center: Array, reach: Array, size: Array, d: int) -> Array:
 
 def _values(W: Array, x: Array, b: Array) -> list[Fraction]:
     """``W x + b`` without rounding."""
-    values = Dyadic.of(W) @ Dyadic.of(x[:, None]) + Dyadic.of(b[:, None])
-    unit = Fraction(2) ** values.exponent
-    return [int(value) * unit for value in values.integers.entries()]
+    return (Dyadic.of(W) @ Dyadic.of(x[:, None]) + Dyadic.of(b[:, None])).fractions()
 
 
 def _rational(array: Array) -> Any:
