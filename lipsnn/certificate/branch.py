@@ -121,7 +121,7 @@ def exact_constant(
     status = search.run(stop)
     lower = search.lower
     upper = max(lower, search.upper())
-    if upper - lower <= gap * upper:
+    if upper - lower <= gap * upper < np.inf:
         status = Status.OPTIMAL
     return ExactConstant(
         lower=lower,
@@ -149,20 +149,21 @@ class _Node:
 
 class _Search:
     def __init__(self, net: Any, region: Region | None, gap: float) -> None:
-        self.net, self.region, self.gap = net, region, gap
-        W, b = first_layer(net)
-        form, phi = Form.of(net), phi_of(net)
-        if not (form.small and phi.homogeneous):
+        self.region, self.gap, self.phi = region, gap, phi_of(net)
+        form = Form.of(net)
+        if not (form.small and self.phi.homogeneous):
             raise ValueError(
                 "exact_constant needs one hidden layer of relu, leaky_relu, prelu or abs and one "
                 "output: certify bounds the others"
             )
         problem = slopes(form)
-        live = problem.scaled.any(axis=1)
+        weights, biases = first_layer(net)
+        live = weights.any(axis=1) & (form.weights[1][0] != 0)
+        self.W, self.b, self.outer = weights[live], biases[live], form.weights[1][0, live]
         sector = form.sectors[0]
         size = problem.scaled[live] / (sector[1] - sector[0])
         self.m, self.dim = len(size), net.dim
-        up, down = (float(phi.slope(np.array([s]))[0]) for s in (1.0, -1.0))
+        up, down = (float(self.phi.slope(np.array([s]))[0]) for s in (1.0, -1.0))
         # slopes on either side of a unit, their difference and their sum
         self.above, self.below = up * size, down * size
         self.step, self.both = self.above - self.below, self.above + self.below
@@ -170,14 +171,14 @@ class _Search:
         most = np.linalg.norm(np.abs(self.above) + np.abs(self.below), axis=1).sum()
         self.slack = (self.m + 8) * _EPS * float(most) + 1e-290
         sides = np.empty((0, net.dim + 1)) if region is None else region.halfspaces()
+        sides = sides[sides.any(axis=1)]
         infinity = np.eye(net.dim + 1)[-1:]
-        units = np.column_stack([W, b])[live]
+        units = np.column_stack([self.W, self.b])
         self.cells = Arrangement(
             np.vstack([units, sides, infinity]), (region.center, region.radius) if isinstance(region, Ball) else None
         )
         self.rng = np.random.default_rng(0)
         self.length = self.lower = 0.0  # the same, of the scaled slopes and of the network
-        self.witness = np.zeros(net.dim)
         self.closed, self.nodes = 0.0, 1
         self.heap: list[tuple[float, int, _Node]] = []
         self.count = itertools.count()
@@ -185,7 +186,11 @@ class _Search:
         on = np.ones(len(index))
         point = self.cells.decide(index, on)[0]
         if point is None:
-            raise ValueError("the region has no inner point: its constant is not defined")
+            raise ValueError(
+                "the region has no inner point, or is too thin for float64: the constant is that "
+                "of slopes inside"
+            )
+        self.witness = self.cells.locate(point)
         all_sides = np.append(np.zeros(self.m), on)
         self.root = _Node(index, on, all_sides, point[None], np.eye(self.dim) / self.dim)
 
@@ -206,6 +211,7 @@ class _Search:
         heapq.heappush(self.heap, (-np.inf, next(self.count), self.root))
         batch: list[_Node] = []
         try:
+            self._attain(self.root.points[0])
             for _ in range(16):
                 batch = [self.root]
                 self._lines(batch, 8 * _LINES)
@@ -241,10 +247,10 @@ class _Search:
         self._bound(moved)
         done, children = [], []
         for node in batch:
-            if node.bound <= self.target or not (node.sides[: self.m] == 0).any():
-                done.append(node)
-            else:
+            if node.bound > self.target and (node.sides[: self.m] == 0).any():
                 children += self._branch(node)
+            else:
+                done.append(node)
         self.nodes += len(children)
         self._bound(children)
         return done + children
@@ -319,8 +325,9 @@ class _Search:
         with np.errstate(divide="ignore", invalid="ignore"):
             when = -at / rate
         wall = sides != 0
-        last = np.where(wall & (when > 0), when, 1e6).min(axis=1)[:, None]
-        first = np.where(wall & (when < 0), when, -1e6).max(axis=1)[:, None]
+        ends = np.column_stack([np.where(wall, when, np.nan), cells.walls(starts, along).T])
+        last = np.where(ends > 0, ends, 1e6).min(axis=1)[:, None]
+        first = np.where(ends < 0, ends, -1e6).max(axis=1)[:, None]
         inside = ~wall & (when > first) & (when < last)
         when = np.where(inside, when, last)[:, :m]
         inside, rate, at, sides = inside[:, :m], rate[:, :m], at[:, :m], sides[:, :m]
@@ -356,22 +363,24 @@ class _Search:
         x = self.cells.locate(point)
         if not np.isfinite(x).all() or (self.region is not None and not self.region.contains(x)):
             return
-        W, b = first_layer(self.net)
+        W, b = self.W, self.b
         values = (Dyadic.of(W) @ Dyadic.of(x[:, None]) + Dyadic.of(b[:, None])).fractions()
-        form = Form.of(self.net)
-        acts = W.any(axis=1) & (form.weights[1][0] != 0)
-        if any(v == 0 and a for v, a in zip(values, acts, strict=True)):
-            return
-        side = np.array([1.0 if v > 0 else -1.0 for v in values])
-        share = phi_of(self.net).slope(side)
+        if all(values):
+            length = self._length(np.array([1.0 if v > 0 else -1.0 for v in values]))
+            lower = float(np.nextafter(float_above(length), 0.0))
+            if lower > self.lower or self.lower == 0.0:
+                self.lower, self.witness = lower, x
+                self.length = float(np.ldexp(lower, -self.exponent))
+
+    def _length(self, sides: Array) -> Fraction:
+        """Of the slope where the units (m,) have these sides, to 60 binary digits."""
+        share = self.phi.slope(sides)
         total = Dyadic.zero(1, self.dim)
         for s in np.unique(share):
             own = share == s
-            total += (Dyadic.of(form.weights[1][:, own]) @ Dyadic.of(W[own])).times(Fraction(s))
-        lower = float(np.nextafter(float_above(total.lengths_below()), 0.0))
-        if lower > self.lower:
-            self.lower, self.witness = lower, x
-            self.length = float(np.ldexp(lower, -self.exponent))
+            slope = Dyadic.of(self.outer[None, own]) @ Dyadic.of(self.W[own])
+            total += slope.times(Fraction(s))
+        return total.lengths_below()
 
     def _bound(self, nodes: list[_Node]) -> None:
         """Lower the bounds of the nodes, by fact I, until they are low enough or close."""
@@ -394,12 +403,17 @@ class _Search:
                 if bound < nodes[k].bound or not len(nodes[k].terms):
                     nodes[k].bound, nodes[k].terms, nodes[k].P = min(bound, nodes[k].bound), own[1:], P[k]
             bounds = np.array([nodes[k].bound for k in rows])
-            power = (values / values[:, -1:]) ** 2
+            power = (values / np.maximum(values[:, -1:], 1e-300)) ** 2
             B = (frame * power[:, None, :]) @ np.swapaxes(frame, 1, 2)
             P_now = B @ P_now @ B
-            P_now /= np.trace(P_now, axis1=1, axis2=2)[:, None, None]
+            P_now /= np.maximum(np.trace(P_now, axis1=1, axis2=2), 1e-300)[:, None, None]
             P[rows] = (1 - 1e-6) * P_now + 1e-6 * np.eye(self.dim) / self.dim
             close = bounds <= np.where(total / 2 < self.target, self.target, 1.01 * total / 2)
             rows = rows[~close]
             if not len(rows):
-                return
+                break
+        for node in nodes:
+            if node.sides.all():  # a single slope: to its last digit
+                length = self._length(node.sides[: self.m])
+                above = np.nextafter(float_above(length), np.inf) if length else 0.0
+                node.bound = min(node.bound, float(np.ldexp(above, -self.exponent)))

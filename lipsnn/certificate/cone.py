@@ -48,7 +48,8 @@ class Arrangement:
             self.rows = np.ldexp(scaled, self.powers[:, None])
             back = np.ldexp(np.ldexp(self.rows, -self.powers[:, None]), -columns)
         self.kept = (back == rows).all(axis=1)  # nothing has underflown
-        self.units = self.rows / np.linalg.norm(self.rows, axis=1)[:, None]
+        self.sizes = np.linalg.norm(self.rows, axis=1)
+        self.units = self.rows / self.sizes[:, None]
         self.target = np.eye(rows.shape[1] + 1)[-1]
         self.room = 4 * (rows.shape[1] + 4) * _EPS  # a value of a unit row at a unit point
 
@@ -138,7 +139,8 @@ class Arrangement:
         beyond = residual[-1] < 1e-14 or residual[:-1] @ residual[:-1] > residual[-1] ** 2
         if beyond:
             support = weights.nonzero()[0]
-            return None, support, self._beyond(index[support], sides[support], weights[support])
+            index, sides, weights = index[support], sides[support], weights[support]
+            return None, support, self._beyond(ball, index, sides, weights / self.sizes[index])
         nearest = center - np.append(radius * residual[:-1] / residual[-1], 0.0)
         for k in range(50):
             point = nearest + 2.0**-k * (y / y[-1] - nearest)
@@ -147,20 +149,36 @@ class Arrangement:
                 return point, index[:0], False
         return None, index[:0], False
 
-    def _beyond(self, index: Array, sides: Array, weights: Array) -> bool:
+    def _beyond(
+        self, ball: tuple[Array, float], index: Array, sides: Array, weights: Array
+    ) -> bool:
         """Whether the combination of these rows is nowhere positive in the ball."""
-        assert self.ball is not None
         signed, shift = sides[:, None] * self.given[index], self.powers[index]
         ones = Dyadic.of(np.ones((1, len(index))))
         slope = ones @ Dyadic.of(signed[:, :-1], shift, weights=weights)
         bias = ones @ Dyadic.of(signed[:, -1:], shift, weights=weights)
-        value = (slope @ Dyadic.of(self.ball[0][:, None]) + bias).fractions()[0]
-        return value <= 0 and value**2 >= Fraction(self.ball[1]) ** 2 * slope.square()
+        value = (slope @ Dyadic.of(ball[0][:, None]) + bias).fractions()[0]
+        return value <= 0 and value**2 >= Fraction(ball[1]) ** 2 * slope.square()
 
     def holds(self, Y: Array) -> Array:
         """Whether the ball, if there is one, holds the points (k, n)."""
+        return self._from_center(Y, 1 - 1e-12)[0] < 0
+
+    def walls(self, Y: Array, along: Array) -> Array:
+        """Where lines ``y + s along`` from points (k, n) in the ball leave it: s, (2, k)."""
         if self.ball is None:
-            return np.ones(len(Y), dtype=bool)
+            return np.full((2, len(Y)), np.nan)
+        at, p, r = self._from_center(Y)
+        rate, q, s = self._from_center(along)
+        middle = np.einsum("ij,ij->i", p, q) - r * s
+        with np.errstate(divide="ignore", invalid="ignore"):
+            root = np.sqrt(middle**2 - rate * at)
+            return -at / np.array([middle + root, middle - root])
+
+    def _from_center(self, Y: Array, share: float = 1.0) -> tuple[Array, Array, Array]:
+        """``|p|^2 - r^2``, p and r in homogeneous coordinates, r a `share` of the radius."""
+        if self.ball is None:
+            return np.full(len(Y), -1.0), Y, Y
         center, radius = np.ldexp(self.ball[0], -self.level), np.ldexp(self.ball[1], -self.level)
-        away = Y[:, :-1] - Y[:, -1:] * center
-        return np.linalg.norm(away, axis=1) < radius * (1 - 1e-12) * Y[:, -1]
+        away, reach = Y[:, :-1] - Y[:, -1:] * center, share * radius * Y[:, -1]
+        return np.einsum("ij,ij->i", away, away) - reach**2, away, reach
