@@ -37,8 +37,10 @@ class Arrangement:
         self.given, self.ball = rows, ball
         size = np.abs(rows[:, :-1]).max(axis=1)
         sloped = size > 0
-        far = np.abs(rows[sloped, -1]) / size[sloped]
-        middle = np.median(far[far > 0]) if (far > 0).any() else 1.0
+        with np.errstate(over="ignore"):
+            far = np.abs(rows[sloped, -1]) / size[sloped]
+        far = far[(far > 0) & (far < np.inf)]
+        middle = np.median(far) if len(far) else 1.0
         # (x, 1) at a scale where hyperplanes pass near 1
         self.level = int(np.clip(np.frexp(middle)[1], -900, 900))
         columns = np.append(np.zeros(rows.shape[1] - 1, dtype=int), -self.level)
@@ -164,8 +166,8 @@ class Arrangement:
         """Whether the ball, if there is one, holds the points (k, n)."""
         return self._from_center(Y, 1 - 1e-12)[0] < 0
 
-    def walls(self, Y: Array, along: Array) -> Array:
-        """Where lines ``y + s along`` from points (k, n) in the ball leave it: s, (2, k)."""
+    def leaves(self, Y: Array, along: Array) -> Array:
+        """Where lines ``y + s along`` from points y (k, n) leave the ball: s (2, k), or NaN."""
         if self.ball is None:
             return np.full((2, len(Y)), np.nan)
         at, p, r = self._from_center(Y)
