@@ -35,7 +35,7 @@ def attained(net, found):
 @pytest.mark.parametrize("kind", KINDS)
 def test_agrees_with_enumeration(kind):
     rng = np.random.default_rng(0)
-    for _ in range(10):
+    for _ in range(5):
         net = draw(rng, kind, rng.integers(1, 13), rng.integers(1, 4))
         if rng.random() < 0.3:  # no biases: all cells are cones
             net = ShallowNet(net.weights * np.append(np.ones(net.dim), 0.0), net.outer)
