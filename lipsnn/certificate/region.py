@@ -142,14 +142,18 @@ class Polytope(Region):
         def program(cost: Array) -> Any:
             return linprog(cost, A, right, bounds=(None, None), method="highs")
 
-        inside = program(np.zeros(W.shape[1]))
+        # a point as far from all sides as there is, at most 1
+        wider = np.column_stack([A, np.linalg.norm(A, axis=1)])
+        most = [(None, None)] * W.shape[1] + [(0.0, 1.0)]
+        inside = linprog(-np.eye(W.shape[1] + 1)[-1], wider, right, bounds=most, method="highs")
         if inside.status == 2:
             raise ValueError("the polytope is empty: no x has A x <= b")
-        sides = np.where(W @ inside.x + b >= 0, 1, -1)
+        sides = np.where(W @ inside.x[:-1] + b >= 0, 1, -1)
         rows = np.full(W.shape, -1)
         for i, (w, c, s) in enumerate(zip(W, b, sides, strict=True)):
             found = program(s * w)
-            if found.status == 0 and found.fun + s * c >= 0:
+            # one that touches zero, as a side of A itself does, is for exact arithmetic to decide
+            if found.status == 0 and found.fun + s * c >= -1e-9 * (1 + abs(c)):
                 rows[i] = self._basis(-found.ineqlin.marginals, found.slack)
         object.__setattr__(self, "rows", rows)
         held = [self._holds(*unit) for unit in zip(W, b, sides, rows, strict=True)]
