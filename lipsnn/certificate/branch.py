@@ -21,8 +21,8 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.cone import Arrangement
 from lipsnn.certificate.exact import Dyadic, float_above
-from lipsnn.certificate.form import Form, phi_of
-from lipsnn.certificate.region import Ball, Region, first_layer
+from lipsnn.certificate.form import Form, first_layer, phi_of
+from lipsnn.certificate.region import Ball, Region
 from lipsnn.certificate.slopes import ROUNDING, slopes
 from lipsnn.status import Status
 
@@ -230,8 +230,7 @@ class Search:
         squares = np.einsum("kjd,kjd->kj", slope, slope)
         squares[width <= 1e-9 * (1 + np.abs(middle))] = -1.0
         for k, lines in zip(has, np.split(np.arange(len(start)), len(has)), strict=True):
-            line, piece = divmod(int(squares[lines].argmax()), squares.shape[1])
-            line = lines[line]
+            line, piece = divmod(lines[0] * (m + 1) + squares[lines].argmax(), m + 1)
             point = start[line] + middle[line, piece] * along[line]
             point /= np.linalg.norm(point)
             if cells.holds(point[None])[0]:
@@ -297,6 +296,5 @@ class Search:
             if node.sides.all():  # a single slope: to its last digit
                 for point in node.points[:1]:
                     self._attain(point)
-                length = self._slope(node.sides[: self.m])
-                above = float(np.nextafter(float_above(length), np.inf)) if length else 0.0
-                node.bound = min(node.bound, above)
+                above = float_above(self._slope(node.sides[: self.m]))
+                node.bound = min(node.bound, float(np.nextafter(above, 2 * above)))

@@ -68,6 +68,13 @@ def phi_of(net: Any) -> Activation:
     return Activation("relu") if hasattr(net, "outer") else net.activations[0]
 
 
+def first_layer(net: Any) -> tuple[Array, Array]:
+    """Weights (m, d) and biases (m,) of the first hidden layer."""
+    if hasattr(net, "outer"):
+        return net.weights[:, :-1], net.weights[:, -1]
+    return net.weights[0], net.biases[0]
+
+
 def reach(form: Form) -> tuple[list[Array], list[Array]]:
     """Units that see an input and act on an output, and those that see an input, by layer."""
     linked = [weight != 0 for weight in form.weights]

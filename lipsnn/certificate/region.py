@@ -17,7 +17,6 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import flint
 from lipsnn.certificate.exact import Dyadic
-from lipsnn.network import ShallowNet
 
 _EPS = float(np.finfo(float).eps)
 _TINY = 1e-300
@@ -139,9 +138,6 @@ class Polytope(Region):
         scaled, _ = order_one(np.column_stack([self.A, self.b]))
         A, right = scaled[:, :-1], scaled[:, -1]
 
-        def program(cost: Array) -> Any:
-            return linprog(cost, A, right, bounds=(None, None), method="highs")
-
         # a point as far from all sides as there is, at most 1
         wider = np.column_stack([A, np.linalg.norm(A, axis=1)])
         most = [(None, None)] * W.shape[1] + [(0.0, 1.0)]
@@ -151,7 +147,7 @@ class Polytope(Region):
         sides = np.where(W @ inside.x[:-1] + b >= 0, 1, -1)
         rows = np.full(W.shape, -1)
         for i, (w, c, s) in enumerate(zip(W, b, sides, strict=True)):
-            found = program(s * w)
+            found = linprog(s * w, A, right, bounds=(None, None), method="highs")
             # one that touches zero, as a side of A itself does, is for exact arithmetic to decide
             if found.status == 0 and found.fun + s * c >= -1e-9 * (1 + abs(c)):
                 rows[i] = self._basis(-found.ineqlin.marginals, found.slack)
@@ -203,10 +199,7 @@ class Polytope(Region):
 
 
 def order_one(rows: Array) -> tuple[Array, Array]:
-    """Rows (w', b) of ``w'x + b`` by powers of two, so that w neither under- nor overflows.
-
-    Also the exponents of the powers that were taken out.
-    """
+    """Rows (w', b) of ``w'x + b`` with w near 1; exponents of the powers of two taken out."""
     exponents = np.frexp(np.abs(rows[:, :-1]).max(axis=1, initial=0.0))[1]
     with np.errstate(over="ignore"):
         return np.ldexp(rows, -exponents[:, None]), exponents
@@ -234,13 +227,6 @@ def _rational(array: Array) -> Any:
 
 def _shown(x: Array) -> str:
     return "(" + ", ".join(f"{v:.6g}" for v in x[:4]) + (", ..)" if len(x) > 4 else ")")
-
-
-def first_layer(net: Any) -> tuple[Array, Array]:
-    """Weights (m, d) and biases (m,) of the first hidden layer."""
-    if isinstance(net, ShallowNet):
-        return net.weights[:, :-1], net.weights[:, -1]
-    return net.weights[0], net.biases[0]
 
 
 def _pair(given: Any, name: str, what: str) -> tuple[Any, Any]:

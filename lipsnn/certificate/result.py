@@ -10,12 +10,12 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.certificate.form import Form, reach
+from lipsnn.certificate.form import Form, first_layer, reach
 from lipsnn.certificate.ladder import Ladder, ladder
 from lipsnn.certificate.product import proved_product
 from lipsnn.certificate.proof import ProofError, proved_bound
 from lipsnn.certificate.proof_lower import proved_lower
-from lipsnn.certificate.region import Region, first_layer
+from lipsnn.certificate.region import Region
 from lipsnn.certificate.slopes import slopes
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status

@@ -53,7 +53,9 @@ def cut_square(
         ax.title.set_size(10)
         ax.grid(False)
     figure.colorbar(image, ax=list(axes[:, 0]), location="left", label="slope, or its bound")
-    last.fill_between(steps["pieces"], steps["lower"], steps["upper"], color=INK, alpha=0.2)
+    last.fill_between(
+        steps["pieces"], steps["lower"], steps["upper"], step="post", color=INK, alpha=0.2, lw=0
+    )
     last.plot(steps["pieces"], steps["upper"], color=UPPER, drawstyle="steps-post", label="proved")
     last.plot(steps["pieces"], steps["lower"], color=LOWER, drawstyle="steps-post", label="met")
     last.set(xlabel="pieces looked at", ylabel="Lipschitz constant")
@@ -85,5 +87,5 @@ def rungs(table: pd.DataFrame) -> Figure:
         ax.axvline(1.0, color=INK, lw=1, ls="--", label="certificate")
         ax.set(title=name, yticks=places, yticklabels=part["dataset"], xlabel="of the certificate")
         ax.title.set_size(10)
-    row[0][0].legend(fontsize=8, loc="upper left")
+    row[0][-1].legend(fontsize=8, loc="center left")
     return figure

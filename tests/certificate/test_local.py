@@ -11,7 +11,8 @@ from drawing import draw_network
 
 from lipsnn import Network, ShallowNet, certify
 from lipsnn.certificate import Certificate, ProofError
-from lipsnn.certificate.region import Polytope, first_layer
+from lipsnn.certificate.form import first_layer
+from lipsnn.certificate.region import Polytope
 from lipsnn.cli import main
 from lipsnn.files import write_network
 
