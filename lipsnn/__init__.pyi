@@ -16,7 +16,7 @@ from . import torch as torch
 from . import train as train
 from . import verify as verify
 from .attack import pgd_attack
-from .certificate import Certificate, certify, certify_layers
+from .certificate import Certificate, ExactConstant, certify, certify_layers, exact_constant
 from .convert import as_network
 from .convex import Refinement, Round, objective, refine
 from .datasets import Dataset, ImageSet, load_dataset, load_images
@@ -28,6 +28,7 @@ __all__ = [
     "AdmmResult",
     "Certificate",
     "Dataset",
+    "ExactConstant",
     "ImageSet",
     "Network",
     "Refinement",
@@ -37,6 +38,7 @@ __all__ = [
     "certified_error",
     "certify",
     "certify_layers",
+    "exact_constant",
     "load_dataset",
     "load_images",
     "objective",

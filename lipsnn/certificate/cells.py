@@ -22,7 +22,7 @@ Row = list[Any]  # w_1 .. w_d, b in exact rationals
 Point = list[Any]
 
 
-def exact_constant(net: ShallowNet) -> float:
+def enumerated_constant(net: ShallowNet) -> float:
     """The Lipschitz constant of `net` in the l2 norm, exact up to one rounding per cell.
 
     Raises

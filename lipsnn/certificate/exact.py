@@ -91,6 +91,11 @@ class Dyadic:
         bits = factor.denominator.bit_length() - 1
         return Dyadic(self.integers * factor.numerator, self.exponent - bits)
 
+    def fractions(self) -> list[Fraction]:
+        """The entries, row by row."""
+        unit = Fraction(2) ** self.exponent
+        return [int(x) * unit for x in self.integers.entries()]
+
     def square(self) -> Fraction:
         """The sum of the squares of all entries."""
         return self._scaled(_squares(self.integers.entries()))

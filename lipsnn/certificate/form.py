@@ -41,7 +41,7 @@ class Form(Layers):
 
     def fixing(self, net: Any, sides: Array) -> Form:
         """With the slope that a unit has on its side: 1 for u >= 0, -1 for u <= 0, 0 for free."""
-        phi = Activation("relu") if hasattr(net, "outer") else net.activations[0]
+        phi = phi_of(net)
         if not (self.small and phi.homogeneous):
             raise ValueError(
                 "a ball, box or polytope needs one hidden layer of relu, leaky_relu, prelu or abs "
@@ -62,6 +62,18 @@ class Form(Layers):
             self.sectors,
             None if self.fixed is None else self.fixed[live[0]],
         )
+
+
+def phi_of(net: Any) -> Activation:
+    """The activation of the first hidden layer."""
+    return Activation("relu") if hasattr(net, "outer") else net.activations[0]
+
+
+def first_layer(net: Any) -> tuple[Array, Array]:
+    """Weights (m, d) and biases (m,) of the first hidden layer."""
+    if hasattr(net, "outer"):
+        return net.weights[:, :-1], net.weights[:, -1]
+    return net.weights[0], net.biases[0]
 
 
 def reach(form: Form) -> tuple[list[Array], list[Array]]:

@@ -17,7 +17,6 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import flint
 from lipsnn.certificate.exact import Dyadic
-from lipsnn.network import ShallowNet
 
 _EPS = float(np.finfo(float).eps)
 _TINY = 1e-300
@@ -38,6 +37,15 @@ class Region:
     def content(self) -> dict[str, Any]:
         """What `region_from` reads."""
         raise NotImplementedError
+
+    def halfspaces(self) -> Array:
+        """Rows (k, d + 1) of the ``w'x + b >= 0`` that bound it, all but a ball."""
+        raise NotImplementedError
+
+    def contains(self, x: Array) -> bool:
+        """Whether it does, in exact arithmetic."""
+        W = self.halfspaces()
+        return all(value >= 0 for value in _values(W[:, :-1], x, W[:, -1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +77,13 @@ class Ball(Region):
     def content(self) -> dict[str, Any]:
         return {"kind": "ball", "center": self.center.tolist(), "radius": self.radius}
 
+    def halfspaces(self) -> Array:
+        return np.empty((0, len(self.center) + 1))
+
+    def contains(self, x: Array) -> bool:
+        away = Dyadic.of(x[None]) - Dyadic.of(self.center[None])
+        return away.square() <= Fraction(self.radius) ** 2
+
 
 @dataclass(frozen=True, eq=False)
 class Box(Region):
@@ -96,6 +111,10 @@ class Box(Region):
     def content(self) -> dict[str, Any]:
         return {"kind": "box", "low": self.low.tolist(), "high": self.high.tolist()}
 
+    def halfspaces(self) -> Array:
+        eye = np.eye(len(self.low))
+        return np.vstack([np.column_stack([eye, -self.low]), np.column_stack([-eye, self.high])])
+
 
 @dataclass(frozen=True, eq=False)
 class Polytope(Region):
@@ -119,17 +138,18 @@ class Polytope(Region):
         scaled, _ = order_one(np.column_stack([self.A, self.b]))
         A, right = scaled[:, :-1], scaled[:, -1]
 
-        def program(cost: Array) -> Any:
-            return linprog(cost, A, right, bounds=(None, None), method="highs")
-
-        inside = program(np.zeros(W.shape[1]))
+        # a point as far from all sides as there is, at most 1
+        wider = np.column_stack([A, np.linalg.norm(A, axis=1)])
+        most = [(None, None)] * W.shape[1] + [(0.0, 1.0)]
+        inside = linprog(-np.eye(W.shape[1] + 1)[-1], wider, right, bounds=most, method="highs")
         if inside.status == 2:
             raise ValueError("the polytope is empty: no x has A x <= b")
-        sides = np.where(W @ inside.x + b >= 0, 1, -1)
+        sides = np.where(W @ inside.x[:-1] + b >= 0, 1, -1)
         rows = np.full(W.shape, -1)
         for i, (w, c, s) in enumerate(zip(W, b, sides, strict=True)):
-            found = program(s * w)
-            if found.status == 0 and found.fun + s * c >= 0:
+            found = linprog(s * w, A, right, bounds=(None, None), method="highs")
+            # one that touches zero, as a side of A itself does, is for exact arithmetic to decide
+            if found.status == 0 and found.fun + s * c >= -1e-9 * (1 + abs(c)):
                 rows[i] = self._basis(-found.ineqlin.marginals, found.slack)
         object.__setattr__(self, "rows", rows)
         held = [self._holds(*unit) for unit in zip(W, b, sides, rows, strict=True)]
@@ -174,12 +194,12 @@ class Polytope(Region):
         arrays = {"A": self.A.tolist(), "b": self.b.tolist(), "rows": self.rows.tolist()}
         return {"kind": "polytope", **arrays}
 
+    def halfspaces(self) -> Array:
+        return np.column_stack([-self.A, self.b])
+
 
 def order_one(rows: Array) -> tuple[Array, Array]:
-    """Rows (w', b) of ``w'x + b`` by powers of two, so that w neither under- nor overflows.
-
-    Also the exponents of the powers that were taken out.
-    """
+    """Rows (w', b) of ``w'x + b`` with w near 1; exponents of the powers of two taken out."""
     exponents = np.frexp(np.abs(rows[:, :-1]).max(axis=1, initial=0.0))[1]
     with np.errstate(over="ignore"):
         return np.ldexp(rows, -exponents[:, None]), exponents
@@ -197,9 +217,7 @@ def _sides(center: Array, reach: Array, size: Array, d: int) -> Array:
 
 def _values(W: Array, x: Array, b: Array) -> list[Fraction]:
     """``W x + b`` without rounding."""
-    values = Dyadic.of(W) @ Dyadic.of(x[:, None]) + Dyadic.of(b[:, None])
-    unit = Fraction(2) ** values.exponent
-    return [int(value) * unit for value in values.integers.entries()]
+    return (Dyadic.of(W) @ Dyadic.of(x[:, None]) + Dyadic.of(b[:, None])).fractions()
 
 
 def _rational(array: Array) -> Any:
@@ -209,13 +227,6 @@ def _rational(array: Array) -> Any:
 
 def _shown(x: Array) -> str:
     return "(" + ", ".join(f"{v:.6g}" for v in x[:4]) + (", ..)" if len(x) > 4 else ")")
-
-
-def first_layer(net: Any) -> tuple[Array, Array]:
-    """Weights (m, d) and biases (m,) of the first hidden layer."""
-    if isinstance(net, ShallowNet):
-        return net.weights[:, :-1], net.weights[:, -1]
-    return net.weights[0], net.biases[0]
 
 
 def _pair(given: Any, name: str, what: str) -> tuple[Any, Any]:

@@ -11,12 +11,12 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.deployed import FORMATS, Deployed, evaluation_error
-from lipsnn.certificate.form import Form, lengths_of, reach
+from lipsnn.certificate.form import Form, first_layer, lengths_of, reach
 from lipsnn.certificate.ladder import Ladder, ladder
 from lipsnn.certificate.product import proved_product
 from lipsnn.certificate.proof import ProofError, proved_bound
 from lipsnn.certificate.proof_lower import proved_lower
-from lipsnn.certificate.region import Region, first_layer
+from lipsnn.certificate.region import Region
 from lipsnn.certificate.slopes import slopes
 from lipsnn.convert import as_network
 from lipsnn.network import ShallowNet

@@ -12,12 +12,12 @@ from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
 from lipsnn.certificate.chordal import solve_chain
 from lipsnn.certificate.exact import float_above
-from lipsnn.certificate.form import Form, reach, root
+from lipsnn.certificate.form import Form, first_layer, reach, root
 from lipsnn.certificate.interior import interior_point, work_of
 from lipsnn.certificate.lmi import solve_lmi
 from lipsnn.certificate.lowrank import low_rank
 from lipsnn.certificate.product import SMALLEST, product_multipliers, spectral_products
-from lipsnn.certificate.region import Region, first_layer
+from lipsnn.certificate.region import Region
 from lipsnn.certificate.result import Certificate
 from lipsnn.certificate.scaling import ScaledChain
 from lipsnn.certificate.threads import one_blas_thread

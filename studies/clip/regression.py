@@ -19,7 +19,7 @@ from torch import nn
 from tqdm import tqdm
 
 from lipsnn._checks import Array
-from lipsnn.certificate import certify, exact_constant
+from lipsnn.certificate import certify, enumerated_constant
 from lipsnn.losses import Loss, Squared
 from lipsnn.network import ShallowNet
 from lipsnn.train.clip import largest_quotient
@@ -217,7 +217,7 @@ def estimate_rows(
                 "estimate": largest_quotient(result.net, result.pairs, 0),
                 "pursued": largest_quotient(result.net, result.pairs, 500),
                 "sampled": float(np.linalg.norm(net.gradient(X), axis=1).max()),
-                "exact": exact_constant(net),
+                "exact": enumerated_constant(net),
                 "certificate": certify(net).bound,
             }
         )

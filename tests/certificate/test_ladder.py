@@ -6,7 +6,7 @@ from degenerate import KINDS, draw
 from drawing import draw_network
 
 from lipsnn import ShallowNet, certify
-from lipsnn.certificate import exact_constant
+from lipsnn.certificate import enumerated_constant
 from lipsnn.certificate.cells import cell_patterns
 from lipsnn.certificate.form import Form
 from lipsnn.certificate.ladder import rounded_constant
@@ -84,7 +84,7 @@ def test_every_cell_that_sampling_meets_is_enumerated():
 
 def test_exact_constant_of_the_absolute_value():
     net = ShallowNet([[1.0, 0.0], [-1.0, 0.0]], [1.0, 1.0])
-    assert exact_constant(net) == 1.0
+    assert enumerated_constant(net) == 1.0
     # both units never act together: the formal constant is also 1 here, their product is 2
     rungs = certify(net).ladder()
     assert (rungs.sampled, rungs.rounded) == (1.0, 1.0)
@@ -102,7 +102,7 @@ def test_local_search_gains_on_sampling():
     for seed in range(10):
         net = draw_network(seed, 15, 2)
         found.append(certify(net).ladder(seed=1).sampled)
-        best.append(exact_constant(net))
+        best.append(enumerated_constant(net))
     assert np.mean(np.array(found) / best) > 0.97
 
 
@@ -125,6 +125,6 @@ def test_summary_prints_the_ladder(capsys):
 
 def test_limits_of_enumeration():
     with pytest.raises(ValueError, match="at most 20 units and 3 inputs"):
-        exact_constant(draw_network(0, 21, 2))
+        enumerated_constant(draw_network(0, 21, 2))
     with pytest.raises(ValueError, match="at most 20 units and 3 inputs"):
-        exact_constant(draw_network(0, 5, 4))
+        enumerated_constant(draw_network(0, 5, 4))

@@ -11,7 +11,8 @@ from drawing import draw_network
 
 from lipsnn import Network, ShallowNet, certify
 from lipsnn.certificate import Certificate, ProofError
-from lipsnn.certificate.region import Polytope, first_layer
+from lipsnn.certificate.form import first_layer
+from lipsnn.certificate.region import Polytope
 from lipsnn.cli import main
 from lipsnn.files import write_network
 
@@ -271,3 +272,13 @@ def test_many_centres_and_the_command_line(tmp_path, capsys):
     assert "on the ball of radius 0.1 around" in capsys.readouterr().out
     assert main([*command, str(table), "--output", str(output)]) == 2
     assert main([*command[:2], "--radius", "0.1"]) == 2
+
+
+def test_a_unit_that_is_a_side_of_the_polytope_is_fixed():
+    for seed in range(10):
+        net = draw_network(seed, 12, 2)
+        side = (-1.0) ** seed * net.weights[0]
+        A, b = np.vstack([np.eye(2), -np.eye(2), -side[:2]]), np.append(np.full(4, 3.0), side[2])
+        found = certify(net, polytope=(A, b))
+        assert found.multipliers[0] == (np.inf if seed % 2 == 0 else 0.0)
+        assert found.verify() <= found.bound * (1 + 1e-9)
