@@ -36,6 +36,9 @@ pdf: $(READY) ## the built book as one file, _build/lipsnn.pdf (needs Debian's c
 	@test -f _build/html/book/intro.html || $(PY) -m book.build --profile $(PROFILE)
 	$(PY) -m book.pdf
 
+# Two processes, one thread each: more would oversubscribe the cores.
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
 test: $(READY) ## run all tests, two at a time
 	$(PY) -m pytest -n 2 --dist loadgroup
 

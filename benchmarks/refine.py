@@ -1,6 +1,6 @@
 """The three convex programs by the structured solver and its peers, in one run; then its growth.
 
-    python benchmarks/refine.py [--part peers|growth|before] [--limit 300] [--widths 30 100] ...
+    python benchmarks/refine.py [--part peers|growth|before|threads] [--limit 300] ...
 
 `structured` is lipsnn's own method, to 1e-8. `printed` is the program in CVXPY as the paper (or
 fact C) prints it, `arrow` with the LMI decomposed into one block of order d + 1 per unit. `pyscnn`
@@ -12,7 +12,8 @@ a hundredth of them. Each measurement is a process of its own with a limit on it
 `seconds` is the wall time of a call, `solver_seconds` without CVXPY's compilation. `excess` is the
 value against the structured one, both at the returned weights, and `violation` by how much these
 leave their cones, relative to the largest preactivation. `before` is our own method as it was when
-it carried every row, taken from git for the run.
+it carried every row, taken from git for the run. `threads` is the widest program on one and on
+two BLAS threads: it says something on a machine without other work only.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ WIDTHS, SAMPLES = (25, 50, 100, 200, 400), (100, 1_000, 10_000, 100_000)
 BEFORE = "9b47ff4"
 CASES = ("wine", "random-100-1000", "random-100-10000", "random-100-100000", "trained-100-10000")
 CASES += ("trained-100-100000", "random-400-10000", "random-400-100000")
-PARTS = ("peers", "growth", "before")
+PARTS = ("peers", "growth", "before", "threads")
 
 
 def measure(program: str, method: str, data: str, width: int) -> dict[str, Any]:
@@ -129,13 +130,17 @@ def dsyrk(width: int, samples: int) -> dict[str, Any]:
     return {"cpu_seconds": gram, "least_seconds": least, "status": "done"}
 
 
-def apart(limit: float, *arguments: Any, path: str | None = None) -> dict[str, Any]:
+def apart(
+    limit: float, *arguments: Any, path: str | None = None, threads: int | None = None
+) -> dict[str, Any]:
     """A row measured in a process of its own; its status says why there is no number."""
     command = [sys.executable, __file__, "--one", *map(str, arguments)]
     if "structured" not in arguments and arguments[0] not in ("grow", "dsyrk"):
         command = ["nice", *command]
     inherited = os.environ.get("PYTHONPATH", str(ROOT))
     environment = os.environ | {"PYTHONPATH": inherited if path is None else path}
+    if threads is not None:
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     try:
         answer = subprocess.run(
             command, capture_output=True, text=True, timeout=limit, env=environment
@@ -188,6 +193,17 @@ def growth(widths: list[int], samples: list[int], limit: float) -> tuple[pd.Data
                 slopes[f"{fixed} = {value}"] = f"seconds grow as {free}^{slope:.2f}"
     print(*(f"{key}: {text}" for key, text in slopes.items()), sep="\n", flush=True)
     return table, slopes
+
+
+def on_threads(limit: float) -> pd.DataFrame:
+    """The joint program of the most units on one BLAS thread and on two."""
+    width, samples = WIDTHS[-1], 10_000
+    rows = []
+    for count in (1, 2):
+        row = apart(limit, "grow", "random", width, samples, threads=count)
+        rows.append({"m": width, "n": samples, "threads": count, **row})
+        print(json.dumps(rows[-1]), flush=True)
+    return pd.DataFrame(rows)
 
 
 def beside_before(cases: list[str], limit: float) -> pd.DataFrame:
@@ -257,6 +273,8 @@ def main() -> None:
             table = compare(options.datasets, options.widths, options.limit)
         elif part == "before":
             table = beside_before(options.cases, options.limit)
+        elif part == "threads":
+            table = on_threads(options.limit)
         else:
             table, slopes = growth(options.growth_widths, options.growth_samples, options.limit)
         write_table(

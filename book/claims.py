@@ -221,6 +221,7 @@ fails stops the build. Each links to the section that checks it. By source: {lis
 <input type="search" placeholder="Lemma 6, certificate, CLIP ..." data-filters="all-claims">
 </label>
 <table class="claims" id="all-claims">
+<caption>All claims, page by page, and the number that each was checked by.</caption>
 <thead><tr>{head}</tr></thead>
 {table}
 </table>

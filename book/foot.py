@@ -14,6 +14,10 @@ from book import citation as cite
 # Copied beside the pages, and offered for download at their foot.
 DOWNLOADS = ("environment.yml", "requirements.lock", "CITATION.cff")
 FOLDER = "_downloads"
+_NO_REPOSITORY = (
+    "not from here: links to Colab, Binder, the source and an issue need the address of the "
+    "repository, <code>python -m book.build --repository URL</code>"
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ def of_run(
         opened = ", ".join(_link(url, name) for name, url in links.items())
         install = f'%pip install "lipsnn[book] @ git+{site.repository}@{site.executed_ref}"'
         facts["Open"] = f"{opened} (Colab: run {_code(install)} first)"
+    elif not site.repository:
+        facts["Open"] = _NO_REPOSITORY
     page = cite.page_bibtex(
         citation,
         record["title"],
@@ -122,6 +128,8 @@ def of_page(
         "Build it again": _block("make book", "console"),
         "Download": _downloads({}, pathto),
     }
+    if not site.repository:
+        facts["Open"] = _NO_REPOSITORY
     name, url = pagename.rpartition("/")[2], _address(site, pagename)
     page = cite.page_bibtex(citation, title, name, date=date, commit="", url=url)
     return _foot(facts, page, citation)

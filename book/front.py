@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -57,6 +58,9 @@ NEW: tuple[tuple[str, str], ...] = (
 )
 
 
+_POWER = re.compile(r"\b(\d)e-0*(\d+)")
+
+
 def write_all(layout: Layout, entries: list[Entry]) -> None:
     """Write the two lists that `book/intro.md` includes."""
     layout.generated.mkdir(parents=True, exist_ok=True)
@@ -73,7 +77,8 @@ def new(values: Mapping[str, float]) -> list[str]:
     lines = []
     for page, text in NEW:
         try:
-            lines.append(f"{text.format_map(values)} [Page](executed/{page}.ipynb)")
+            said = _POWER.sub(r"$\1 \\times 10^{-\2}$", text.format_map(values))
+            lines.append(f"{said} [Page](executed/{page}.ipynb)")
         except KeyError:
             continue
     return lines

@@ -72,12 +72,13 @@ def _title(notebook: nbformat.NotebookNode, source: Path) -> str:
     return source.stem
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+def table(caption: str, header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table with its caption."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
+    body = "\n".join(
         "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
     )
+    return f"```{{table}} {caption}\n{body}\n```"
 
 
 def read_results(layout: Layout) -> dict[str, dict[str, Any]]:
@@ -111,7 +112,9 @@ def results_table(results: dict[str, dict[str, Any]], made_by: dict[str, str]) -
         ]
         for name, record in results.items()
     ]
-    return table(["Table", "Made by", "Rows", "Seconds", "Commit", "Current?"], rows)
+    return table(
+        "The committed tables.", ["Table", "Made by", "Rows", "Seconds", "Commit", "Current?"], rows
+    )
 
 
 def hunt_section(figures: pd.DataFrame, record: dict[str, Any]) -> str:
@@ -128,7 +131,11 @@ def hunt_section(figures: pd.DataFrame, record: dict[str, Any]) -> str:
             f"at commit `{record['commit']}`, {figures['cases'].sum():,} cases, "
             f"{figures['failures'].sum():,} failures. What is asked is on the page "
             "[What the certificate promises](../executed/certificate-promises.ipynb).",
-            table([name.capitalize() for name in figures.columns], rows),
+            table(
+                "What the last hunt tried.",
+                [name.capitalize() for name in figures.columns],
+                rows,
+            ),
         ]
     )
 
@@ -166,7 +173,7 @@ def status_page(
             "Each page with code was executed from its source before this book was built; "
             "a notebook that fails stops the build. This page is made from what each run "
             "recorded.",
-            table(header, rows),
+            table("The runs of this build.", header, rows),
             "## Committed results",
             "Tables that take longer than the build are committed in `results/`, each with a hash "
             "of the code and settings that made it. A table is current if these are unchanged: "
@@ -177,9 +184,13 @@ def status_page(
             "## The standing hunt",
             hunt,
             "## Parameters",
-            table(["Notebook", "Values"], used),
+            table("The parameters of each run.", ["Notebook", "Values"], used),
             "## Versions",
-            table(["Package", "Version"], [[p, ", ".join(sorted(v))] for p, v in versions.items()]),
+            table(
+                "The packages of this build.",
+                ["Package", "Version"],
+                [[p, ", ".join(sorted(v))] for p, v in versions.items()],
+            ),
             "A commit marked `+dirty` had local changes on top.\n",
         ]
     )

@@ -1,8 +1,9 @@
 """`python -m book.pdf`: the built book as one PDF, printed by Chromium.
 
-The pages of `_build/html` are put into one document in reading order, so that their links lead
-within it, and printed once MathJax has set it. The contents get their page numbers from a first
-print, in which each chapter is looked up.
+The pages of `_build/html` are put into one document for each part of the book, and each is printed
+once MathJax has set it: the whole book at once is more than Chromium bears. The prints are joined,
+links from one part to another included, and the contents, printed last, get the page numbers.
+What is looked up at a screen rather than read (the API, all claims, the status) is left out.
 """
 
 from __future__ import annotations
@@ -10,27 +11,24 @@ from __future__ import annotations
 import argparse
 import base64
 import io
-import posixpath
+import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import yaml
-from bs4 import BeautifulSoup, Tag
 
 from book import browser, citation
+from book.chapters import INSIDE, SCREEN_PAGES, Chapter, slug
 from book.layout import REPOSITORY, Layout
 from studies.common import provenance
 
 PAPER = {"printBackground": True, "preferCSSPageSize": True, "generateDocumentOutline": True}
-# What a page shows on a screen only.
-_SCREEN_ONLY = (
-    "script, noscript, a.headerlink, .only-dark, .only-narrow, .cite-box, .d-print-none, "
-    ".tableofcontents-wrapper, .toctree-wrapper"
-)
+# What a reader can print and send: pages, MB.
+LONGEST, HEAVIEST = 200, 12
 # Wait for formulas, fonts and pictures, and tell what does not come; then narrow what is too wide.
 _READY = """
 const done = arguments[0];
@@ -69,7 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"The book: {output} ({count} pages, {output.stat().st_size / 1e6:.1f} MB)")
+    size = output.stat().st_size / 1e6
+    print(f"The book: {output} ({count} pages, {size:.1f} MB)")
+    if count >= LONGEST or size >= HEAVIEST:
+        print(f"error: longer than {LONGEST} pages or {HEAVIEST} MB", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -83,52 +85,61 @@ def write(layout: Layout, folder: Path, output: Path, pages: list[str] | None = 
     ValueError
         If a picture does not load or a formula cannot be set.
     """
-    text = document(layout, folder, pages)
-    # beside the pages, whose style sheets and pictures it uses
-    with tempfile.NamedTemporaryFile("w", suffix=".html", dir=folder, encoding="utf8") as file:
-        file.write(text)
-        file.flush()
-        pdf = _print(Path(file.name))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(pdf)
-    return len(_reader(pdf).pages)
-
-
-def document(layout: Layout, folder: Path, only: list[str] | None = None) -> str:
-    """One HTML page: a title page, the contents, and every chapter."""
     parts = [
-        (caption, [page for page in pages if only is None or page in only])
-        for caption, pages in _parts(layout)
+        (caption, [p for p in of if (p not in SCREEN_PAGES if pages is None else p in pages)])
+        for caption, of in _parts(layout)
     ]
-    inside = [page for _, pages in parts for page in pages]
-    contents, chapters, head = [], [], ""
+    parts = [(caption, of) for caption, of in parts if of]
+    chapters = [Chapter(folder, page) for _, of in parts for page in of]
+    inside = {chapter.page for chapter in chapters}
+    head = chapters[0].head()
+    texts = {chapter.page: chapter.text(inside) for chapter in chapters}
+    titles = {chapter.page: chapter.title for chapter in chapters}
+    # Chromium names a place only if the same document links to it
+    targets = {slug(page) for page in texts}
+    targets.update(*(re.findall(f'{re.escape(INSIDE)}([^"]+)', text) for text in texts.values()))
+    links = "".join(f'<a href="#{target}"></a>' for target in sorted(targets))
+    anchors = f"<nav hidden>{links}</nav>"
+    with tempfile.TemporaryDirectory() as profile:
+        driver = browser.launch(Path(profile), timeout=900)
+        try:
+            front = _front(layout, parts, titles, {})
+            prints = [_print(driver, folder, head, front, 0)]
+            begins = 1 + _count(prints[0])
+            numbers: dict[str, int] = {}
+            for caption, of in parts:
+                title = f'<h1 class="part">{caption}</h1>\n' if caption else ""
+                body = title + "\n".join(texts[page] for page in of) + anchors
+                prints.append(_print(driver, folder, head, body, begins - 1))
+                places = _places(prints[-1])
+                numbers |= {page: begins + places[f"/{slug(page)}"] for page in of}
+                begins += _count(prints[-1])
+            front = _front(layout, parts, titles, numbers)
+            prints[0] = _print(driver, folder, head, front, 0)
+        finally:
+            driver.quit()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    _join(prints, output)
+    return begins - 1
+
+
+def _front(
+    layout: Layout,
+    parts: list[tuple[str, list[str]]],
+    titles: dict[str, str],
+    numbers: dict[str, int],
+) -> str:
+    """The cover and the contents, with the page on which each chapter begins."""
+    lines = []
     for caption, pages in parts:
-        if caption and pages:
-            contents.append(f'<li class="part">{caption}</li>')
-            chapters.append(f'<h1 class="part">{caption}</h1>')
+        if caption:
+            lines.append(f'<li class="part">{caption}</li>')
         for page in pages:
-            path = folder / f"{page}.html"
-            if not path.is_file():
-                raise FileNotFoundError(f"{path} is not there: build the book first (make book)")
-            soup = BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
-            head = head or _head(soup, page)
-            chapter, title = _chapter(soup, page, inside)
-            link = f'<a href="#{slug(page)}">{title}</a><span class="leader"></span>'
-            contents.append(f'<li>{link}<span class="at" data-of="{slug(page)}"></span></li>')
-            chapters.append(chapter)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en" data-theme="light" data-mode="light">\n{head}\n'
-        '<body><main class="bd-main"><div class="bd-content"><div class="bd-article-container">'
-        f'<div class="bd-article">{_title_page(layout)}\n'
-        f'<h1 class="part">Contents</h1>\n<ul class="contents">{"".join(contents)}</ul>\n'
-        + "\n".join(chapters)
-        + "</div></div></div></main></body></html>\n"
-    )
-
-
-def slug(page: str) -> str:
-    """The id of a page's chapter, with which all ids in it begin."""
-    return page.replace("/", "-")
+            link = f'<a href="{INSIDE}{slug(page)}">{titles[page]}</a>'
+            at = f'<span class="leader"></span><span>{numbers.get(page, 999)}</span>'
+            lines.append(f"<li>{link}{at}</li>")
+    contents = f'<h1 class="part">Contents</h1>\n<ul class="contents">{"".join(lines)}</ul>'
+    return f"{_title_page(layout)}\n{contents}"
 
 
 def _parts(layout: Layout) -> Iterator[tuple[str, list[str]]]:
@@ -136,30 +147,6 @@ def _parts(layout: Layout) -> Iterator[tuple[str, list[str]]]:
     yield "", [toc["root"]]
     for part in toc.get("parts", [{"chapters": toc.get("chapters", [])}]):
         yield part.get("caption", ""), [chapter["file"] for chapter in part["chapters"]]
-
-
-def _head(soup: BeautifulSoup, page: str) -> str:
-    """The style sheets of the book, its formulas' script, and the style of the print."""
-    links = [
-        f'<link rel="stylesheet" href="{_local(str(link["href"]), page)}">'
-        for link in soup.select('head link[rel="stylesheet"]')
-    ]
-    maths = next(s["src"] for s in soup.select("head script[src]") if "mathjax" in s["src"])
-    style = Path(__file__).with_suffix(".css").read_text(encoding="utf8")
-    # what only a reader at a screen needs of MathJax doubles its work
-    setting = (
-        'window.MathJax = {options: {processHtmlClass: "math", ignoreHtmlClass: "bd-article", '
-        "enableMenu: false, enableEnrichment: false, enableSpeech: false, enableBraille: false, "
-        "enableExplorer: false, "
-        "menuOptions: {settings: {enrich: false, speech: false, braille: false}}}, "
-        'loader: {paths: {fonts: "[mathjax]/fonts"}}, output: {displayOverflow: "linebreak"}}'
-    )
-    title = soup.select_one("title")
-    name = title.get_text().rpartition(" — ")[2] if title else ""
-    return (
-        f'<head><meta charset="utf-8"><title>{name}</title>{"".join(links)}<style>{style}</style>'
-        f'<script>{setting}</script><script defer src="{_local(str(maths), page)}"></script></head>'
-    )
 
 
 def _title_page(layout: Layout) -> str:
@@ -175,86 +162,55 @@ def _title_page(layout: Layout) -> str:
     )
 
 
-def _chapter(soup: BeautifulSoup, page: str, inside: list[str]) -> tuple[str, str]:
-    """A page's article as a chapter, and its title; ids begin with the page's slug."""
-    article = soup.select_one("article.bd-article")
-    if article is None:
-        raise ValueError(f"{page}.html has no article: was it built by jupyter-book?")
-    for node in article.select(_SCREEN_ONLY):
-        node.decompose()
-    for node in article.select("details"):
-        node["open"] = ""
-    for node in article.select(".run-record dt"):
-        if node.get_text() in ("Download", "Open"):
-            for row in (node.find_next_sibling("dd"), node):
-                if row is not None:
-                    row.decompose()
-    for node in article.find_all(True):
-        _move(node, page, inside)
-    heading = article.find("h2", class_="page")
-    title = heading.decode_contents().strip() if isinstance(heading, Tag) else page
-    return f'<article id="{slug(page)}">{article.decode_contents()}</article>', title
+def _print(driver: Any, folder: Path, head: str, body: str, before: int) -> bytes:
+    """A document of the book as PDF, its pages numbered on from those `before` it."""
+    text = (
+        f'<!DOCTYPE html>\n<html lang="en" data-theme="light" data-mode="light" '
+        f'style="counter-reset: page {before}">\n{head}\n'
+        '<body><main class="bd-main"><div class="bd-content"><div class="bd-article-container">'
+        f'<div class="bd-article">{body}</div></div></div></main></body></html>\n'
+    )
+    # beside the pages, whose style sheets and pictures it uses
+    with tempfile.NamedTemporaryFile("w", suffix=".html", dir=folder, encoding="utf8") as file:
+        file.write(text)
+        file.flush()
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", _SCREEN)
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        driver.get(f"file://{quote(file.name)}")
+        if wrong := driver.execute_async_script(_READY):
+            raise ValueError(f"not fit to print: {wrong}")
+        return base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", PAPER)["data"])
 
 
-def _move(node: Tag, page: str, inside: list[str]) -> None:
-    """Make an element fit for a document that holds other pages, too."""
-    if node.name in ("h1", "h2", "h3", "h4", "h5"):
-        if node.name == "h1":
-            node["class"] = "page"
-        node.name = f"h{int(node.name[1]) + 1}"
-    for attribute in ("id", "name"):
-        if node.get(attribute):
-            node[attribute] = f"{slug(page)}--{node[attribute]}"
-    if node.get("src") and not str(node["src"]).startswith("data:"):
-        node["src"] = _local(str(node["src"]), page)
-    if node.name == "a" and node.get("href"):
-        link = urlsplit(str(node["href"]))
-        if link.scheme:
-            return
-        target = page if not link.path else _local(link.path, page).removesuffix(".html")
-        if unquote(target) in inside:
-            fragment = f"--{link.fragment}" if link.fragment else ""
-            node["href"] = f"#{slug(unquote(target))}{fragment}"
-        else:  # downloads, and pages of the site that are none of the book
-            del node["href"]
-
-
-def _local(url: str, page: str) -> str:
-    """An address on a page, seen from the folder of the book."""
-    return posixpath.normpath(posixpath.join(posixpath.dirname(page), url))
-
-
-def _print(path: Path) -> bytes:
-    with tempfile.TemporaryDirectory() as profile:
-        driver = browser.launch(Path(profile), timeout=900)
-        try:
-            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", _SCREEN)
-            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-            driver.get(f"file://{quote(str(path))}")
-            if wrong := driver.execute_async_script(_READY):
-                raise ValueError(f"not fit to print: {wrong}")
-            driver.execute_script(
-                "for (const [id, page] of Object.entries(arguments[0]))"
-                " document.querySelector(`[data-of='${id}']`).textContent = page",
-                _page_numbers(_printed(driver)),
-            )
-            return _printed(driver)
-        finally:
-            driver.quit()
-
-
-def _printed(driver: Any) -> bytes:
-    return base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", PAPER)["data"])
-
-
-def _page_numbers(pdf: bytes) -> dict[str, int]:
-    """The page on which each chapter begins, by its slug; the contents link to all of them."""
+def _places(pdf: bytes) -> dict[str, int]:
+    """The page, from 0, of each named place."""
     reader = _reader(pdf)
     return {
-        name.removeprefix("/"): (reader.get_destination_page_number(place) or 0) + 1
+        name: reader.get_destination_page_number(place) or 0
         for name, place in reader.named_destinations.items()
-        if "--" not in name
     }
+
+
+def _count(pdf: bytes) -> int:
+    return len(_reader(pdf).pages)
+
+
+def _join(prints: Iterable[bytes], output: Path) -> None:
+    """One file of all prints, in which links lead from one to another."""
+    from pypdf import PdfWriter
+    from pypdf.generic import ArrayObject, DictionaryObject, NameObject, TextStringObject
+
+    writer = PdfWriter()
+    for pdf in prints:
+        writer.append(_reader(pdf))
+    for page in writer.pages:
+        for link in (a.get_object() for a in page.get("/Annots", ArrayObject())):
+            url = str(link.get("/A", DictionaryObject()).get("/URI", ""))
+            if url.startswith(INSIDE):
+                del link["/A"]
+                link[NameObject("/Dest")] = TextStringObject("/" + url.removeprefix(INSIDE))
+    writer.compress_identical_objects()
+    writer.write(output)
 
 
 def _reader(pdf: bytes) -> Any:

@@ -40,9 +40,13 @@ class Ball:
         if self.box is not None and not self.box[0] < self.box[1]:
             raise ValueError(f"clip must be two numbers, the smaller first, got {self.box}")
 
-    def project(self, delta: Any) -> Any:
-        """Each row of `delta` projected onto the ball."""
-        return self._shrunk(delta, self.radius)
+    def project(self, delta: Any, share: float = 1.0) -> Any:
+        """Each row of `delta` projected onto the ball, or one of that share of the radius."""
+        radius = self.radius * share
+        if self.norm != 2:
+            return delta.clip(-radius, radius)
+        # a length below the radius, however small, is left alone
+        return delta * (radius / _lengths(delta).clip(min=radius or 1.0))
 
     def steepest(self, gradient: Any) -> Any:
         """The unit step of steepest ascent, row by row; zero where the gradient is."""
@@ -72,17 +76,12 @@ class Ball:
         shrunk before by what the lengths' own rounding can hide.
         """
         xp = _namespace(X)
-        delta = self._shrunk(delta, self.radius * (1 - (delta.shape[1] + 16) * 2.0**-52))
-        moved = _like(X, _wide(X) + delta)
+        delta = self.project(delta, 1 - (delta.shape[1] + 16) * 2.0**-52)
+        moved = _wide(X) + delta
+        moved = moved if xp is np else moved.to(X.dtype)
         further = abs(_wide(moved) - _wide(X)) > abs(delta)
         moved = xp.where(further, xp.nextafter(moved, X), moved)
         return moved if self.box is None else moved.clip(*self.box)
-
-    def _shrunk(self, delta: Any, radius: float) -> Any:
-        if self.norm == 2:
-            tiny = np.finfo(float).tiny
-            return delta * (radius / _lengths(delta).clip(min=tiny)).clip(max=1.0)
-        return delta.clip(-radius, radius)
 
 
 def step_lengths(count: int, length: float | None, first: float, last: float) -> Array:
@@ -157,12 +156,6 @@ def _wide(values: Any) -> Any:
     return values if isinstance(values, np.ndarray) else values.double()
 
 
-def _like(X: Any, values: Any) -> Any:
-    return values if isinstance(X, np.ndarray) else values.to(X.dtype)
-
-
 def _namespace(values: Any) -> Any:
     """numpy, or torch: of the few functions used here both have the same."""
-    if isinstance(values, np.ndarray):
-        return np
-    return torch
+    return np if isinstance(values, np.ndarray) else torch

@@ -109,13 +109,18 @@ def _has_arrays(value: Any) -> bool:
 def data_pair(X: Any, y: Any, dim: int | None = None) -> tuple[Array, Array]:
     """Inputs X (n, d) and targets y (n,) or (n, 1), with n >= 1 and, if given, d = `dim`."""
     X = inputs(X, dim)
+    return X, targets(y, len(X))
+
+
+def targets(y: Any, n: int) -> Array:
+    """Targets y (n,) or (n, 1) of n samples, at least one."""
     y = _numeric(y, "y")
     y = finite_array(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, "y", 1)
-    if X.shape[0] == 0:
+    if n == 0:
         raise ValueError("X has no rows: give at least one sample")
-    if y.shape[0] != X.shape[0]:
-        raise ValueError(f"X has {X.shape[0]} rows but y has {y.shape[0]} entries")
-    return X, y
+    if len(y) != n:
+        raise ValueError(f"X has {n} rows but y has {len(y)} entries")
+    return y
 
 
 def inputs(X: Any, dim: int | None = None) -> Array:

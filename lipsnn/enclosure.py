@@ -41,6 +41,8 @@ _LEAST = 1e-4
 _CHUNK = 2**22
 # Rounding, relative to the sizes of all terms and for each of a sum's.
 _ROUNDING = 16 * float(np.finfo(float).eps)
+# And what a product of each may lose below float64's least number.
+_UNDERFLOW = 1e-300
 
 
 @one_blas_thread
@@ -105,7 +107,8 @@ def _enclosed(net: ShallowNet, X: Array, y: Array, radii: Array) -> tuple[Array,
     # one problem for each sample, radius and direction: s = 1 raises f - y, s = -1 lowers it
     sample, at, s = (x.ravel() for x in np.meshgrid(np.arange(n), np.arange(k), [1.0, -1.0]))
     problems = _Problems(net, X[sample], y[sample], radii[at], s)
-    if not np.isfinite((problems.size + problems.shift) ** 2 + problems.r**2).all():
+    largest = np.ldexp(problems.size + problems.shift, problems.unit)
+    if not np.isfinite(largest**2 + problems.r**2).all():
         return np.zeros((n, k)), np.full((n, k), np.inf)
     lower = np.empty((n, k))
     for j, radius in enumerate(radii):
@@ -129,7 +132,7 @@ def _enclosed(net: ShallowNet, X: Array, y: Array, radii: Array) -> tuple[Array,
         problems.keep(left)
     worst = np.full((n, k), -np.inf)
     np.maximum.at(worst, (sample, at), best)
-    upper = np.maximum(worst, 0.0) ** 2 * (1 + 4 * np.finfo(float).eps)
+    upper = np.nextafter(np.maximum(worst, 0.0) ** 2 * (1 + 4 * np.finfo(float).eps), np.inf)
     return lower, np.minimum.accumulate(upper[:, ::-1], axis=1)[:, ::-1]
 
 
@@ -142,22 +145,29 @@ class _Problems:
         W, b = W[:, :-1], W[:, -1]
         lengths = np.sqrt(np.einsum("ij,ij->i", W, W))
         scale = np.where(lengths > 0, lengths, 1.0)
-        self.W, outer = W / scale[:, None], np.ldexp(net.outer, exponents) * scale
+        self.W = W / scale[:, None]
+        outer, powers = np.frexp(net.outer)[0], _exponents(net.outer) + exponents
         bias = b / scale
         first, second = np.triu_indices(net.dim)
         self.entries, self.products = (first, second), self.W[:, first] * self.W[:, second]
         self.terms = net.width + net.dim + 8
         self.r = np.maximum(radii, 1e-100)  # a larger ball, and no division by zero
         self.reach = self.r[:, None] * (lengths > 0)
-        self.p = X @ self.W.T + bias
+        p = X @ self.W.T + bias
         sizes = np.abs(X) @ np.abs(self.W).T + np.abs(bias) + self.reach
-        a = s[:, None] * outer
-        switch = np.abs(self.p) < self.reach
+        shift = np.abs(net.offset) + np.abs(y)
+        # and each problem by a power of two, so that its largest term is of order one
+        unit = np.maximum((_exponents(sizes) + powers).max(1), _exponents(shift))
+        self.unit, self.shift = unit, np.ldexp(shift, -unit)
+        a = s[:, None] * np.ldexp(outer * scale, np.maximum(powers - unit[:, None], -(2**12)))
+        switch = np.abs(p) < self.reach
         self.up, self.down = np.where(switch & (a > 0), a, 0.0), np.where(switch & (a < 0), -a, 0.0)
-        fixed = np.where(~switch & (self.p > 0), a, 0.0) + self.up / 2
-        self.slope, self.value = fixed @ self.W, (fixed * self.p).sum(1) + s * (net.offset - y)
-        self.size, self.shift = (np.abs(a) * sizes).sum(1), abs(net.offset) + np.abs(y)
-        self.sizes = sizes
+        fixed = np.where(~switch & (p > 0), a, 0.0) + self.up / 2
+        self.slope, self.value = fixed @ self.W, (fixed * p).sum(1)
+        self.value += s * np.ldexp(net.offset - y, -unit)
+        self.size = (np.abs(a) * sizes).sum(1)
+        # the squares of a far unit, which cannot switch, may be beyond float64
+        self.p, self.sizes = np.where(switch, p, 0.0), np.where(switch, sizes, 0.0)
         self.kappa = np.maximum(np.maximum(np.abs(self.p), self.reach / 2), 1e-200)
         self.theta = np.clip(0.5 + self.p / (2 * np.maximum(self.reach, 1e-100)), 0.0, 1.0)
         self.e = np.zeros_like(X)
@@ -187,13 +197,13 @@ class _Problems:
         # an error of h by slack size / r moves the value by at most 3 slack size
         lam, g = _trust_region(mu, h, self.r, slack * size / square)
         rise = lam * square + (h * g).sum(1)
-        bound = value + rise + slack * (4 * size + self.shift + rise)
+        bound = value + rise + slack * (4 * size + self.shift + rise) + self.terms * _UNDERFLOW
         length = np.sqrt(np.einsum("bi,bi->b", g, g))
         g *= np.minimum(1.0, self.r / np.maximum(length, 1e-200))[:, None]
         e = np.einsum("bij,bj->bi", vectors, g)
         rest = np.maximum(square - np.einsum("bi,bi->b", g, g), 0.0)
         self._ascend(e, rest[:, None] * (vectors[:, :, -1] @ self.W.T) ** 2)
-        return bound, e
+        return np.nextafter(np.ldexp(bound, self.unit), np.inf), e
 
     def _ascend(self, e: Array, spread: Array) -> None:
         """The iterate towards (ee' + .., e), by a line search, and its multipliers."""
@@ -222,8 +232,13 @@ class _Problems:
 # What `_Problems` has for each problem.
 _EACH = (
     *("r", "reach", "p", "up", "down", "slope", "value", "size", "shift", "sizes"),
-    *("kappa", "theta", "e", "u", "z"),
+    *("kappa", "theta", "e", "u", "z", "unit"),
 )
+
+
+def _exponents(values: Array) -> Array:
+    """Powers of two just above; far below all others where a value is zero."""
+    return np.where(values == 0, -(2**20), np.frexp(values)[1])
 
 
 def _trust_region(mu: Array, h: Array, r: Array, room: Array) -> tuple[Array, Array]:

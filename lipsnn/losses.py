@@ -48,8 +48,8 @@ class Squared:
 
     classifies, summed = False, True
 
-    def value(self, outputs: Array, targets: Array) -> Array:
-        """The loss of each output of each sample."""
+    def value(self, outputs: Any, targets: Any) -> Any:
+        """The loss of each output of each sample, of arrays and tensors alike."""
         return 0.5 * (outputs - targets) ** 2
 
     def gradient(self, outputs: Array, targets: Array) -> Array:
@@ -62,7 +62,7 @@ class Squared:
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the samples, differentiable."""
-        return 0.5 * ((outputs - targets) ** 2).sum() / len(outputs)
+        return self.value(outputs, targets).sum() / len(outputs)
 
     def targets(self, y: Any, outputs: tuple[int, ...]) -> Array:
         """`y` as floats (n, *outputs); (n,) will do for one output."""
@@ -89,23 +89,18 @@ class Huber(Squared):
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = _checks.positive(delta, "delta")
 
-    def value(self, outputs: Array, targets: Array) -> Array:
+    def value(self, outputs: Any, targets: Any) -> Any:
         """The loss of each sample (n,), of one output each."""
         near = self.gradient(outputs, targets)
         return near * (outputs - targets - near / 2)
 
-    def gradient(self, outputs: Array, targets: Array) -> Array:
+    def gradient(self, outputs: Any, targets: Any) -> Any:
         """Its derivative by that output."""
-        return np.clip(outputs - targets, -self.delta, self.delta)
+        return (outputs - targets).clip(-self.delta, self.delta)
 
     def curvature(self, outputs: Array, targets: Array) -> Array:
         """Its second derivative, where there is one."""
         return 1.0 * (np.abs(outputs - targets) < self.delta)
-
-    def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The mean over the samples, differentiable."""
-        near = (outputs - targets).clamp(-self.delta, self.delta)
-        return (near * (outputs - targets - near / 2)).sum() / len(outputs)
 
 
 class Logistic(Squared):

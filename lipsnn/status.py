@@ -20,6 +20,7 @@ class Status(enum.StrEnum):
     TIME_LIMIT = "time_limit", "The time was used up: the best point is returned."
     INTERRUPTED = "interrupted", "Stopped by Ctrl-C: the last complete state is returned."
     DONE = "done", "All that was asked for was done."
+    OVERFLOW = "overflow", "A value may exceed the type's largest number: nothing is promised."
     INFEASIBLE = "infeasible", "No point satisfies the constraints."
     UNBOUNDED = "unbounded", "The objective has no lower bound."
     OPTIMAL_INACCURATE = "optimal_inaccurate", "The solver met a reduced accuracy only."

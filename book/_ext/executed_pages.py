@@ -20,7 +20,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from book import citation, folding, foot
+from book import captions, citation, folding, foot, plain
 from studies.common import provenance
 
 EXECUTED = "book/executed/"
@@ -60,6 +60,7 @@ def on_source(app: Sphinx, docname: str, source: list[str]) -> None:
         given = cell["metadata"].get("tags", [])
         cell["metadata"]["tags"] = folding.tags("".join(cell["source"]), given)
         cell["outputs"] = [o for o in cell["outputs"] if not is_notice(o)]
+        captions.add(cell)
         for output in cell["outputs"]:
             output.get("data", {}).pop(CLAIMS_MEDIA_TYPE, None)
     source[0] = json.dumps(notebook)
@@ -204,9 +205,13 @@ def rewritten(
 
 
 def copy_downloads(app: Sphinx, exception: Exception | None) -> None:
-    """The files that each page's foot offers, to where it links."""
+    """The files that each page's foot offers, to where it links; notebooks in plain Markdown."""
     if exception is not None or app.builder.name != "html":
         return
+    names = plain.sources(Path(app.srcdir, "book", "references.bib"))
+    for path in Path(app.outdir, "_sources", EXECUTED).glob("*.ipynb"):
+        notebook = plain.plain(json.loads(path.read_text(encoding="utf8")), names)
+        path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False), encoding="utf8")
     folder = Path(app.outdir, foot.FOLDER)
     folder.mkdir(exist_ok=True)
     for name in foot.DOWNLOADS:

@@ -1,17 +1,23 @@
 """Sphinx extension: the finishing of a built site.
 
-Markup of the theme that screen readers stumble over is mended, its script of icons cut down to
-those in use, and a page for wrong addresses added.
+Markup of the theme that screen readers stumble over is mended, tables are numbered, the theme's
+script of icons is cut down to those in use, the search gets its excerpts, and a page for wrong
+addresses is added.
 """
 
 from __future__ import annotations
 
 import html
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
+
+from book import captions
+from book.layout import Layout
 
 ICONS = Path("_static", "scripts", "fontawesome.js")
 # one icon of Font Awesome's script, NAME:[width,height,[aliases],"code",paths],
@@ -46,6 +52,9 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     outdir = Path(app.outdir)
     for path in outdir.rglob("*.html"):
         path.write_text(mended(path.read_text(encoding="utf8")), encoding="utf8")
+    order = Layout(Path(app.srcdir)).pages()
+    captions.number(path for page in order if (path := outdir / f"{page}.html").is_file())
+    give_excerpts(outdir, order)
     # for debugging the theme; no page asks for them
     for path in outdir.glob("_static/**/*.map"):
         path.unlink()
@@ -58,6 +67,30 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     )
     page = missing_page(app.config.html_title, app.config.root_doc, app.config.html_baseurl or "")
     (outdir / "404.html").write_text(page, encoding="utf8")
+
+
+def give_excerpts(outdir: Path, pages: list[str]) -> None:
+    """Give the search page the text of all pages, from which it takes its excerpts.
+
+    It would fetch each page that it finds, which a browser forbids where the book is opened from a
+    folder, and would begin with the labels of the page's buttons.
+    """
+    texts = {}
+    for name in pages:
+        path = outdir / f"{name}.html"
+        if path.is_file():
+            soup = BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
+            article = soup.select_one("article.bd-article")
+            for node in soup.select(".page-foot, .headerlink, details, script"):
+                node.decompose()
+            texts[name] = " ".join(article.get_text(" ").split()) if article else ""
+    text = json.dumps(texts, ensure_ascii=False)
+    (outdir / "_static" / "texts.js").write_text(f"window.pageTexts = {text};\n", encoding="utf8")
+    search = outdir / "search.html"
+    page = search.read_text(encoding="utf8")
+    scripts = (f'<script src="_static/{name}.js"></script>' for name in ("texts", "excerpts"))
+    # before the search's own scripts
+    search.write_text(page.replace("</title>", "</title>" + "".join(scripts), 1), encoding="utf8")
 
 
 def mended(page: str) -> str:

@@ -131,13 +131,13 @@
     const xs = extent([...data.base.map((p) => p[0])], 0);
     const fit = new Panel(panels, {
       x: xs, y: extent([...data.points.map((p) => p[1]), ...data.base.map((p) => p[1])]),
-      xlabel: "input x", ylabel: "output", title: "Fitted function and its cells",
+      xlabel: "input x", ylabel: "output", title: "Fitted function and its regions",
     });
     const slopesOf = (line) => line.slice(1).map(([x, y], k) => (y - line[k][1]) / (x - line[k][0]));
     const steepest = Math.max(...frames.map((f) => f.bound));
     const steps = new Panel(panels, {
       x: xs, y: [-1.1 * steepest, 1.1 * steepest],
-      xlabel: "input x", ylabel: "slope", title: "Slope in each cell, between ±L",
+      xlabel: "input x", ylabel: "slope", title: "Slope in each region, between ±L",
     });
     const trade = new Panel(panels, {
       x: extent(frames.map((f) => f.bound)), y: extent(frames.map((f) => f.loss)),

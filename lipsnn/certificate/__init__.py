@@ -2,6 +2,7 @@
 
 from lipsnn.certificate.cells import enumerated_constant
 from lipsnn.certificate.constant import ExactConstant, exact_constant
+from lipsnn.certificate.deployed import Deployed
 from lipsnn.certificate.entry import certify, certify_layers, margin_bounds, output_bounds
 from lipsnn.certificate.ladder import Ladder
 from lipsnn.certificate.product import norm_product
@@ -10,6 +11,7 @@ from lipsnn.certificate.result import Certificate
 
 __all__ = [
     "Certificate",
+    "Deployed",
     "ExactConstant",
     "Ladder",
     "ProofError",

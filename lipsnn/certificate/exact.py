@@ -113,6 +113,11 @@ class Dyadic:
         power = 2 * self.exponent
         return Fraction(squares << power) if power >= 0 else Fraction(squares, 1 << -power)
 
+    def magnitude(self) -> int:
+        """The power of two just above all entries; -2^20 where all are zero."""
+        bits = max((abs(int(x)).bit_length() for x in self.integers.entries()), default=0)
+        return self.exponent + bits if bits else -(2**20)
+
     def floats(self) -> Array:
         """The entries in float64, each to half a digit of the largest one at least."""
         m, n = self.integers.nrows(), self.integers.ncols()

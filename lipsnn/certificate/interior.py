@@ -32,6 +32,7 @@ _DAMPING = 0.98
 _CHUNK = 2**21
 
 Solve = Callable[[Array], Array]
+Direction = Callable[[Array], tuple[Array, Array, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +132,50 @@ def _system_q(rows: Array, w: Array) -> Solve:
 _SYSTEMS = {"P": _system_p, "q": _system_q}
 
 
-def longest_step(D: Array, sigma: Array) -> float:
-    """The step to the boundary from diag(sigma) along D."""
-    root = np.sqrt(sigma)
-    least = float(np.linalg.eigvalsh(D / np.outer(root, root))[0])
-    return np.inf if least >= 0 else -1.0 / least
+class Scaling:
+    """Nesterov and Todd's of P and X > 0: a G with ``G^-1 P G^-T = G'XG = diag(sigma)``.
+
+    Steps dP and dX are ``G^-1 dP G^-T`` and ``G'dXG`` here.
+    """
+
+    def __init__(self, P: Array, X: Array) -> None:
+        root_p, root_x = np.linalg.cholesky(P), np.linalg.cholesky(X)
+        left, self.sigma, right = np.linalg.svd(root_x.T @ root_p)
+        self.root = np.sqrt(self.sigma)
+        self.G, self.inverse = root_p @ (right.T / self.root), (left / self.root).T @ root_x.T
+
+    def centre(self, mu: float, *second: Array) -> Array:
+        """What dP + dX are to be for ``PX = mu I``, with the term of second order of a pair."""
+        wanted = np.diag(mu / self.sigma - self.sigma)
+        if second:
+            dP, dX = second
+            wanted -= (dP @ dX + dX @ dP) / (self.sigma[:, None] + self.sigma)
+        return wanted
+
+    def back(self, dX: Array) -> Array:
+        """A step of X as it is."""
+        found = self.inverse.T @ dX @ self.inverse
+        return (found + found.T) / 2
+
+    def longest(self, D: Array) -> float:
+        """The step to the boundary of the cone along D."""
+        least = float(np.linalg.eigvalsh(D / np.outer(self.root, self.root))[0])
+        return np.inf if least >= 0 else -1.0 / least
+
+    def corrected(self, direction: Direction) -> tuple[Array, Array, float, float, float]:
+        """Mehrotra's predictor and corrector: dP, dX and what is beside them, and the two steps.
+
+        ``direction(centre)`` is to have dP + dX = centre.
+        """
+        n, D = len(self.sigma), np.diag(self.sigma)
+        first = direction(self.centre(0.0))[:2]
+        after = (D + min(1.0, self.longest(step)) * step for step in first)
+        mu = float(self.sigma @ self.sigma) / n
+        left = float(np.sum(np.multiply(*after))) / n / mu
+        mu *= min(1.0, max(left, 0.0)) ** 3
+        dP, dX, beside = direction(self.centre(mu, *first))
+        step_p, step_x = (min(1.0, _DAMPING * self.longest(step)) for step in (dP, dX))
+        return dP, dX, beside, step_p, step_x
 
 
 def interior_point(
@@ -209,10 +249,8 @@ def _newton_step(
 ) -> tuple[Array, Array, float, Array]:
     """One predictor-corrector step (Mehrotra) from (P, X, lam, v)."""
     r = units.shape[1]
-    root_p, root_x = np.linalg.cholesky(P), np.linalg.cholesky(X)
-    left, sigma, right = np.linalg.svd(root_x.T @ root_p)
-    G = root_p @ (right.T / np.sqrt(sigma))
-    G_inverse = (left / np.sqrt(sigma)).T @ root_x.T
+    scaling = Scaling(P, X)
+    G = scaling.G
     rows = units @ G
     e = -(2 * np.log(v) + np.log(s))
     metric = G.T @ G
@@ -220,7 +258,6 @@ def _newton_step(
     solve = _SYSTEMS[form](rows, norms * v / (8 * s))
     along = solve(metric)
     scale = float(np.sum(metric * along))
-    mu = float(sigma @ sigma) / r
 
     def direction(centre: Array) -> tuple[Array, Array, float]:
         B = solve(centre + residual)
@@ -228,19 +265,11 @@ def _newton_step(
         dP = B - d_lam * along
         return dP, centre - dP, d_lam
 
-    dP, dX, _ = direction(-np.diag(sigma))
-    step_p, step_x = min(1.0, longest_step(dP, sigma)), min(1.0, longest_step(dX, sigma))
-    D = np.diag(sigma)
-    after = float(np.sum((D + step_p * dP) * (D + step_x * dX))) / r
-    centring = min(1.0, max(after / mu, 0.0)) ** 3
-    second = (dP @ dX + dX @ dP) / (sigma[:, None] + sigma[None, :])
-    dP, dX, d_lam = direction(np.diag(centring * mu / sigma - sigma) - second)
+    dP, dX, d_lam, step_p, step_x = scaling.corrected(direction)
     dv = v / 2 * (e - quadratic(rows, dP) / s)
-    step_p = min(1.0, _DAMPING * longest_step(dP, sigma))
-    step_x = min(1.0, _DAMPING * longest_step(dX, sigma))
     steepest = float((dv / v).min())
     if steepest < 0:
         step_x = min(step_x, -_DAMPING / steepest)
     P = P + step_p * (G @ dP @ G.T)
-    X = X + step_x * (G_inverse.T @ dX @ G_inverse)
+    X = X + step_x * (scaling.inverse.T @ dX @ scaling.inverse)
     return (P + P.T) / 2, (X + X.T) / 2, lam + step_x * d_lam, v + step_x * dv

@@ -10,6 +10,7 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn.certificate.deployed import FORMATS, Deployed, evaluation_error
 from lipsnn.certificate.form import Form, first_layer, reach
 from lipsnn.certificate.ladder import Ladder, ladder
 from lipsnn.certificate.product import proved_product
@@ -215,6 +216,41 @@ class Certificate:
         closed = self.bound - self.lower <= self.tol * self.bound
         if not 0 < self.tol < 1 or (self.status == Status.OPTIMAL and not closed):
             raise ProofError(f"status {str(self.status)!r} with a gap of {self.gap:.1e}")
+
+    def deployed(self, dtype: Any, radius: float) -> Deployed:
+        """What holds of the network as it runs in `dtype`: ``L |x - x'| + 2 E``.
+
+        For products and sums rounded to nearest in `dtype` or a wider type, in any order, with or
+        without fused multiply-add, subnormal numbers kept or flushed to zero. The weights are
+        `net`'s, layer by layer as `to_torch` has them, each rounded to `dtype`; the inputs are
+        numbers of `dtype`. Not for arithmetic of fewer digits, such as TF32 in place of float32,
+        for Strassen's way of multiplying, or for a module that has other layers than `net`.
+
+        Parameters
+        ----------
+        dtype : str, torch.dtype or numpy dtype
+            "float32", "float16", "bfloat16" or "float64".
+        radius : float
+            The largest l2 norm of the inputs.
+
+        Returns
+        -------
+        Deployed
+            Its `error` is infinite, and its `status` "overflow", where a value may exceed the
+            largest number of `dtype`.
+
+        Raises
+        ------
+        ValueError
+            For another type, a radius that is negative or not finite, or an activation that is
+            not relu, leaky_relu, prelu, abs, hardtanh, relu6 or softshrink.
+        """
+        name = getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
+        _checks.one_of(name, "dtype", tuple(FORMATS))
+        radius = _checks.nonnegative(radius, "radius")
+        error = evaluation_error(self.net, name, radius)
+        status = Status.DONE if np.isfinite(error) else Status.OVERFLOW
+        return Deployed(self.bound, error, name, radius, status, self.region)
 
     def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
         """As JSON text, also written to `path`; with the hash of the weights only if not `network`.

@@ -93,17 +93,25 @@ def slopes(net: Any) -> Slopes:
     plain = alive.all() and np.ptp(exponents) < 900 and abs(exponent) < 900
     if plain and np.abs(unit_exponent - exponent).max() < 900:
         scaled = np.ldexp(outer, -exponent)[:, None] * wbar
-    else:  # the careful way, row by row
-        shift = np.where(alive, np.maximum(exponents - exponent, -1100), -1100)
-        half = shift // 2
+    else:
         mantissas = np.ldexp(wbar, -row_exponent[:, None]) * unit[:, None]
-        scaled = np.ldexp(np.ldexp(mantissas, half[:, None]), (shift - half)[:, None])
+        scaled = _carefully(mantissas, np.where(alive, exponents - exponent, -1100))
         scaled[~alive] = 0.0
     if beta - alpha != 1.0:
         scaled *= beta - alpha
     total = (alpha + beta) / (beta - alpha) * scaled.sum(axis=0)
     if form.fixed is not None:
-        total = _local_hub(form, scaled, exponent)
+        shares = np.where(form.free, alpha + beta, 2 * form.fixed) / (beta - alpha)
+        total = shares @ scaled
+        if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
+            # the units cancel: exact to its last digits, and at a scale of its own if need be
+            hub, left = exact_hub(form), alive & form.free
+            own = max(hub.magnitude(), int(exponents[left].max()) if left.any() else -(2**20))
+            if -(2**20) < own < exponent - 400:
+                exponent, mantissas = own, np.ldexp(wbar, -row_exponent[:, None]) * unit[:, None]
+                scaled = _carefully(mantissas, np.where(left, exponents - own, -1100))
+                scaled *= beta - alpha
+            total = hub.times(Fraction(2) ** -exponent).floats()[0]
         outer, scaled = np.where(form.free, outer, 0.0), np.where(form.free[:, None], scaled, 0.0)
     stacked = np.vstack([total, scaled])
     norms = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
@@ -116,15 +124,11 @@ def slopes(net: Any) -> Slopes:
     return Slopes(outer, scaled, exponent, terms, norms / (size or 1.0), units, size, total)
 
 
-def _local_hub(form: Form, scaled: Array, exponent: int) -> Array:
-    """zbar_0 with units of fixed slopes, exact to its last digits where the units cancel."""
-    alpha, beta = form.sectors[0]
-    fixed = np.zeros(len(scaled)) if form.fixed is None else form.fixed
-    shares = np.where(form.free, alpha + beta, 2 * fixed) / (beta - alpha)
-    total = shares @ scaled
-    if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
-        total = np.ldexp(exact_hub(form).floats()[0], -exponent)
-    return total
+def _carefully(mantissas: Array, shift: Array) -> Array:
+    """Rows (m, d) times powers of two (m,) that may be far from 1."""
+    shift = np.maximum(shift, -1100)
+    half = shift // 2
+    return np.ldexp(np.ldexp(mantissas, half[:, None]), (shift - half)[:, None])
 
 
 def exact_hub(form: Form) -> Dyadic:

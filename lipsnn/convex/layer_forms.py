@@ -8,12 +8,14 @@ margin are carried (fact L).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.convex.layer_program import LayerProgram
+from lipsnn.network import with_bias
 
 _CARRIED = 6  # rows of each unit at the beginning, in numbers of its inputs
 _SLACK = 0.1  # of a row at the start, at least, relative to its unit's root mean square
@@ -23,52 +25,48 @@ _CHUNK = 512  # samples whose Jacobian is formed at a time
 class Forms:
     """A program's linear maps, their adjoints, and the Newton matrix.
 
-    Its unknowns are one vector, (W_j | b_j row by row, b_{j+1} .. b_l, diagonals of T, U, rho).
+    Its unknowns are one vector, (W_j | b_j row by row, b_{j+1} .. b_l, diagonals of T, U, rho); its
+    rows, those of the layers j + 1 .. l beside one another, are the columns of an array (n, rows).
     """
 
     def __init__(self, program: LayerProgram) -> None:
         self.program = program
         j, weights = program.layer, program.weights
-        self.at, self.depth = program.blocks, len(weights) - 1
+        self.at, self.depth = _slices(program.X.shape[1], *map(len, weights)), len(weights) - 1
         self.later, self.gates = weights[j + 1 :], program.gates
-        n, self.inner = len(program.X), len(weights[j])
-        self.V = np.column_stack([program.inputs, np.ones(n)])
+        self.parts = _slices(*(u.shape[1] for u in program.pre))  # each layer's rows
+        none = np.empty((len(program.X), 0))
+        pre, self.signs = np.hstack([none, *program.pre]), np.hstack([none, *program.signs])
+        self.inner = len(weights[j])
+        self.V = with_bias(program.inputs)
         self.p1 = self.inner * self.V.shape[1]
-        self.sizes = [len(b) for b in program.biases[j + 1 :]]
-        self.fit = self.p1 + sum(self.sizes)  # unknowns that the outputs depend on
+        self.tails = _slices(self.p1, *map(len, program.biases[j + 1 :]))[1:]  # later biases
+        self.fit = self.tails[-1].stop if self.tails else self.p1  # what the outputs depend on
         self.units = slice(self.at[0].stop, self.at[-1].start)
         self.total = self.fit + (self.units.stop - self.units.start) + 1
         x = [np.column_stack([weights[j], program.biases[j]]).ravel(), *program.biases[j + 1 :]]
         self.x = np.concatenate([*x, np.ones(self.total - self.fit)])
         self.arms = self._arms()
-        self.least = [
-            _SLACK * np.maximum(np.sqrt(np.mean(u**2, axis=0)), 1e-12) for u in program.pre
-        ]
-        self.carried = [self._nearest(i) for i in range(len(program.pre))]
-        self.chains = self._chains()
+        self.least = _SLACK * np.maximum(np.sqrt(np.mean(pre**2, axis=0)), 1e-12)
+        self.carried = self._nearest()
         self.dense: dict[int, tuple[int, Any]] = {}  # gradients of carried rows, by layer
 
     # What is linear: pre-activations, outputs and M_j, and the adjoints.
 
-    def forward(self, x: Array) -> tuple[list[Array], Array]:
-        """(2 D_i - I) pre_i, (n, n_i) for i = j + 1 .. l, and the outputs (n, k)."""
-        u, rows, first = self.V @ x[: self.p1].reshape(self.inner, -1).T, [], self.p1
-        parts = zip(self.later, self.gates, self.program.signs, self.sizes, strict=True)
-        for W, gate, sign, size in parts:
-            rows.append(sign * u)
-            u = (gate * u) @ W.T + x[first : first + size]
-            first += size
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        """The rows (2 D_i - I) pre_i, i = j + 1 .. l, and the outputs (n, k)."""
+        u, rows = self.V @ x[: self.p1].reshape(self.inner, -1).T, 1 * self.signs
+        for W, gate, part, tail in zip(self.later, self.gates, self.parts, self.tails, strict=True):
+            rows[:, part] *= u
+            u = (gate * u) @ W.T + x[tail]
         return rows, u
 
-    def pull(self, rows: list[Array] | None, outputs: Array) -> Array:
+    def pull(self, rows: Array, outputs: Array) -> Array:
         """The adjoint of `forward`."""
-        u, last, found = outputs, self.fit, np.zeros(self.total)
+        u, found, signed = outputs, np.zeros(self.total), self.signs * rows
         for i in range(len(self.later) - 1, -1, -1):
-            last -= self.sizes[i]
-            found[last : last + self.sizes[i]] = u.sum(axis=0)
-            u = (u @ self.later[i]) * self.gates[i]
-            if rows is not None:
-                u = u + self.program.signs[i] * rows[i]
+            found[self.tails[i]] = u.sum(axis=0)
+            u = (u @ self.later[i]) * self.gates[i] + signed[:, self.parts[i]]
         found[: self.p1] = (u.T @ self.V).ravel()
         return found
 
@@ -107,60 +105,44 @@ class Forms:
 
     # Rows that are carried.
 
-    def _nearest(self, i: int) -> Array:
-        """Which rows of layer j + 1 + i to begin with: least slack over length of the sample."""
-        u = np.abs(self.program.pre[i])
-        n, units = u.shape
-        inputs = (
-            self.V
-            if i == 0
-            else np.column_stack([self.gates[i - 1] * self.program.pre[i - 1], np.ones(n)])
-        )
-        count = min(n, _CARRIED * inputs.shape[1])
-        angle = u / np.linalg.norm(inputs, axis=1)[:, None]
-        kept = np.zeros((n, units), dtype=bool)
-        np.put_along_axis(kept, np.argpartition(angle, count - 1, axis=0)[:count], True, axis=0)
+    def _nearest(self) -> Array:
+        """Which rows to begin with: least slack over length of the sample, as the layer has it."""
+        kept, inputs = np.zeros(self.signs.shape, dtype=bool), self.V
+        for u, gate, part in zip(self.program.pre, self.gates, self.parts, strict=True):
+            count = min(len(u), _CARRIED * inputs.shape[1])
+            angle = np.abs(u) / np.linalg.norm(inputs, axis=1)[:, None]
+            first = np.argpartition(angle, count - 1, axis=0)[:count]
+            np.put_along_axis(kept[:, part], first, True, axis=0)
+            inputs = with_bias(gate * u)
         return kept
-
-    def _chains(self) -> list[list[Array]]:
-        """d pre_i / d pre_q for layers q <= i, i = j + 1 .. l + 1 (the outputs): (n, n_i, n_q)."""
-        n, found = len(self.V), []
-        found.append([np.broadcast_to(np.eye(self.inner), (n, self.inner, self.inner))])
-        for W, gate in zip(self.later, self.gates, strict=True):
-            own = [np.matmul(W * gate[:, None, :], chain) for chain in found[-1]]
-            found.append([*own, np.broadcast_to(np.eye(len(W)), (n, len(W), len(W)))])
-        return found
-
-    def _jacobian(self, i: int, samples: Array, units: Array | None = None) -> Array:
-        """Gradients of pre_{j+1+i} by what they depend on: of one unit for each sample, or all."""
-        parts = []
-        for q, chain in enumerate(self.chains[i]):
-            own = chain[samples, units] if units is not None else chain[samples]
-            if q == 0:
-                V = self.V[samples] if units is not None else self.V[samples][:, None, :]
-                own = (own[..., :, None] * V[..., None, :]).reshape(*own.shape[:-1], -1)
-            parts.append(own)
-        rest = self.fit - sum(part.shape[-1] for part in parts)
-        return np.concatenate([*parts, np.zeros((*parts[0].shape[:-1], rest))], axis=-1)
 
     # The Newton matrix.
 
+    def _gradients(self, i: int, samples: Array, u: Array) -> Array:
+        """Those of ``u'pre_{j+1+i}``, the outputs if last, by what these depend on: (.., fit)."""
+        found = np.zeros((len(u), self.fit))
+        for q in range(i - 1, -1, -1):
+            found[:, self.tails[q]] = u
+            u = (u @ self.later[q]) * self.gates[q][samples]
+        found[:, : self.p1] = (u[:, :, None] * self.V[samples][:, None, :]).reshape(len(u), -1)
+        return found
+
     def gram(self, roots: Array | None = None) -> Array:
         """The loss's Hessian, from roots (n, k, k) of that by the outputs, I if None."""
-        H = np.zeros((self.fit, self.fit))
-        for first in range(0, len(self.V), _CHUNK):
-            samples = np.arange(first, min(first + _CHUNK, len(self.V)))
-            J = self._jacobian(len(self.later), samples)
-            if roots is not None:
-                J = np.matmul(roots[samples].transpose(0, 2, 1), J)
-            J = J.reshape(-1, self.fit)
+        H, n, k = np.zeros((self.fit, self.fit)), len(self.V), self.program.weights[-1].shape[0]
+        roots = np.broadcast_to(np.eye(k), (n, k, k)) if roots is None else roots
+        for first in range(0, n, _CHUNK):
+            some = np.arange(first, min(first + _CHUNK, n))
+            u = roots[some].transpose(0, 2, 1).reshape(-1, k)
+            J = self._gradients(len(self.later), np.repeat(some, k), u)
             H += J.T @ J
         return H
 
-    def add_rows(self, weights: list[Array], H: Array) -> None:
+    def add_rows(self, weights: Array, H: Array) -> None:
         """Add ``A' diag(weights) A`` of the carried rows."""
         width = self.V.shape[1]
-        for i, (weight, kept) in enumerate(zip(weights, self.carried, strict=True)):
+        for i, part in enumerate(self.parts):
+            weight, kept = weights[:, part], self.carried[:, part]
             if i == 0:
                 for a in range(self.inner):
                     here, own = kept[:, a], slice(a * width, (a + 1) * width)
@@ -169,7 +151,8 @@ class Forms:
                 continue
             count = int(kept.sum())
             if self.dense.get(i, (0, None))[0] != count:
-                self.dense[i] = count, self._jacobian(i, *np.nonzero(kept))
+                samples, units = np.nonzero(kept)
+                self.dense[i] = count, self._gradients(i, samples, np.eye(kept.shape[1])[units])
             J = self.dense[i][1] * np.sqrt(weight[kept])[:, None]
             H[: self.fit, : self.fit] += J.T @ J
 
@@ -197,3 +180,8 @@ class Forms:
         H[multipliers, -1] += 2 * np.einsum("qi,iq->q", K[idx], G)
         H[-1, multipliers] = H[multipliers, -1]
         H[-1, -1] += np.sum(S[:d, :d] ** 2)
+
+
+def _slices(*sizes: int) -> list[slice]:
+    """Where parts of these sizes stand one after the other."""
+    return [slice(a, b) for a, b in pairwise(np.cumsum([0, *sizes]).tolist())]

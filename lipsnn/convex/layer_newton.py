@@ -7,13 +7,13 @@ residual of the dual. Rows that are not carried enter when they are about to be 
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
+from lipsnn.certificate.interior import Scaling
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.convex.layer_forms import Forms
 from lipsnn.convex.layer_program import LayerProgram, StepSolution
@@ -28,163 +28,91 @@ _REACH = 5.0  # most that a step moves an output of a loss that is not quadratic
 _PROXIMAL = 1e-9  # of each diagonal entry: biases that nothing holds
 
 
+@one_blas_thread
 def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
-    """Solve one layer's program by the interior-point method."""
-    return _Interior(program).solve(tol)
+    """Solve one layer's program by the interior-point method.
 
-
-class _Interior(Forms):
-    """The method's state is local to `solve`."""
-
-    @one_blas_thread
-    def solve(self, tol: float) -> StepSolution:
-        """Predictor and corrector until gap and residuals are below `tol`."""
-        program, fit, x = self.program, self.fit, self.x
-        loss, lam, order = program.loss, program.strength, self.at[-1].stop
-        if not self._raise_rho(x):
-            return StepSolution(None, [], float("nan"), Status.NUMERICAL_ERROR)
-        rows, f = self.forward(x)
-        shift = [
-            np.where(k, np.maximum(least - r, 0.0), 0.0)
-            for r, k, least in zip(rows, self.carried, self.least, strict=True)
-        ]
-        value = float(loss.value(f, program.y).sum()) + lam * x[-1]
-        mu = _WIDE * value / (order + sum(int(k.sum()) for k in self.carried))
-        M = self.matrix(x)
-        Z = mu * np.linalg.inv(M)
-        z = [
-            np.where(k, mu / np.where(k, r + e, 1.0), 0.0)
-            for r, e, k in zip(rows, shift, self.carried, strict=True)
-        ]
-        gram = self.gram() if loss is SQUARED else None
-        status, gap, iteration = Status.ITERATION_LIMIT, np.inf, 0
-        while iteration < _STEPS:
-            iteration += 1
-            s = [np.where(k, r + e, 1.0) for r, e, k in zip(rows, shift, self.carried, strict=True)]
-            gap = float(sum(np.vdot(a, b) for a, b in zip(s, z, strict=True)) + np.vdot(M, Z))
-            mu = gap / (order + sum(int(k.sum()) for k in self.carried))
-            by = loss.gradient(f, program.y)
-            gradient = self.pull(None, by)
-            gradient[-1] += lam
-            residual = gradient - self.pull(z, np.zeros_like(f)) - self.pull_matrix(Z)
-            moved = [float((e / a).max()) for e, a in zip(shift, self.least, strict=True)]
-            off = np.linalg.norm(residual * (np.abs(x) + 1e-3)) / value
-            if gap <= tol * value and max(moved, default=0.0) <= tol and off <= tol:
-                status = Status.OPTIMAL
-                break
-            try:
-                scaling = _Scaling(M, Z)
-                H = np.zeros((self.total, self.total))
-                H[:fit, :fit] = self.gram(loss.roots(f)) if gram is None else gram
-                self.add_rows([b / a for a, b in zip(s, z, strict=True)], H)
-                self.add_cone(scaling.inverse.T @ scaling.inverse, H)
-                newton = _factor(H)
-                target, crossed, corner = 0.0, [np.zeros_like(a) for a in s], 0.0
-                for corrected in (False, True):
-                    eta = 1 - target
-                    C = scaling.middle(target * mu, corner)
-                    toward = [
-                        np.where(k, (target * mu - c + b * eta * e) / a, 0.0)
-                        for k, c, a, b, e in zip(self.carried, crossed, s, z, shift, strict=True)
-                    ]
-                    rhs = self.pull(toward, -by) + self.pull_matrix(scaling.back(scaling.D + C))
-                    rhs[-1] -= lam
-                    dx = newton(rhs)
-                    drows, df = self.forward(dx)
-                    ds = [
-                        np.where(k, d - eta * e, 0.0)
-                        for k, d, e in zip(self.carried, drows, shift, strict=True)
-                    ]
-                    dz = [
-                        np.where(k, (target * mu - c - b * d) / a - b, 0.0)
-                        for k, c, a, b, d in zip(self.carried, crossed, s, z, ds, strict=True)
-                    ]
-                    dM = scaling.inverse @ self.matrix(dx, False) @ scaling.inverse.T
-                    dZ = C - dM
-                    least = min(
-                        scaling.least(dM),
-                        scaling.least(dZ),
-                        *(float((d / a).min()) for d, a in zip(ds, s, strict=True)),
-                        *(
-                            float((d[k] / b[k]).min(initial=0.0))
-                            for d, b, k in zip(dz, z, self.carried, strict=True)
-                        ),
-                    )
-                    step = min(1.0, _SHORT / max(-least, 1e-9))
-                    if loss is not SQUARED:
-                        step = min(step, _REACH / max(float(np.abs(df).max()), 1e-9))
-                    if not corrected:
-                        after = sum(
-                            float(np.vdot(a + step * d, np.where(k, b + step * q, 0.0)))
-                            for a, d, b, q, k in zip(s, ds, z, dz, self.carried, strict=True)
-                        ) + float(np.vdot(scaling.D + step * dM, scaling.D + step * dZ))
-                        target = float(np.clip(after / gap, 0.0, 1.0)) ** 3
-                        target = max(target, 1e-4)
-                        crossed = [a * b for a, b in zip(ds, dz, strict=True)]
-                        corner = dM @ dZ
-            except np.linalg.LinAlgError:
-                status = Status.NUMERICAL_ERROR
-                break
-            ahead = x + step * dx
-            rows, f = self.forward(ahead)
-            reached = float(loss.value(f, program.y).sum()) + lam * ahead[-1]
-            if not np.isfinite(reached):
-                status = Status.NUMERICAL_ERROR
-                break
-            x, value = ahead, reached
-            Z += step * scaling.back(dZ)
-            z = [b + step * d for b, d in zip(z, dz, strict=True)]
-            shift = [(1 - step * eta) * e for e in shift]
-            M = self.matrix(x)
-            for i, (row, drow) in enumerate(zip(rows, drows, strict=True)):
-                new = ~self.carried[i] & (row + step * drow < 0)
-                if new.any():
-                    slack = np.maximum(row, self.least[i])
-                    shift[i] = np.where(new, slack - row, shift[i])
-                    z[i] = np.where(new, mu / slack, z[i])
-                    self.carried[i] |= new
-        weight = x[: self.p1].reshape(self.inner, -1)
-        ends = np.cumsum([self.p1, *self.sizes])
-        biases = [weight[:, -1], *(x[a:b] for a, b in pairwise(ends))]
-        return StepSolution(weight[:, :-1], biases, value, status, gap, iteration)
-
-    def _raise_rho(self, x: Array) -> bool:
-        """Raise rho until M_j is positive definite; whether it is."""
-        for x[-1] in (1.1, 1.5, 4.0):
-            try:
-                np.linalg.cholesky(self.matrix(x))
-            except np.linalg.LinAlgError:
-                continue
-            return True
-        return False
-
-
-class _Scaling:
-    """Nesterov and Todd's: ``inverse M inverse' = D = inverse^-T Z inverse^-1``, D diagonal."""
-
-    def __init__(self, M: Array, Z: Array) -> None:
-        L, R = np.linalg.cholesky(M), np.linalg.cholesky(Z)
-        U, self.d, _ = np.linalg.svd(R.T @ L)
-        self.inverse = (U / np.sqrt(self.d)).T @ R.T
-        self.D = np.diag(self.d)
-
-    def middle(self, target: float, corner: Any) -> Array:
-        """What dM + dZ are to be together, scaled: the rest of ``M Z = target I``."""
-        right = (
-            target * np.eye(len(self.d)) - np.diag(self.d**2) - (corner + np.transpose(corner)) / 2
-        )
-        return 2 * right / (self.d[:, None] + self.d)
-
-    def back(self, Q: Array) -> Array:
-        """A scaled part of Z as it is."""
-        found = self.inverse.T @ Q @ self.inverse
-        return (found + found.T) / 2
-
-    def least(self, Q: Array) -> float:
-        """The least eigenvalue of a scaled step relative to where it starts."""
-        root = np.sqrt(self.d)
-        Q = (Q + Q.T) / 2 / root[:, None] / root
-        return float(np.linalg.eigvalsh(Q)[0])
+    Predictor and corrector until gap and residuals are below `tol`, relative to the value.
+    """
+    forms = Forms(program)
+    fit, x, held = forms.fit, forms.x, forms.carried
+    loss, lam, order = program.loss, program.strength, forms.at[-1].stop
+    for x[-1] in (1.1, 1.5, 4.0):  # rho, until M_j is positive definite
+        if np.linalg.eigvalsh(M := forms.matrix(x))[0] > 0:
+            break
+    else:
+        return StepSolution(None, [], float("nan"), Status.NUMERICAL_ERROR)
+    rows, f = forms.forward(x)
+    shift = np.where(held, np.maximum(forms.least - rows, 0.0), 0.0)
+    value = float(loss.value(f, program.y).sum()) + lam * x[-1]
+    mu = _WIDE * value / (order + held.sum())
+    Z = mu * np.linalg.inv(M)
+    z = np.where(held, mu / np.where(held, rows + shift, 1.0), 0.0)
+    gram = forms.gram() if loss is SQUARED else None
+    status, gap, iteration = Status.ITERATION_LIMIT, np.inf, 0
+    while iteration < _STEPS:
+        iteration += 1
+        s = np.where(held, rows + shift, 1.0)
+        gap = float(np.vdot(s, z) + np.vdot(M, Z))
+        mu = gap / (order + held.sum())
+        by = loss.gradient(f, program.y)
+        residual = forms.pull(-z, by) - forms.pull_matrix(Z)
+        residual[-1] += lam
+        off = np.linalg.norm(residual * (np.abs(x) + 1e-3)) / value
+        if gap <= tol * value and off <= tol and (shift <= tol * forms.least).all():
+            status = Status.OPTIMAL
+            break
+        try:
+            scaling = Scaling(M, Z)
+            D, inverse = np.diag(scaling.sigma), scaling.inverse
+            H = np.zeros((forms.total, forms.total))
+            H[:fit, :fit] = forms.gram(loss.roots(f)) if gram is None else gram
+            forms.add_rows(z / s, H)
+            forms.add_cone(inverse.T @ inverse, H)
+            newton = _factor(H)
+            target, crossed, second = 0.0, np.zeros_like(s), tuple[Array, ...]()
+            for corrected in (False, True):
+                eta = 1 - target
+                C = scaling.centre(target * mu, *second)
+                toward = np.where(held, (target * mu - crossed + z * eta * shift) / s, 0.0)
+                rhs = forms.pull(toward, -by) + forms.pull_matrix(scaling.back(D + C))
+                rhs[-1] -= lam
+                dx = newton(rhs)
+                drows, df = forms.forward(dx)
+                ds = np.where(held, drows - eta * shift, 0.0)
+                dz = np.where(held, (target * mu - crossed - z * ds) / s - z, 0.0)
+                dM = inverse @ forms.matrix(dx, False) @ inverse.T
+                dZ = C - dM
+                least = min(np.min(ds / s, initial=0.0), np.min(dz[held] / z[held], initial=0.0))
+                room = min(scaling.longest(dM), scaling.longest(dZ), -1 / min(least, -1e-9))
+                step = min(1.0, _SHORT * room)
+                if loss is not SQUARED:
+                    step = min(step, _REACH / max(float(np.abs(df).max()), 1e-9))
+                if not corrected:
+                    after = float(np.vdot(s + step * ds, z + step * dz))
+                    after += float(np.vdot(D + step * dM, D + step * dZ))
+                    target = max(float(np.clip(after / gap, 0.0, 1.0)) ** 3, 1e-4)
+                    crossed, second = ds * dz, (dM, dZ)
+        except np.linalg.LinAlgError:
+            status = Status.NUMERICAL_ERROR
+            break
+        ahead = x + step * dx
+        rows, f = forms.forward(ahead)
+        reached = float(loss.value(f, program.y).sum()) + lam * ahead[-1]
+        if not np.isfinite(reached):
+            status = Status.NUMERICAL_ERROR
+            break
+        x, value = ahead, reached
+        Z += step * scaling.back(dZ)
+        z, shift = z + step * dz, (1 - step * eta) * shift
+        M = forms.matrix(x)
+        new = ~held & (rows + step * drows < 0)
+        slack = np.maximum(rows, forms.least)
+        shift[new], z[new] = (slack - rows)[new], (mu / slack)[new]
+        held |= new
+    weight = x[: forms.p1].reshape(forms.inner, -1)
+    biases = [weight[:, -1], *(x[tail] for tail in forms.tails)]
+    return StepSolution(weight[:, :-1], biases, value, status, gap, iteration)
 
 
 def _factor(H: Array) -> Any:

@@ -16,8 +16,7 @@ over W_j, b_j .. b_l and the multipliers is convex, and contains the network at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ class StepSolution:
     iterations: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class LayerProgram:
     """The program of layer j at a network whose multipliers are all 1.
 
@@ -76,34 +75,15 @@ class LayerProgram:
     layer: int
     strength: float
     loss: Any = SQUARED
-    inputs: Array = field(init=False)  # v_j, (n, n_j)
-    pre: list[Array] = field(init=False)  # pre_{j+1} .. pre_l
-    signs: list[Array] = field(init=False)  # the diagonals of 2 D_i - I, for the same layers
 
     def __post_init__(self) -> None:
-        v, pre = self.X, []
-        for i, (W, b) in enumerate(zip(self.weights[:-1], self.biases, strict=False)):
-            if i == self.layer:
-                object.__setattr__(self, "inputs", v)
-            u = v @ W.T + b
-            if i >= self.layer:
-                pre.append(u)
-            v = np.maximum(u, 0.0)
-        if self.layer == len(self.weights) - 1:
-            object.__setattr__(self, "inputs", v)
-        object.__setattr__(self, "pre", pre)
-        object.__setattr__(self, "signs", [np.where(u >= 0, 1.0, -1.0) for u in pre])
-
-    @property
-    def blocks(self) -> list[slice]:
-        """Where layers 0 .. l + 1 stand in M_j."""
-        sizes = [self.X.shape[1], *(len(W) for W in self.weights)]
-        return [slice(a, b) for a, b in pairwise(np.concatenate([[0], np.cumsum(sizes)]).tolist())]
-
-    @property
-    def gates(self) -> list[Array]:
-        """The diagonals of D_{j+1} .. D_l."""
-        return [(s > 0).astype(np.float64) for s in self.signs]
+        v, pre = [self.X], []
+        for W, b in zip(self.weights[:-1], self.biases, strict=False):
+            pre.append(v[-1] @ W.T + b)
+            v.append(np.maximum(pre[-1], 0.0))
+        self.inputs, self.pre = v[self.layer], pre[self.layer :]  # v_j; pre_{j+1} .. pre_l
+        self.gates = [(u >= 0).astype(np.float64) for u in self.pre]  # the diagonals of D_i
+        self.signs = [2.0 * gate - 1.0 for gate in self.gates]
 
     def reference(self) -> tuple[Any, dict[str, Any]]:
         """The program in CVXPY as printed, and its variables by name.
@@ -111,26 +91,19 @@ class LayerProgram:
         "W" is W_j, "b" the list b_j .. b_l, "t" the list of the diagonals of T_1 .. T_j, U_{j+1} ..
         U_l, and "rho".
         """
-        j, at, weights = self.layer, self.blocks, self.weights
-        depth, order = len(weights) - 1, at[-1].stop
+        j, weights = self.layer, self.weights
         W, rho = cp.Variable(weights[j].shape), cp.Variable()
         b = [cp.Variable(len(bias)) for bias in self.biases[j:]]
         t = [cp.Variable(len(w), nonneg=True) for w in weights[:-1]]
-        blocks: list[list[Any]] = [
-            [np.zeros((r.stop - r.start, c.stop - c.start)) for c in at] for r in at
-        ]
-        blocks[0][0] = rho * np.eye(at[0].stop)
-        blocks[-1][-1] = np.eye(len(weights[-1]))
-        for i in range(1, depth + 1):
-            blocks[i][i] = 2 * cp.diag(t[i - 1])
-        for i in range(1, depth + 2):
-            if i <= j:
-                blocks[i][i - 1] = -cp.diag(t[i - 1]) @ weights[i - 1]
-            elif i == j + 1:
-                blocks[i][i - 1] = -W
-            else:
-                blocks[i][i - 1] = -weights[i - 1] @ cp.diag(t[i - 2])
-            blocks[i - 1][i] = blocks[i][i - 1].T
+        sizes = [weights[0].shape[1], *map(len, weights)]
+        diagonal = [rho * np.eye(sizes[0]), *(2 * cp.diag(x) for x in t), np.eye(sizes[-1])]
+        below = [-cp.diag(x) @ w for x, w in zip(t[:j], weights[:j], strict=True)] + [-W]
+        below += [-w @ cp.diag(x) for x, w in zip(t[j:], weights[j + 1 :], strict=True)]
+        blocks: list[list[Any]] = [[np.zeros((r, c)) for c in sizes] for r in sizes]
+        for i, block in enumerate(diagonal):
+            blocks[i][i] = block
+        for i, block in enumerate(below):
+            blocks[i + 1][i], blocks[i][i + 1] = block, block.T
         M = cp.bmat(blocks)
         rows, u = [], self.inputs @ W.T + _row(b[0])
         for i, (gate, sign) in enumerate(zip(self.gates, self.signs, strict=True)):
@@ -141,7 +114,6 @@ class LayerProgram:
         else:
             right = np.eye(u.shape[1])[self.y.astype(int)]
             fit = cp.sum(cp.log_sum_exp(u, axis=1)) - cp.sum(cp.multiply(right, u))
-        assert M.shape == (order, order)
         problem = cp.Problem(cp.Minimize(fit + self.strength * rho), [*rows, (M + M.T) / 2 >> 0])
         return problem, {"W": W, "b": b, "t": t, "rho": rho}
 

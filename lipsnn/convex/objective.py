@@ -13,24 +13,23 @@ from lipsnn.certificate import Certificate, certify
 from lipsnn.convert import as_shallow
 from lipsnn.convex.samples import Samples, checked
 from lipsnn.losses import LOSSES, SQUARED, Loss, MeanSquared, Squared, as_loss
-from lipsnn.network import ShallowNet
 
 REGULARIZERS = ("l2", "lipschitz")
 REDUCTIONS = ("sum", "mean")
 
 
-def outputs(net: ShallowNet, X: Array | Samples) -> Array:
-    """f(x_k) of all samples, (n,)."""
+def outputs(net: Any, X: Array | Samples) -> Array:
+    """f(x_k) of all samples, (n,), or (n, k) of a `Network`."""
     samples = X if isinstance(X, Samples) else Samples(X)
     return np.concatenate([one for _, one in samples.map(partial(_outputs, net))])
 
 
 def loss(
-    net: ShallowNet,
+    net: Any,
     X: Array | Samples,
     y: Array,
     reduction: str = "sum",
-    kind: Squared = SQUARED,
+    kind: Any = SQUARED,
 ) -> float:
     """Half the sum of squared errors, the first term of (4a), or another loss; or the mean."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -48,7 +47,7 @@ def scalar_loss(loss: str | Loss) -> Squared:
     return found
 
 
-def _outputs(net: ShallowNet, X1: Array) -> Array:
+def _outputs(net: Any, X1: Array) -> Array:
     return net(X1[:, :-1])
 
 
@@ -105,22 +104,21 @@ def objective(
         certificate = certify(net)
     if regularizer == "l2":
         certificate = None
-    return representable(value(net, samples, y, strength, certificate, reduction, kind))
+    return representable(value(net, samples, y, strength, certificate, reduction, kind)[0])
 
 
 def value(
-    net: ShallowNet,
+    net: Any,
     samples: Samples,
     y: Array,
     strength: float | None,
     certificate: Certificate | None,
     reduction: str,
-    kind: Squared,
-) -> float:
-    """Problem (4), the l2 one without a certificate; inf or NaN where float64 has no such value.
-
-    Without a strength the loss alone.
-    """
+    kind: Any,
+) -> tuple[float, float]:
+    """Problem (4) and its first term, the l2 one without a certificate; without a strength the
+    loss alone. Infinity or NaN where float64 has no such value."""
+    fit = loss(net, samples, y, reduction, kind)
     with np.errstate(over="ignore", invalid="ignore"):
         if strength is None:
             penalty = 0.0
@@ -128,7 +126,7 @@ def value(
             penalty = strength * 0.5 * (np.sum(net.weights**2) + np.sum(net.outer**2))
         else:
             penalty = strength * np.square(certificate.bound)
-        return float(loss(net, samples, y, reduction, kind) + penalty)
+        return float(fit + penalty), fit
 
 
 def representable(found: float) -> float:

@@ -74,13 +74,13 @@ def refine_path(
     if not values:
         raise ValueError("strengths is empty: give at least one")
     regularizer = settings.get("regularizer", "lipschitz")
-    reduction = settings.get("reduction", "sum")
+    reduction, loss = settings.get("reduction", "sum"), settings.get("loss", "squared")
     # one backend for all, so that its programs start from one another
     settings["solver"] = backend(settings.get("solver"))
     starts, done = [net], []
     hidden = None if progress is None else not progress
     for strength in tqdm.tqdm(values, desc="path", leave=False, disable=hidden):
-        terms = samples, y, strength, regularizer, None, reduction
+        terms = samples, y, strength, regularizer, None, reduction, loss
         start = min(starts, key=lambda one: objective(one, *terms)) if follow else net
         result = refine(start, samples, y, strength, progress=progress, **settings)
         done.append(result)

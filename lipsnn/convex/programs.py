@@ -11,6 +11,8 @@ meaning. `loss` is the squared one as printed, or another of `lipsnn.losses`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
@@ -71,7 +73,12 @@ def solve_lipschitz(
     w, rho = cp.Variable((outer.size, X.shape[1])), cp.Variable()
     constraints = [*_cones(X, patterns, w), lmi_matrix(rho, t, w[:, :-1], outer) << 0]
     value = _loss(X, y, patterns, outer, w, offset, loss)
-    return _solution(value, constraints, w, solver, rho, strength, bound, used)
+    found = _solution(value, constraints, w, solver, rho, strength, bound)
+    if found.weights is None:
+        return found
+    weights = np.zeros((used.size, X.shape[1]))
+    weights[used] = found.weights
+    return replace(found, weights=weights, cone_duals=None)
 
 
 def solve_joint(
@@ -138,10 +145,9 @@ def _solution(
     rho: cp.Variable | None = None,
     strength: float | None = None,
     bound: float | None = None,
-    used: Array | None = None,
     shares: cp.Variable | None = None,
 ) -> ProgramSolution:
-    """Solve with rho at its price or under the bound; rows not in `used` are zero."""
+    """Solve with rho at its price or under the bound."""
     if rho is not None:
         if bound is None:
             loss = loss + strength * rho
@@ -153,20 +159,12 @@ def _solution(
     if stats.has_point and weights.value is not None:
         point = np.asarray(weights.value)
         found = problem.constraints[0].dual_value  # of the cones, which come first
-        if found is not None and used is None:
-            duals = sparse.csr_array(np.asarray(found).T)
-        if used is not None:
-            point, kept = np.zeros((used.size, point.shape[1])), point
-            point[used] = kept
+        duals = None if found is None else sparse.csr_array(np.asarray(found).T)
         if rho is not None and strength is None:  # the multiplier of the bound, which comes last
             strength = problem.constraints[-1].dual_value
     return ProgramSolution(
-        value=stats.value,
+        **vars(stats),
         weights=point,
-        status=stats.status,
-        solver=stats.solver,
-        iterations=stats.iterations,
-        seconds=stats.seconds,
         rho=None if rho is None or point is None else float(np.asarray(rho.value)),
         shares=None if shares is None or point is None else np.asarray(shares.value),
         strength=None if strength is None else float(strength),

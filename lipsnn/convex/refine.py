@@ -12,7 +12,7 @@ from lipsnn import _checks
 from lipsnn._optional import tqdm
 from lipsnn.convert import as_network
 from lipsnn.convex.backend import Backend, backend
-from lipsnn.convex.layers import only_relu, refine_layers
+from lipsnn.convex.layers import layered, only_relu, sweeps
 from lipsnn.convex.mapping import sample_half
 from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss
 from lipsnn.convex.polish import polish
@@ -29,6 +29,7 @@ METHODS: dict[str, Callable[..., Iterator[None]]] = {
     "alternating": alternation,
     "walk": walk,
     "polish": polish,
+    "layers": sweeps,
 }
 
 
@@ -65,7 +66,7 @@ def refine(
         (`numpy.memmap`) or a Dask array is read chunk by chunk, on a Dask cluster where its chunks
         are, and may be larger than memory.
     y : array_like, (n,)
-        Or (n, k) or class numbers, as `refine_layers` takes them.
+        Or, for "layers", (n, k) for k outputs, or class numbers (n,).
     strength : float
         lam_lip or lam_reg of problem (4), positive; or give `bound`. How to choose one: try a few
         powers of ten by `refine_path` and look at its table for the bound that can be afforded,
@@ -75,7 +76,8 @@ def refine(
     method : {"joint", "alternating", "walk", "polish", "layers"}, optional
         If None, "joint" for one hidden layer and one output, else "layers": sweeps over the layers,
         each a convex program, the only method for deep networks and several outputs (see
-        `lipsnn.convex.layers.refine_layers`, which says what its variables are).
+        `lipsnn.convex.layers`, which says what its variables are). A layer whose program has more
+        than 4000 unknowns is left as it is, and its entry in the history says so.
         "joint" solves over the weights, the outer weights and T in one program. "alternating" is
         the paper's Algorithm 1: T from (2), then (12) at that T, and again; its limit is never
         below the joint program, and it takes a program for each round. "walk" goes on from the
@@ -126,26 +128,28 @@ def refine(
     Raises
     ------
     ValueError
-        For bad input; for a file or Dask array with a solver or method that needs it whole; or for
-        a network that is dead on X (no unit with a non-zero outer weight is active on any sample):
+        For bad input; for activations other than ReLU; for a file or Dask array with a solver or
+        method that needs it whole; for a network of which every layer is too large for "layers"; or
+        for one that is dead on X (no unit with a non-zero outer weight is active on any sample):
         there is nothing to refine.
     RuntimeError
         If MOSEK is asked for by name and not licensed.
     """
     if not isinstance(net, ShallowNet):
         net = as_network(net, X)
-        shallow = net.is_shallow
         only_relu(net)
-        if method is None and not shallow:
-            method = "layers"
-        if method != "layers" and not shallow:
-            _checks.one_of(method, "method", (*METHODS, "layers"))
-            raise ValueError(
-                f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
-                f'{net!r}: leave method out, or take "layers"'
-            )
+    shallow = isinstance(net, ShallowNet) or net.is_shallow
+    if method is None:
+        method = "joint" if shallow else "layers"
+    _checks.one_of(method, "method", tuple(METHODS))
+    _checks.one_of(regularizer, "regularizer", REGULARIZERS)
+    _checks.one_of(reduction, "reduction", REDUCTIONS)
     if rounds is None:
         rounds = SWEEPS if method == "layers" else ROUNDS
+    rounds, tol = _checks.count(rounds, "rounds"), _checks.nonnegative(tol, "tol")
+    programs = backend(solver)
+    given: Any
+    search: Any
     if method == "layers":
         scalar = sample is not None or bound is not None or output_bias is False
         if scalar or regularizer != "lipschitz":
@@ -153,55 +157,54 @@ def refine(
                 'method="layers" takes regularizer="lipschitz" and a strength, and neither bound, '
                 "sample nor output_bias=False"
             )
-        layered = net.to_network() if isinstance(net, ShallowNet) else net
-        settings: dict[str, Any] = {"reduction": reduction, "loss": loss, "progress": progress}
-        return refine_layers(layered, X, y, strength, solver, rounds=rounds, tol=tol, **settings)
-    method = "joint" if method is None else method
-    net = net if isinstance(net, ShallowNet) else net.to_shallow()
-    samples, y = checked(X, y, net.dim)
-    kind = scalar_loss(loss)
-    y = kind.targets(y, ())
-    _ = samples.mean_square  # finds what is beyond float64, as the programs need it
-    with np.errstate(over="ignore"):
-        if not np.isfinite(y @ y):
-            raise ValueError(TOO_LARGE.format("y"))
-    first = samples.rows(slice(CHUNK))[:, :-1]
-    if output_bias is None:
-        output_bias = net.offset != 0
-    _checks.warn_of_scales(first, -kind.gradient(net(first), y[:CHUNK]), centred=output_bias)
-    _checks.one_of(regularizer, "regularizer", REGULARIZERS)
-    if (strength is None) == (bound is None):
+        net = net.to_network() if isinstance(net, ShallowNet) else net
+        given = search = layered(net, X, y, strength, programs, reduction, loss)
+    elif not shallow:
         raise ValueError(
-            "give either strength, the price of L^2 in the objective, or bound, the largest L that "
-            f"the result may have, got strength={strength!r} and bound={bound!r}"
+            f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
+            f'{net!r}: leave method out, or take "layers"'
         )
-    if bound is None:
-        strength = _checks.positive(strength, "strength")
-    elif regularizer == "l2":
-        raise ValueError(
-            'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
-        )
-    elif bound != "own":
-        bound = _checks.positive(bound, "bound")
-    _checks.one_of(method, "method", (*METHODS, "layers"))
-    _checks.one_of(reduction, "reduction", REDUCTIONS)
-    if method == "polish" and kind is not SQUARED:
-        raise ValueError('method "polish" trains on the squared loss only: use "walk"')
-    rounds = _checks.count(rounds, "rounds")
-    tol = _checks.nonnegative(tol, "tol")
-    programs = backend(solver)
-    if method == "polish" or programs.name != "structured":
-        samples.array()  # whole, or an error
-    terms = regularizer, programs, reduction, output_bias
-    given = search = Search(net, samples, y, strength, *terms, bound, kind)
-    if not any(key and a != 0 for key, a in zip(given.cells.patterns.keys, net.outer, strict=True)):
-        raise ValueError(
-            "the network is dead on this data: no unit with a non-zero outer weight is active on "
-            "any sample; train it longer or start from other weights"
-        )
-    if sample is not None:
-        halved = sample_half(net, _checks.count(sample, "sample", least=0))
-        search = Search(halved, samples, y, strength, *terms, given.bound, kind)
+    else:
+        net = net if isinstance(net, ShallowNet) else net.to_shallow()
+        samples, y = checked(X, y, net.dim)
+        kind = scalar_loss(loss)
+        y = kind.targets(y, ())
+        _ = samples.mean_square  # finds what is beyond float64, as the programs need it
+        with np.errstate(over="ignore"):
+            if not np.isfinite(y @ y):
+                raise ValueError(TOO_LARGE.format("y"))
+        first = samples.rows(slice(CHUNK))[:, :-1]
+        if output_bias is None:
+            output_bias = net.offset != 0
+        _checks.warn_of_scales(first, -kind.gradient(net(first), y[:CHUNK]), centred=output_bias)
+        if (strength is None) == (bound is None):
+            raise ValueError(
+                "give either strength, the price of L^2 in the objective, or bound, the largest L "
+                f"that the result may have, got strength={strength!r} and bound={bound!r}"
+            )
+        if bound is None:
+            strength = _checks.positive(strength, "strength")
+        elif regularizer == "l2":
+            raise ValueError(
+                'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
+            )
+        elif bound != "own":
+            bound = _checks.positive(bound, "bound")
+        if method == "polish" and kind is not SQUARED:
+            raise ValueError('method "polish" trains on the squared loss only: use "walk"')
+        if method == "polish" or programs.name != "structured":
+            samples.array()  # whole, or an error
+        terms = samples, y, strength, regularizer, programs, reduction
+        given = search = Search(net, *terms, bound, kind, output_bias)
+        keys = given.cells.patterns.keys
+        if not any(key and a != 0 for key, a in zip(keys, net.outer, strict=True)):
+            raise ValueError(
+                "the network is dead on this data: no unit with a non-zero outer weight is active "
+                "on any sample; train it longer or start from other weights"
+            )
+        if sample is not None:
+            halved = sample_half(net, _checks.count(sample, "sample", least=0))
+            search = Search(halved, *terms, given.limit, kind, output_bias)
     steps = (restriction if regularizer == "l2" else METHODS[method])(search, rounds, tol)
     hidden = None if progress is None else not progress
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial, reduce
 from hashlib import blake2b
@@ -67,10 +68,18 @@ class Samples:
 
         The first total is None. On a Dask cluster each worker sums its own chunks.
         """
-        if not self.remote:
-            return [total for _, total in self.map(_Fold(function), *aligned, size=size)][-1]
-        totals = self._tasks(partial(_sum, function, size), aligned, _add)
-        return reduce(_add, (total for _, total in totals))
+        total: Any = None
+        if self.remote:
+            totals = self._tasks(partial(_sum, function, size), aligned, operator.add)
+            return reduce(operator.add, (total for _, total in totals))
+
+        def add(*chunk: Any) -> None:
+            nonlocal total
+            total = function(total, *chunk)
+
+        for _ in self.map(add, *aligned, size=size):
+            pass
+        return total
 
     def rows(self, part: slice | Array) -> Array:
         """(x_k, 1) of some samples, (.., p)."""
@@ -159,13 +168,7 @@ def checked(X: Any, y: Any, dim: int | None = None) -> tuple[Samples, Array]:
         return Samples(X), y
     # one row stands for X in the checks of shapes
     _checks.inputs(np.zeros((1, samples.p - 1)), dim)
-    if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    y = _checks.finite_array(y, "y", 1)
-    if samples.n == 0:
-        raise ValueError("X has no rows: give at least one sample")
-    if len(y) != samples.n:
-        raise ValueError(f"X has {samples.n} rows but y has {len(y)} entries")
+    y = _checks.targets(y, samples.n)
     if samples.streamed:
         _ = samples.mean_square  # finds what is not finite
     return samples, y
@@ -248,17 +251,6 @@ def _parts(n: int, size: int = CHUNK) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-class _Fold:
-    """A function of a chunk that adds it to the total."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function, self._total = function, None
-
-    def __call__(self, *chunk: Any) -> Any:
-        self._total = self._function(self._total, *chunk)
-        return self._total
-
-
 def _each(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
     """`function` of every chunk of a block, with where the chunk is in it."""
     return list(Samples(_checks.plain(X, "X"), *form).map(function, *aligned, size=size))
@@ -266,12 +258,6 @@ def _each(function: Callable[..., Any], size: int, form: Form, X: Array, *aligne
 
 def _sum(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
     return Samples(_checks.plain(X, "X"), *form).fold(function, *aligned, size=size)
-
-
-def _add(first: Any, second: Any) -> Any:
-    if isinstance(first, tuple):
-        return tuple(_add(a, b) for a, b in zip(first, second, strict=True))
-    return first + second
 
 
 def _squares(total: float | None, X1: Array) -> float:

@@ -15,11 +15,11 @@ from lipsnn.certificate import Certificate, certify
 from lipsnn.convex import reweighted
 from lipsnn.convex.backend import Backend
 from lipsnn.convex.mapping import cone_violation, fitted, from_products
-from lipsnn.convex.objective import loss, outputs, representable, value
+from lipsnn.convex.objective import outputs, representable, value
 from lipsnn.convex.result import Refinement, Round
 from lipsnn.convex.samples import Patterns, Samples
 from lipsnn.convex.solution import ProgramSolution
-from lipsnn.losses import SQUARED, Squared
+from lipsnn.losses import SQUARED
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
 
@@ -40,65 +40,131 @@ class Cells:
         return cls(Patterns.of(samples, net.weights), net.signs, inside)
 
 
-class Search:
-    """State of one refinement: what every method shares.
-
-    A method asks `solve_*` for candidates; `_offer` evaluates each afresh, by forward pass and
-    certificate, and keeps it only if problem (4) really falls.
+@dataclass(eq=False)
+class Best:
+    """The best network so far and what led to it: what every method shares.
 
     Parameters
     ----------
+    net : ShallowNet or Network
+        The initial one.
     samples, y : Samples and ndarray
         As `checked` gives them.
-    output_bias
-        Whether the offset is a variable too; it stays as it is otherwise.
     strength, reduction
         Of problem (4), in the form with the sum which the programs have: `price`.
     bound
         L where it is enforced, or "own" for that of `net`. What is lowered is then the loss alone,
-        `price` is the multiplier of ``rho <= L^2`` in the last program, and a candidate above the
-        bound has its outer weights scaled down to it.
+        and `price` is the multiplier of ``rho <= L^2`` in the last program.
     """
 
-    def __init__(
-        self,
-        net: ShallowNet,
-        samples: Samples,
-        y: Array,
-        strength: float | None,
-        regularizer: str,
-        programs: Backend,
-        reduction: str = "sum",
-        output_bias: bool = False,
-        bound: float | str | None = None,
-        kind: Squared = SQUARED,
-    ) -> None:
+    net: Any
+    samples: Samples
+    y: Array
+    strength: float | None
+    regularizer: str
+    programs: Backend
+    reduction: str = "sum"
+    bound: float | str | None = None
+    kind: Any = SQUARED
+
+    def __post_init__(self) -> None:
         self.began = time.perf_counter()
-        self.samples, self.y, self.kind = samples, y, kind
-        # where the programs have no output bias they fit what the given one leaves
-        self.output_bias = output_bias
-        self.target = y if output_bias else y - net.offset
-        self.strength, self.regularizer, self.programs = strength, regularizer, programs
-        self.reduction = reduction
-        self.copies = len(y) if reduction == "mean" else 1
-        self.price = self.copies * (strength or 0.0)
-        self.net = net
-        self.cells = Cells.of(net, samples)
-        self.certificate = self.initial_certificate = self._certify(net)
+        self.copies = len(self.y) if self.reduction == "mean" else 1
+        self.price = self.copies * (self.strength or 0.0)
+        self.certificate = self.initial_certificate = self.certify(self.net)
         own = np.inf if self.certificate is None else self.certificate.bound
-        self.bound = own if isinstance(bound, str) else bound
-        if bound == "own" and not 0.0 < own < np.inf:
+        if self.bound == "own" and not 0.0 < own < np.inf:
             raise ValueError(f'the network\'s own bound is {own:g}: give a number, not bound="own"')
-        self.objective = representable(self.evaluate(net, self.certificate))
-        self.initial_objective = self.objective
+        self.limit = own if isinstance(self.bound, str) else self.bound
         self.status: str = Status.OPTIMAL
         self.violation = 0.0
         self.history: list[Round] = []
-        inside = self.bound is None or own <= self.bound
-        self._record("initial", "given", inside, net, self.certificate, self.objective)
+        self.objective, fit = self.evaluate(self.net, self.certificate)
+        self.initial_objective = representable(self.objective)
+        inside = self.limit is None or own <= self.limit
+        self.record("initial", "given", inside, self.objective, fit, self.certificate)
         if not inside:
             self.objective = np.inf
-            self.offer("scaled", net)
+
+    def certify(self, net: Any) -> Certificate | None:
+        """Of problem (4) with the Lipschitz penalty."""
+        return certify(net) if self.regularizer == "lipschitz" else None
+
+    def evaluate(self, net: Any, certificate: Certificate | None) -> tuple[float, float]:
+        """The value of problem (4), or the loss where the bound is enforced; and the loss."""
+        terms = self.strength, certificate, self.reduction, self.kind
+        return value(net, self.samples, self.y, *terms)
+
+    def keep(self, step: str, status: str, candidate: Any, certificate: Certificate | None) -> bool:
+        """Keep `candidate` if, freshly evaluated, it is better than the best so far."""
+        reached, fit = self.evaluate(candidate, certificate)
+        accepted = reached < self.objective
+        self.record(step, status, accepted, reached, fit, certificate)
+        if accepted:
+            self.net, self.certificate, self.objective = candidate, certificate, reached
+        return accepted
+
+    def record(
+        self,
+        step: str,
+        status: str,
+        accepted: bool = False,
+        reached: float = np.nan,
+        fit: float = np.nan,
+        certificate: Certificate | None = None,
+    ) -> None:
+        """Put a step into the history; without values one that led to no network."""
+        bound = None if certificate is None else certificate.bound
+        elapsed = time.perf_counter() - self.began
+        self.history.append(Round(step, reached, fit, bound, elapsed, status, accepted))
+
+    def result(self, method: str) -> Refinement:
+        """What was found; the initial network if nothing was better."""
+        improved = any(entry.accepted for entry in self.history[1:])
+        if not improved and self.status != Status.INTERRUPTED:
+            self.status = f"not improved ({self.status})"
+        return Refinement(
+            net=self.net,
+            objective=self.objective,
+            initial_objective=self.initial_objective,
+            history=tuple(self.history),
+            status=self.status,
+            seconds=time.perf_counter() - self.began,
+            regularizer=self.regularizer,
+            strength=self.price / self.copies,
+            bound=self.limit,
+            method=method,
+            solver=self.programs.name,
+            loss_reduction=self.reduction,
+            certificate=self.certificate,
+            initial_certificate=self.initial_certificate,
+            cone_violation=self.violation,
+        )
+
+
+@dataclass(eq=False)
+class Search(Best):
+    """A refinement of a network (1) within cells.
+
+    A method asks `solve_*` for candidates; `_offer` evaluates each afresh, by forward pass and
+    certificate, and keeps it only if problem (4) really falls. A candidate above an enforced bound
+    has its outer weights scaled down to it.
+
+    Parameters
+    ----------
+    output_bias
+        Whether the offset is a variable too; it stays as it is otherwise.
+    """
+
+    output_bias: bool = False
+
+    def __post_init__(self) -> None:
+        # where the programs have no output bias they fit what the given one leaves
+        self.target = self.y if self.output_bias else self.y - self.net.offset
+        self.cells = Cells.of(self.net, self.samples)
+        super().__post_init__()
+        if self.objective == np.inf:
+            self.offer("scaled", self.net)
 
     def solve_l2(self) -> bool:
         """Program (6), mapped by (7)."""
@@ -121,14 +187,14 @@ class Search:
             scaled.outer,
             np.abs(scaled.outer),
             used.astype(np.float64),
-            bound=self.bound,
+            bound=self.limit,
         )
         return self._offer("(12)", solution, outer=scaled.outer)
 
     def solve_joint(self, step: str = "joint") -> tuple[bool, ProgramSolution]:
         """The joint program; `step` is its name in the history."""
         ones = np.ones(self.net.width)
-        solution = self._solve(self.programs.solve_joint, ones, bound=self.bound)
+        solution = self._solve(self.programs.solve_joint, ones, bound=self.limit)
         mapped = solution
         if solution.weights is not None:  # s_i z_i lies in the cone of pattern i
             mapped = replace(solution, weights=self.cells.signs[:, None] * solution.weights)
@@ -171,17 +237,14 @@ class Search:
             if self.output_bias:  # the best one for what the network really computes
                 more = self.bias(outputs(candidate, self.samples))
                 candidate = replace(candidate, offset=candidate.offset + more)
-            certificate = self._certify(candidate)
-            if certificate is None or self.bound is None or certificate.bound <= self.bound:
+            certificate = self.certify(candidate)
+            if certificate is None or self.limit is None or certificate.bound <= self.limit:
                 break
-            shrunk = self.bound / certificate.bound * (1.0 - hair)
+            shrunk = self.limit / certificate.bound * (1.0 - hair)
             candidate = replace(candidate, outer=candidate.outer * shrunk)
             hair = min(4.0 * hair, 0.5)
-        reached = self.evaluate(candidate, certificate)
-        accepted = reached < self.objective
-        self._record(step, status, accepted, candidate, certificate, reached)
+        accepted = self.keep(step, status, candidate, certificate)
         if accepted:
-            self.net, self.certificate, self.objective = candidate, certificate, reached
             self.violation = cone_violation(
                 candidate, self.samples, self.y - candidate.offset, self.cells.patterns
             )
@@ -198,62 +261,17 @@ class Search:
         bias = self.bias(raw) if self.output_bias else self.net.offset
         return self.kind.gradient(raw + bias, self.y)
 
-    def evaluate(self, net: ShallowNet, certificate: Certificate | None) -> float:
-        """The value of problem (4), or the loss where the bound is enforced."""
-        given = self.strength, certificate, self.reduction, self.kind
-        return value(net, self.samples, self.y, *given)
-
-    def _certify(self, net: ShallowNet) -> Certificate | None:
-        return certify(net) if self.regularizer == "lipschitz" else None
-
-    def result(self, method: str) -> Refinement:
-        """What was found; the initial network if nothing was better."""
-        improved = any(entry.accepted for entry in self.history[1:])
-        if not improved and self.status != Status.INTERRUPTED:
-            self.status = f"not improved ({self.status})"
-        return Refinement(
-            net=self.net,
-            objective=self.objective,
-            initial_objective=self.initial_objective,
-            history=tuple(self.history),
-            status=self.status,
-            seconds=time.perf_counter() - self.began,
-            regularizer=self.regularizer,
-            strength=self.price / self.copies,
-            bound=self.bound,
-            method=method,
-            solver=self.programs.name,
-            loss_reduction=self.reduction,
-            certificate=self.certificate,
-            initial_certificate=self.initial_certificate,
-            cone_violation=self.violation,
-        )
-
     def _offer(self, step: str, solution: ProgramSolution, outer: Array | None = None) -> bool:
         """Map the solver's point to a network, at given outer weights or by (7), and offer it."""
         if solution.weights is None or not np.isfinite(solution.weights).all():
             self.status = solution.status
-            self._record(step, self.status, False)
+            self.record(step, self.status)
             return False
         if outer is None:
             candidate = from_products(solution.weights, self.cells.signs, self.net.offset)
         else:
             candidate = ShallowNet(solution.weights, outer, self.net.offset)
         return self.offer(step, candidate, solution.status)
-
-    def _record(
-        self,
-        step: str,
-        status: str,
-        accepted: bool,
-        net: ShallowNet | None = None,
-        certificate: Certificate | None = None,
-        reached: float = np.nan,
-    ) -> None:
-        bound = None if certificate is None else certificate.bound
-        elapsed = time.perf_counter() - self.began
-        fit = np.nan if net is None else loss(net, self.samples, self.y, self.reduction, self.kind)
-        self.history.append(Round(step, reached, fit, bound, elapsed, status, accepted))
 
 
 def restriction(search: Search, *_: Any) -> Iterator[None]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -31,7 +31,7 @@ _OTHERS = ("#a878c8", "#b98a1e", "#c55a91", "#6f8f3a")
 
 
 def use_house_style() -> None:
-    """Set matplotlib, seaborn and, in a notebook, the format of displayed figures."""
+    """Set matplotlib, seaborn and, in a notebook, the format of displayed figures and numbers."""
     sns.set_theme(
         context="notebook",
         style="ticks",
@@ -66,6 +66,14 @@ def use_house_style() -> None:
     if get_ipython() is not None:
         # no date in the file, and no tight box, which would cut a caption's alignment
         set_matplotlib_formats("svg", metadata={"Date": None})
+        pd.set_option("display.float_format", number)
+
+
+def number(value: float) -> str:
+    """What a table shows of a number: four digits, two where it is tiny or huge."""
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+    return f"{value:.1e}"
 
 
 def palette(names: Iterable[str]) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 ``python -m studies.paper recover`` runs it and writes every setting tried into
 ``recover_l2.csv`` and ``recover_lipschitz.csv``, and what each draw chose into
-``recover_choice.csv``. ``recover_curve.csv`` follows the choice of draw 0 from few epochs to many.
+``recover_choice.csv``. ``recover_curve.csv`` follows the choice of draw 0 from few epochs to many,
+``recover_nearby.csv`` varies what the search holds (``--nearby`` makes it alone).
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ Run = Callable[[list[Task], Callable[[Mapping[str, Any]], dict[str, Any]]], list
 
 WIDTH = 100
 CURVE = (30, 60, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000)
-ADMM_EPOCHS, ADMM_BATCH = 10, 32  # of each round of ADMM, which the search does not vary
-TABLES = ("recover_l2", "recover_lipschitz", "recover_choice", "recover_curve")
+TABLES = ("recover_l2", "recover_lipschitz", "recover_choice", "recover_curve", "recover_nearby")
 _SEARCH = {"l2": search_l2, "lipschitz": search_lipschitz}
 _ROW = ["dataset", "dimension", "trial", "method", "initial_objective", "objective", "status"]
 
@@ -43,7 +43,7 @@ def recover(run: Run) -> dict[str, pd.DataFrame]:
     dict of str to DataFrame
         "recover_l2" and "recover_lipschitz": a row per setting, data set, trial and method, with
         the stage (1 or 2) that it was for. "recover_choice": what each draw chose in each half,
-        see `choices`. "recover_curve": see `curve`.
+        see `choices`. "recover_curve" and "recover_nearby": see `curve` and `nearby`.
     """
     left = _search("l2", rule.left_runs(), run)
     first = choices("l2", left).iloc[0].to_dict()
@@ -55,6 +55,7 @@ def recover(run: Run) -> dict[str, pd.DataFrame]:
         "recover_lipschitz": right,
         "recover_choice": chosen,
         "recover_curve": curve(run, first),
+        "recover_nearby": nearby(run, chosen),
     }
 
 
@@ -74,6 +75,46 @@ def curve(run: Run, choice: Mapping[Any, Any]) -> pd.DataFrame:
         for trial in range(rule.TRIALS["l2"])
     ]
     return _table("l2", tasks, run(tasks, search_l2))
+
+
+def nearby(run: Run, chosen: pd.DataFrame) -> pd.DataFrame:
+    """Draw 0's choices, and from each what the search holds varied one at a time (`NEARBY`).
+
+    Returns
+    -------
+    DataFrame
+        problem, varied ("choice" for the choice itself), value (0 for the full batch), and the columns
+        of "recover_l2" that are no settings.
+    """
+    records = chosen[chosen["draw"] == 0].to_dict("records")
+    left, right = (next(r for r in records if r["problem"] == half) for half in SETTING)
+    base = _run_of(left)
+    alone = {key: value for key, value in base.items() if key != "epochs"}
+    admm = {name: right[name] for name in ("penalty", "learning_rate")}
+    admm["iterations"] = int(right["iterations"])
+    after = {"loss": right["loss"], "strength": right["strength"], "admm": admm, "base": base}
+    runs: dict[str, tuple[Task, int, int]] = {
+        "l2": (alone, int(left["epochs"]), int(left["dimension"])),
+        "lipschitz": (after, int(right["rounds"]), int(right["dimension"])),
+    }
+    parts = []
+    for problem, (each, station, of_drawn) in runs.items():
+        held: list[tuple[str, int | None]] = [("choice", 0)]
+        held += [(name, value) for name, values in rule.NEARBY[problem].items() for value in values]
+        asked: list[tuple[str, int | None, Task]] = []
+        for varied, value in held:
+            for name in (rule.DRAWN,) if varied == "size" else rule.DATASETS:
+                dimension = of_drawn if name == rule.DRAWN else 0
+                for trial in range(rule.TRIALS[problem]):
+                    task = _task(problem, each, name, trial, [station], dimension)
+                    if varied != "choice":
+                        task["data" if varied == "size" else "admm"][varied] = value
+                    asked.append((varied, value, task))
+        found = run([task for _, _, task in asked], _SEARCH[problem])
+        for (varied, value, task), rows in zip(asked, found, strict=True):
+            part = _table(problem, [task], [rows])[_ROW]
+            parts.append(part.assign(problem=problem, varied=varied, value=value or 0))
+    return pd.concat(parts, ignore_index=True)[["problem", "varied", "value", *_ROW]]
 
 
 def shortlist(table: pd.DataFrame, problem: str, draw: int) -> pd.DataFrame:
@@ -136,7 +177,7 @@ def _task(
         data |= {"dimension": dimension, "size": rule.SIZE}
     task = {**run, "data": data, "trial": trial, "width": WIDTH, "stations": list(stations)}
     if problem == "lipschitz":
-        task["admm"] = {**run["admm"], "epochs": ADMM_EPOCHS, "batch_size": ADMM_BATCH}
+        task["admm"] = {"epochs": rule.ADMM_EPOCHS, "batch_size": rule.ADMM_BATCH, **run["admm"]}
     return task
 
 
@@ -211,6 +252,9 @@ def main(arguments: list[str] | None = None) -> int:
         default="quick",
         help="quick: one data set and a coarse grid, shown and not written",
     )
+    parser.add_argument(
+        "--nearby", action="store_true", help="only vary what the search holds (full)"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     parser.add_argument("--cache", type=Path, default=Path("_build/experiments"))
     parser.add_argument("--output", type=Path, default=Path("results/full"))
@@ -229,13 +273,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(coarse(run).round(2).to_string(index=False))
         return 0
     began, commit = time.perf_counter(), provenance.commit(Path(__file__).parent)
-    for name, table in recover(run).items():
+    if options.nearby:
+        chosen = pd.read_csv(options.output / "recover_choice.csv")
+        tables = {"recover_nearby": nearby(run, chosen)}
+    else:
+        tables = recover(run)
+    for name, table in tables.items():
         provenance.write_table(
             options.output / f"{name}.csv",
             table,
             commit=commit,
             seconds=time.perf_counter() - began,
-            made_by="python -m studies.paper recover --profile full",
+            made_by="python -m studies.paper recover --profile full" + " --nearby" * options.nearby,
             rule="studies/paper/recover_rule.py",
             runs=len(seconds),
             runs_seconds=round(sum(seconds), 1),

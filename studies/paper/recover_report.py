@@ -150,6 +150,47 @@ def cells_of(table: pd.DataFrame, problem: str, setting: dict[Any, Any]) -> dict
     return {(r["dataset"], r["method"]): float(r["percent"]) for r in rows}
 
 
+def nearby(table: pd.DataFrame, draw: int = 0) -> pd.DataFrame:
+    """What varying the settings that the search holds does to the distances from the table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        See `recover.nearby`.
+
+    Returns
+    -------
+    DataFrame
+        problem, varied, value; used and held_out, the distances from the draw's cells and from
+        the others with the variation in place; and the mean reduction of each method over the
+        data sets, in points more than without it.
+    """
+    keys = ["problem", "varied", "value"]
+    sums = table.groupby([*keys, "dataset", "method"], sort=False)[
+        ["initial_objective", "objective"]
+    ].sum()
+    percent = 100 * (1 - sums["objective"] / sums["initial_objective"])
+    rows: list[dict[str, Any]] = []
+    ordered = percent.sort_index()
+    for key, part in percent.groupby(level=keys, sort=False):
+        problem, varied, value = key
+        chosen = ordered.loc[problem, "choice", 0].to_dict()
+        found = chosen | part.droplevel(keys).to_dict()
+        own = [cell for cell in rule.CELLS if cell in found]
+        used = rule.draw(draw)
+        moved = {
+            method: float(np.mean([found[c] - chosen[c] for c in own if c[1] == method]))
+            for method in rule.HALVES[problem][1]
+        }
+        rows.append(
+            {"problem": problem, "varied": varied, "value": value}
+            | {"used": rule.distance(found, [c for c in own if c in used])}
+            | {"held_out": rule.distance(found, [c for c in own if c not in used])}
+            | moved
+        )
+    return pd.DataFrame(rows)
+
+
 def predictions(table: pd.DataFrame, problem: str, draw: int = 0, count: int = 4) -> pd.DataFrame:
     """The nearest settings of a draw, and what each gives for every cell; the printed row last.
 

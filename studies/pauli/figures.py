@@ -38,7 +38,7 @@ def graphs(table: pd.DataFrame, ax: Axes) -> None:
             ax.plot(part["x"], part["y"], ".", color=INK, label="data", zorder=1)
         else:
             ax.plot(part["x"], part["y"], ls=_DASHES[name], color=PALETTE[name], label=NAMES[name])
-    ax.set(xlabel="x", ylabel="f(x)")
+    ax.set(xlabel="$x$", ylabel="$f(x)$")
     ax.legend(fontsize="small")
 
 
@@ -53,7 +53,7 @@ def slopes(table: pd.DataFrame, ax: Axes) -> None:
     """
     at = np.arange(len(table))
     shades = [PALETTE[name] for name in table["network"]]
-    ax.barh(at, table["bound"], 0.6, color=shades, alpha=0.35, lw=0, label="certified bound L")
+    ax.barh(at, table["bound"], 0.6, color=shades, alpha=0.35, lw=0, label="certified bound $L$")
     ax.barh(at, table["steepest"], 0.25, color=shades, lw=0, label="steepest slope seen")
     ax.set_yticks(at, [NAMES[name] for name in table["network"]])
     ax.invert_yaxis()
@@ -80,7 +80,7 @@ def trade_off(trade: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> None:
         ax.plot(part["bound"], part["mse"], "D", color=PALETTE[name], label=NAMES[name])
     paper = (printed["paper_bound"], printed["paper_mse"])
     ax.plot(*paper, "x", ms=10, mew=1.5, color=INK, label="printed")
-    ax.set(xlabel="certified bound L", ylabel="training MSE")
+    ax.set(xlabel="certified bound $L$", ylabel="training MSE")
     ax.legend(fontsize="small")
 
 
@@ -99,10 +99,10 @@ def admm(table: pd.DataFrame, desired: float | None = None) -> Figure:
     axes[0].plot(rounds, table["loss"], color=PALETTE["lipschitz"])
     axes[0].set(xlabel="round of ADMM", ylabel="mean squared error of W")
     if desired is None:
-        axes[1].plot(rounds, table["bound"], color=PALETTE["lipschitz"], label="fixed T")
+        axes[1].plot(rounds, table["bound"], color=PALETTE["lipschitz"], label="fixed $T$")
     else:
         axes[1].axhline(desired, color=INK, label="$L_{des}$")
-    axes[1].plot(rounds, table["certified"], ls="--", color=PALETTE["lipschitz"], label="T free")
+    axes[1].plot(rounds, table["certified"], ls="--", color=PALETTE["lipschitz"], label="$T$ free")
     axes[1].legend(fontsize="small")
     axes[1].set(xlabel="round of ADMM", ylabel=r"bound of $\bar W$")
     for column, label, style in (
@@ -128,7 +128,7 @@ def starts(table: pd.DataFrame) -> Figure:
         ax.plot(part["bound"], part["train_mse"], "o", color=PALETTE[name], alpha=0.7, label="ours")
         paper = part[["paper_bound", "paper_train_mse"]].iloc[0]
         ax.plot(*paper, "x", ms=10, mew=2.5, color=INK, label="printed")
-        ax.set(title=NAMES[name], xlabel="certified bound L")
+        ax.set(title=NAMES[name], xlabel="certified bound $L$")
         ax.legend(fontsize="small")
         ax.ticklabel_format(useOffset=False)
     axes[0].set_ylabel("training MSE")

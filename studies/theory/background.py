@@ -50,7 +50,7 @@ def units_and_sum(units: pd.DataFrame, total: pd.DataFrame, ax: Axes | None = No
     ax.plot(total["x"], total["output"], color=COLORS["joint"], lw=3, label="their sum f")
     kinks = total[total["kink"]]
     ax.plot(kinks["x"], kinks["output"], "o", color=COLORS["joint"], ms=7, label="a unit switches")
-    ax.set(xlabel="input x", ylabel="output")
+    ax.set(xlabel="input $x$", ylabel="output")
     ax.legend(fontsize="small")
     return figure
 
@@ -108,7 +108,7 @@ def rescaling(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     for name, part in parts_of(table, "quantity"):
         ax.plot(part["spread"], part["ratio"], "o-", color=colors[name], label=name)
     ax.set(
-        xlabel="spread of the factors (standard deviation of log gamma)",
+        xlabel="spread of the factors (standard deviation of $\\log\\gamma$)",
         ylabel="relative to the given weights",
         yscale="log",
     )
@@ -157,7 +157,7 @@ def slope_ladder(slopes: pd.DataFrame, ladder: dict[str, float], ax: Axes | None
     for name, color in RUNGS.items():
         dashed: dict[str, Any] = {"ls": "--", "zorder": 3} if name == "sampled" else {}
         ax.axhline(ladder[name], color=color, label=f"{name}: {ladder[name]:.3g}", **dashed)
-    ax.set(xlabel="input x", ylabel="|f'(x)|", ylim=(0, None))
+    ax.set(xlabel="input $x$", ylabel="$|f'(x)|$", ylim=(0, None))
     ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -181,8 +181,8 @@ def gradient_plane(
         ax.plot([], [], color=color, ls=dashed, label=f"{name}: {ladder[name]:.3g}")
     hit = gradients["sampled"]
     g1, g2 = gradients["g1"], gradients["g2"]
-    ax.plot(g1[hit], g2[hit], "o", color=INK, ms=4, label="a cell, sampled")
-    ax.plot(g1[~hit], g2[~hit], "o", color=INK, mfc="none", ms=4, label="a cell, missed")
+    ax.plot(g1[hit], g2[hit], "o", color=INK, ms=4, label="a region, sampled")
+    ax.plot(g1[~hit], g2[~hit], "o", color=INK, mfc="none", ms=4, label="a region, missed")
     ax.plot(0, 0, "+", color=INK)
     reach = 1.05 * max(ladder.values())
     limits = (-reach, reach)
@@ -220,7 +220,7 @@ def claimed_cone(
         ax.plot(part["x"], part["output"], color=color, label=name)
     ax.plot(*at, "o", color=COLORS["alternating"])
     limits = (middle - 1.5 * widest, middle + 1.5 * widest)
-    ax.set(xlabel="input x", ylabel="output", ylim=limits)
+    ax.set(xlabel="input $x$", ylabel="output", ylim=limits)
     ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

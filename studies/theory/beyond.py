@@ -48,7 +48,7 @@ def turning_ellipse(
         lengths, axes = np.linalg.eigh(P / np.trace(P))
         outline = axes @ (np.sqrt(np.maximum(lengths, 0.0))[:, None] * circle)
         left.plot(
-            *outline, color=LOWER, alpha=alpha, linewidth=1.2 + alpha, label=f"P, step {step}"
+            *outline, color=LOWER, alpha=alpha, linewidth=1.2 + alpha, label=f"$P$, step {step}"
         )
     direction = steepest / np.linalg.norm(steepest) * reach
     left.plot(
@@ -62,7 +62,7 @@ def turning_ellipse(
     left.set(xlabel="first input", ylabel="second input")
     left.grid(False)
     right.plot(values["step"], values["upper"], "o-", ms=4, color=UPPER, label="upper: multipliers")
-    right.plot(values["step"], values["lower"], "o-", ms=4, color=LOWER, label="lower: P itself")
+    right.plot(values["step"], values["lower"], "o-", ms=4, color=LOWER, label="lower: $P$ itself")
     level = float(np.linalg.norm(steepest))
     right.axhline(level, ls="--", lw=1.5, color=STEEPEST, label="formal constant FGL")
     right.set(xlabel="step of the ascent", ylabel="Lipschitz bound")

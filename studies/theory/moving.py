@@ -97,9 +97,9 @@ def strength(
         ax.plot(*np.array(_line(base, span)).T, color=COLORS["base"], lw=1.0)
         ax.plot(*np.array(frames[k]["line"]).T, color=COLORS["joint"])
         ax.set_title(
-            rf"$\lambda$ = {frames[k]['strength']:.2g}, L = {frames[k]['bound']:.2f}", fontsize=11
+            rf"$\lambda$ = {frames[k]['strength']:.2g}, $L$ = {frames[k]['bound']:.2f}", fontsize=11
         )
-        ax.set_xlabel("input x")
+        ax.set_xlabel("input $x$")
     data = {
         "points": np.column_stack([X[:, 0], y]).tolist(),
         "base": _line(base, span),

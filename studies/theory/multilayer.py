@@ -76,10 +76,10 @@ def enclosure(table: pd.DataFrame, slope: float) -> Figure:
     """
     figure, ax = plt.subplots(figsize=(7.0, 3.4))
     steps = table["iterations"]
-    ax.plot(steps, table["bound"], "v-", color=COLORS["base"], label="bound, from multipliers T")
+    ax.plot(steps, table["bound"], "v-", color=COLORS["base"], label="bound, from multipliers $T$")
     lower = table["lower"]
     ax.plot(
-        steps, lower, "^-", color=COLORS["alternating"], label="lower value, from covariances X"
+        steps, lower, "^-", color=COLORS["alternating"], label="lower value, from covariances $X$"
     )
     ax.fill_between(steps, lower, table["bound"], color=INK, alpha=0.15, lw=0)
     ax.axhline(slope, color=INK, ls="--", label="steepest slope found")

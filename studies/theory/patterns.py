@@ -52,7 +52,7 @@ def cone_fan(cones: pd.DataFrame, samples: pd.DataFrame) -> Figure:
     style: dict[str, Any] = {"ls": "none", "color": COLORS["alternating"], "ms": 7}
     right.plot(samples["x"][on], height[on], "o", label="active", **style)
     right.plot(samples["x"][~on], height[~on], "o", mfc="none", label="inactive", **style)
-    right.set(xlabel="samples x", ylabel="cone", yticks=range(len(names)), yticklabels=names)
+    right.set(xlabel="samples $x$", ylabel="cone", yticks=range(len(names)), yticklabels=names)
     right.invert_yaxis()
     figure.legend(*right.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
@@ -91,15 +91,15 @@ def pattern_counts(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     """
     figure, ax = axes_of(ax)
     whole = table.drop_duplicates("samples")
-    ax.plot(whole["samples"], whole["all"], ":", color=INK, label="all 0/1 vectors, 2^n")
+    ax.plot(whole["samples"], whole["all"], ":", color=INK, label="all 0/1 vectors, $2^n$")
     colors = palette(table["inputs"].astype(str))
     for inputs, part in parts_of(table, "inputs"):
         ax.plot(
-            part["samples"], part["formula"], color=colors[inputs], label=f"formula, d = {inputs}"
+            part["samples"], part["formula"], color=colors[inputs], label=f"formula, $d$ = {inputs}"
         )
         ax.plot(part["samples"], part["enumerated"], "o", color=colors[inputs])
     ax.plot([], [], "o", color=INK, label="enumerated")
-    ax.set(xlabel="number of samples n", ylabel="activation patterns", yscale="log")
+    ax.set(xlabel="number of samples $n$", ylabel="activation patterns", yscale="log")
     ax.legend(fontsize="small")
     return figure
 
@@ -119,8 +119,9 @@ def balance(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
         ax.axhline(part["product"].iloc[0], color=colors[name], ls=":", lw=1.5)
         least = part.nsmallest(1, "cost")
         ax.plot(least["gamma"], least["cost"], "o", color=colors[name])
-    ax.plot([], [], ":", color=INK, label="the products |w||a|")
-    ax.set(xlabel="rescaling gamma", ylabel="(|gamma w|² + (a/gamma)²) / 2", xscale="log")
+    ax.plot([], [], ":", color=INK, label="the products $|w||a|$")
+    cost = r"$\frac{1}{2}\left(|\gamma w|^2 + (a/\gamma)^2\right)$"
+    ax.set(xlabel=r"rescaling $\gamma$", ylabel=cost, xscale="log")
     ax.xaxis.set_major_locator(LogLocator(base=2))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_locator(NullLocator())
@@ -149,7 +150,7 @@ def value_by_width(table: pd.DataFrame, levels: dict[str, float], ax: Axes | Non
         ax.plot(part["width"], part["value"], color=colors[name], label=name, **marker)
     for name, level in levels.items():
         ax.axhline(level, color=colors[name], ls="--", label=name)
-    ax.set(xlabel="width m", ylabel="value of problem (4)")
+    ax.set(xlabel="width $m$", ylabel="value of problem (4)")
     ax.set_xticks(sorted(table["width"].unique()))
     ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
@@ -171,7 +172,7 @@ def fits(lines: pd.DataFrame, data: pd.DataFrame, ax: Axes | None = None) -> Fig
         style = ("-", (0, (4, 2)), ":")[k % 3]
         ax.plot(part["x"], part["output"], color=colors[name], ls=style, label=name)
     ax.plot(data["x"], data["y"], "o", color=INK, label="data")
-    ax.set(xlabel="input x", ylabel="output")
+    ax.set(xlabel="input $x$", ylabel="output")
     ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -193,8 +194,8 @@ def merged_functions(table: pd.DataFrame, samples: pd.DataFrame) -> Figure:
         left.plot(part["x"], part["output"], label=name, **style)
         right.plot(part["x"], part["slope"], **style)
     left.plot(samples["x"], samples["y"], "o", color=INK, label="samples", zorder=3)
-    left.set(xlabel="input x", ylabel="f(x)")
-    right.set(xlabel="input x", ylabel="slope f'(x)")
+    left.set(xlabel="input $x$", ylabel="$f(x)$")
+    right.set(xlabel="input $x$", ylabel="slope $f'(x)$")
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return figure
 
@@ -214,6 +215,6 @@ def merged_share(table: pd.DataFrame, marks: pd.DataFrame, ax: Axes | None = Non
     for k, mark in enumerate(marks.to_dict("records")):
         color = (COLORS["base"], COLORS["joint"])[k % 2]
         ax.plot(mark["share"], mark["rho"], "o", color=color, ms=8, label=mark["text"])
-    ax.set(xlabel="share q of the merged unit", ylabel="least rho = L²")
+    ax.set(xlabel="share $q$ of the merged unit", ylabel=r"least $\rho = L^2$")
     ax.legend(fontsize="small")
     return figure

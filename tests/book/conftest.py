@@ -105,6 +105,11 @@ def extension() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def glossary_links() -> ModuleType:
+    return _local_extension("glossary_links")
+
+
+@pytest.fixture(scope="session")
 def site_files() -> ModuleType:
     return _local_extension("site_files")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pandas as pd
 import pytest
@@ -174,20 +174,36 @@ def test_page_cuts_no_equation_and_has_no_serious_finding_of_axe(browser, built_
         assert serious == []
 
 
-def test_search_finds_pages(browser, address) -> None:
+# pages; names of the API say themselves what they are
+FOUND = "return [...document.querySelectorAll('#search-results ul.search > li:not(:has(> span))')]"
+EXCERPTS = ".map(li => li.querySelector('p.context')?.textContent ?? '')"
+
+
+@pytest.mark.parametrize(
+    ("query", "title", "first"),
+    [
+        ("errata", "Errata of the sources", True),
+        ("certificate", "What the certificate promises", False),
+        ("BatchNorm", "Your own network", True),
+        ("dropout", "Your own network", True),
+        ("scikit-learn", "Your own network", False),
+        ("Corollary 10", "Corollary 10: a restriction that contains the network", True),
+    ],
+)
+def test_search_finds_pages(browser, address, query, title, first) -> None:
     browser.get_log("browser")
-    browser.get(f"{address}/search.html?q=certificate")
-    _wait(browser, "return document.querySelectorAll('#search-results li a').length > 5")
-    links = browser.execute_script(
-        "return [...document.querySelectorAll('#search-results li a')].map(a => a.href)"
-    )
+    browser.get(f"{address}/search.html?q={quote(query)}")
+    _wait(browser, "return /finished/.test(document.querySelector('#search-results').innerText)")
+    titles = browser.execute_script(f"{FOUND}.map(li => li.querySelector('a').textContent)")
+    assert titles[0] == title if first else title in titles
+    links = browser.execute_script(f"{FOUND}.map(li => li.querySelector('a').href)")
     assert all(link.startswith(f"{address}/book/") for link in links)
-    # from the file system only the summaries under the links are missing: they are fetched
-    if address.startswith("http"):
-        errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
-        assert errors == []
-    # it fetches summaries until it is left, and its server is about to go
-    browser.get("about:blank")
+    # from a server and from the file system alike
+    _wait(browser, f"{FOUND}{EXCERPTS}.every(text => text.trim().length > 20)")
+    text = " ".join(browser.execute_script(f"{FOUND}{EXCERPTS}")).lower()
+    assert query.split()[0].lower()[:8] in text
+    errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+    assert errors == []
 
 
 def test_citations_of_a_page_can_be_copied(browser, built_book) -> None:
@@ -357,7 +373,9 @@ def _resting_track(browser, slider) -> list[float]:
 def _wait(browser, script: str, *of: object) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, 30).until(lambda driver: driver.execute_script(script, *of), script)
+    # half a second between looks, the default, would be most of a page's time
+    wait = WebDriverWait(browser, 30, poll_frequency=0.05)
+    wait.until(lambda driver: driver.execute_script(script, *of), script)
 
 
 def _messages(browser, address: str) -> list[dict[str, Any]]:

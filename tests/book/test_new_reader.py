@@ -23,6 +23,7 @@ PAGES = {
     "network-and-rescaling": "-p width 5 -p seed 4",
     "coupled-multipliers": "-p claimed 0.02",
     "certificate-benchmark": "-p live_dim 4",  # reads a committed table
+    "your-own-network": "-p width 12",  # every snippet of it
 }
 LISTING = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -64,9 +65,9 @@ def run(clone: Path, *words: str) -> str:
 
 
 def papermill_line() -> list[str]:
-    """The line of "How to reproduce", without the program."""
+    """The line of "How to reproduce" for an executed notebook, without the program."""
     text = (REPOSITORY / "book" / "reproduce.md").read_text(encoding="utf8")
-    (line,) = re.findall(r"^\.venv/bin/papermill (.*)$", text, re.MULTILINE)
+    (line,) = re.findall(r"^\.venv/bin/papermill (.*\bbook/executed/.*)$", text, re.MULTILINE)
     return shlex.split(line)
 
 
@@ -110,6 +111,43 @@ def test_own_network_by_the_listing_of_the_readme(clone: Path) -> None:
     assert after < before
     bound = float(re.search(r"bound L +[\d.]+ -> ([\d.]+)", out)[1])
     assert float(out.splitlines()[-1]) == pytest.approx(bound, abs=0.01)
+
+
+def test_own_network_by_the_shell_lines_of_the_readme(clone: Path) -> None:
+    make = (
+        "import numpy as np, torch; torch.manual_seed(0);"
+        " X = np.random.default_rng(0).normal(size=(40, 3));"
+        " table = np.column_stack([X, np.sin(X).sum(axis=1)]);"
+        " np.savetxt('train.csv', table, delimiter=',', header='a,b,c,price', comments='');"
+        " layers = torch.nn.Linear(3, 10), torch.nn.ReLU(), torch.nn.Linear(10, 1);"
+        " torch.save(torch.nn.Sequential(*layers).state_dict(), 'net.pt')"
+    )
+    run(clone, "-c", make)
+    text = (clone / "README.md").read_text(encoding="utf8")
+    lines = re.findall(r"^lipsnn (.*)$", text, re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["certify", "verify", "refine"]
+    certified, proved, refined = (run(clone, "-m", "lipsnn", *shlex.split(line)) for line in lines)
+    assert "bound" in certified
+    assert "proved" in proved
+    found = re.findall(r"^objective(?: before)? +([\d.]+)", refined, re.MULTILINE)
+    before, after = map(float, found)
+    assert after < before
+    assert (clone / "better.pt").is_file()
+
+
+def test_own_network_of_scikit_learn(clone: Path) -> None:
+    script = (
+        "import numpy as np, lipsnn; from sklearn.neural_network import MLPRegressor;"
+        " X = np.random.default_rng(0).normal(size=(40, 3)); y = np.sin(X).sum(axis=1);"
+        " mlp = MLPRegressor(hidden_layer_sizes=(10,), solver='lbfgs', max_iter=100);"
+        " mlp = mlp.set_params(random_state=0).fit(X, y);"
+        " result = lipsnn.refine(mlp, X, y, strength=1.0);"
+        " print(result.initial_objective, result.objective);"
+        " print(result.certificate.verify() <= lipsnn.certify(mlp).bound)"
+    )
+    before, after, smaller = run(clone, "-W", "ignore", "-c", script).split()
+    assert float(after) < float(before)
+    assert smaller == "True"
 
 
 def test_page_can_be_cited(built_book: Path) -> None:

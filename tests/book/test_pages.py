@@ -111,7 +111,11 @@ def test_foot_says_what_ran_and_how_to_run_and_cite_it() -> None:
     assert "@misc{lipsnn-first-light," in text
     for entry in (cff, cff["preferred-citation"]):
         assert html.escape(citation.bibtex(entry)) in text
-    assert "http" not in text  # nowhere public, no link that leads there
+    assert "http" not in text  # nowhere public, no link that leads there, and why
+    assert "an issue need the address of the repository" in text
+    public = foot.Site(repository="https://github.com/owner/name")
+    text = foot.of_run(record, "book/executed/first-light", cff, public, pathto)
+    assert "need the address" not in text
 
 
 def test_links_of_a_site_need_what_they_are_made_from() -> None:

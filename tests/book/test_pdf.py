@@ -55,6 +55,19 @@ def test_links_lead_within_the_document_or_to_the_net(printed) -> None:
     assert any("--" in name for name in printed.named_destinations)
 
 
+def test_pages_are_numbered_through_all_parts(printed) -> None:
+    numbers = [page.extract_text().split() for page in printed.pages]
+    assert all(str(k) in (text[0], text[-1]) for k, text in enumerate(numbers[1:], 2))
+
+
+def test_folded_code_and_what_is_looked_up_at_a_screen_stay_out(printed) -> None:
+    text = "".join(page.extract_text() for page in printed.pages)
+    assert "from studies" not in text
+    assert "claims.check(" not in text
+    pages = {page for _, pages in pdf._parts(Layout()) for page in pages}
+    assert set(pdf.SCREEN_PAGES) < pages
+
+
 def test_outline_figures_and_formulas_are_there(printed) -> None:
     titles = [entry.title for entry in printed.outline if not isinstance(entry, list)]
     assert {"Background", "Reference"} <= set(titles)

@@ -24,11 +24,13 @@ def test_path_trades_loss_for_bound(trained, data):
         assert one.objective == objective(one.net, *data, strength, "lipschitz")
 
 
-def test_following_starts_from_the_best_network_so_far(trained, data):
-    path = refine_path(trained, *data, STRENGTHS, method="joint", follow=True, progress=False)
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_following_starts_from_the_best_network_so_far(trained, data, loss):
+    settings = {"method": "joint", "loss": loss, "progress": False}
+    path = refine_path(trained, *data, STRENGTHS, follow=True, **settings)
     for k, (strength, one) in enumerate(zip(STRENGTHS, path.refinements, strict=True)):
         starts = [trained, *(earlier.net for earlier in path.refinements[:k])]
-        values = [objective(start, *data, strength, "lipschitz") for start in starts]
+        values = [objective(start, *data, strength, "lipschitz", loss=loss) for start in starts]
         assert one.initial_objective == pytest.approx(min(values), rel=1e-9)
         assert one.objective <= min(values)
 

@@ -141,22 +141,17 @@ def train_admm(
         init = _start(X, y, width, init, decay, steps.seed)
         fit = ShallowFit(init, X, y, penalty, epochs, steps)
 
-    def optimal(net: Any) -> tuple[list[Array], float]:
-        """Multipliers, layer by layer, and bound of program (2)."""
-        found = certify(net)
-        t = found.multipliers
-        return list(t) if isinstance(t, tuple) else [t], found.bound
-
-    first, bound = optimal(init)
+    certificate = certify(init)
+    first = list(certificate.layers)
     if given:
         first = list(multipliers) if deep else [_checks.finite_array(multipliers, "multipliers", 1)]
     # without L_des a guess of rho, which is needed even where the network is constant
-    rho = bound**2 or 1.0 if enforce is None else enforce**2
+    rho = certificate.bound**2 or 1.0 if enforce is None else enforce**2
     penalty *= fit.scale
     step = FixedStep(first, rho, mu=strength, penalty=penalty, slopes=fit.slopes)
 
     def update(weights: list[Array]) -> None:
-        step.multipliers = optimal(fit.network(weights))[0]
+        step.multipliers = list(certify(fit.network(weights)).layers)
 
     result = run(
         fit,

@@ -13,12 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate.interior import longest_step, svec_solver
-from lipsnn.train.admm.saddle import GramProblem, Iterate, Point, Saddle
+from lipsnn.certificate.interior import Scaling, svec_solver
+from lipsnn.train.admm.saddle import Iterate, Point, Saddle
 
 MAX_ITERATIONS = 60
-# A step stops this far from the boundary of the cone.
-_DAMPING = 0.98
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +26,7 @@ class StepSolution:
     Attributes
     ----------
     weights : list of ndarray
-        Wbar, a matrix per layer; of a `GramProblem` x_j, one (k, R) array per entry of its columns.
+        Wbar, a matrix per layer; of a `Saddle` x_j, one (k, R) array per entry of its columns.
     rho : float
         The LMI holds for these weights and this rho.
     value, lower : float
@@ -49,14 +47,13 @@ class StepSolution:
 
 
 def interior_point(
-    problem: GramProblem, tol: float, start: Array | None = None
+    step: Saddle, tol: float, start: Array | None = None
 ) -> tuple[StepSolution, Array]:
-    """Solve `problem` until value - lower is at most ``tol/2 sum |v_j|^2``, if rounding allows.
+    """Solve `step` until value - lower is at most ``tol/2 sum |v_j|^2``, if rounding allows.
 
     The step is strongly convex: the weights are then within ``sqrt(tol)`` of the optimal ones,
     relative to the norm of all v_j. Returned is besides Lambda, to start the next solve from.
     """
-    step = Saddle(problem)
     at = step.begin(start)
     size = max(step.size, np.finfo(float).tiny)
     best: StepSolution | None = None
@@ -70,7 +67,7 @@ def interior_point(
         if dual > lower:
             lower, multiplier = dual, at.L
         if best is None or value < best.value:
-            best = StepSolution(weights, at.rho * problem.rho, value, lower, iteration)
+            best = StepSolution(weights, at.rho * step.rho, value, lower, iteration)
         gap = best.value - lower
         stalled = 0 if gap < 0.9 * before else stalled + 1
         if gap <= tol * size or iteration == MAX_ITERATIONS or stalled == 6:
@@ -85,42 +82,30 @@ def interior_point(
 
 def _newton(step: Saddle, at: Iterate, point: Point) -> tuple[Iterate, Point]:
     """One predictor-corrector step (Mehrotra)."""
-    n = step.n
-    root_l, root_z = np.linalg.cholesky(at.L), np.linalg.cholesky(at.Z)
-    left, sigma, right = np.linalg.svd(root_z.T @ root_l)
-    G = root_l @ (right.T / np.sqrt(sigma))
-    G_inverse = (left / np.sqrt(sigma)).T @ root_z.T
+    n, scaling = step.n, Scaling(at.L, at.Z)
+    G = scaling.G
     residual = G.T @ (at.Z - np.diag(step.E(at.rho)) + point.gram) @ G
     solve = _system(step, point, G)
-    mu = float(sigma @ sigma) / n
     cross = G.T @ (point.gram_by_rho - np.diag(step.by_rho)) @ G
     through = float(np.sum(at.L * point.input_gram)) / at.rho
     curvature = (through - float(np.sum(at.L * point.gram_by_rho))) / at.rho
-    along = solve(cross) if step.free else np.zeros((n, n))
+    along = solve(cross) if step.mu is not None else np.zeros((n, n))
     bend = curvature + float(np.sum(cross * along))
 
     def direction(centre: Array) -> tuple[Array, Array, float]:
         dL = solve(centre + residual)
-        d_rho = -float(np.sum(cross * dL)) / bend if step.free else 0.0
+        d_rho = -float(np.sum(cross * dL)) / bend if step.mu is not None else 0.0
         dL = dL + d_rho * along
         return dL, centre - dL, d_rho
 
-    D = np.diag(sigma)
-    dL, dZ, _ = direction(-D)
-    step_l, step_z = min(1.0, longest_step(dL, sigma)), min(1.0, longest_step(dZ, sigma))
-    left_over = float(np.sum((D + step_l * dL) * (D + step_z * dZ))) / n
-    centring = min(1.0, max(left_over / mu, 0.0)) ** 3
-    second = (dL @ dZ + dZ @ dL) / (sigma[:, None] + sigma[None, :])
-    dL, dZ, d_rho = direction(np.diag(centring * mu / sigma) - D - second)
-    step_l = min(1.0, _DAMPING * longest_step(dL, sigma))
-    step_z = min(1.0, _DAMPING * longest_step(dZ, sigma))
+    dL, dZ, d_rho, step_l, step_z = scaling.corrected(direction)
     if d_rho < 0:
         step_z = min(step_z, -0.9 * at.rho / d_rho)
-    dL, dZ = G @ dL @ G.T, G_inverse.T @ dZ @ G_inverse
+    dL, dZ = G @ dL @ G.T, scaling.back(dZ)
     for share in (1.0, 0.5):
         moved = step.settle(
             at.L + share * step_l * (dL + dL.T) / 2,
-            at.Z + share * step_z * (dZ + dZ.T) / 2,
+            at.Z + share * step_z * dZ,
             at.rho + share * step_z * d_rho,
         )
         after = step.point(moved.L, moved.rho)
@@ -143,7 +128,7 @@ def _system(step: Saddle, point: Point, G: Array) -> Callable[[Array], Array]:
     """
     n = step.n
     outer, inner = [], []
-    for part, u, inverse in zip(step.problem.columns, point.columns, point.inverses, strict=True):
+    for part, u, inverse in zip(step.columns, point.columns, point.inverses, strict=True):
         g = G[part.rows]
         w = u @ g
         shared = len(inverse) == 1

@@ -50,35 +50,11 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class GramProblem:
-    """One Lipschitz step, its penalty r divided out.
-
-    Attributes
-    ----------
-    order : int
-        Number n of rows of G.
-    columns : tuple of Columns
-    inputs : ndarray of int
-        Rows of G where E is rho; elsewhere it is 1. Empty if the inputs are columns.
-    mu : float or None
-        Weight of rho, over r. None: rho is fixed.
-    rho : float
-        The fixed rho, else a guess of it: everything is scaled to it.
-    """
-
-    order: int
-    columns: tuple[Columns, ...]
-    inputs: Array
-    mu: float | None
-    rho: float
-
-
-@dataclass(frozen=True, eq=False)
 class Point:
     """The separate minimisers at one (Lambda, rho).
 
     x_j, u_j = C_j x_j and N_j = C_j (I + 2 C_j Lambda C_j)^{-1} C_j, one entry per entry of
-    `GramProblem.columns`; U = sum_j u_j u_j', its part from the inputs where these are columns, and
+    `Saddle.columns`; U = sum_j u_j u_j', its part from the inputs where these are columns, and
     dU/drho.
     """
 
@@ -99,21 +75,41 @@ class Iterate:
     rho: float
 
 
+@dataclass(eq=False)
 class Saddle:
-    """A `GramProblem` in units where its guess of rho is 1."""
+    """One Lipschitz step, its penalty r divided out, and its saddle point.
 
-    def __init__(self, problem: GramProblem) -> None:
-        self.problem, self.n = problem, problem.order
-        self.free = problem.mu is not None
-        self.mu = 0.0 if problem.mu is None else problem.mu * problem.rho
+    Its methods are in units where the guess of rho is 1.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows of G.
+    columns : tuple of Columns
+    inputs : ndarray of int
+        Rows of G where E is rho; elsewhere it is 1. Empty if the inputs are columns.
+    mu : float or None
+        Weight of rho, over r. None: rho is fixed.
+    rho : float
+        The fixed rho, else a guess of it: everything is scaled to it.
+    """
+
+    n: int
+    columns: tuple[Columns, ...]
+    inputs: Array
+    mu: float | None
+    rho: float
+
+    def __post_init__(self) -> None:
+        self.price = 0.0 if self.mu is None else self.mu * self.rho
         self.by_rho = np.zeros(self.n)  # dE/drho
-        self.by_rho[problem.inputs] = 1.0
-        root = np.where(self.by_rho > 0, problem.rho**-0.5, 1.0)
+        self.by_rho[self.inputs] = 1.0
+        root = np.where(self.by_rho > 0, self.rho**-0.5, 1.0)
         self.scales = [
-            part.scale * (problem.rho**-0.5 if part.inputs else root[part.rows])
-            for part in problem.columns
+            part.scale * (self.rho**-0.5 if part.inputs else root[part.rows])
+            for part in self.columns
         ]
-        self.size = 0.5 * sum(float(np.sum(part.target**2)) for part in problem.columns)
+        self.size = 0.5 * sum(float(np.sum(part.target**2)) for part in self.columns)
         self.upper, self.root2 = svec(self.n)
 
     def E(self, rho: float) -> Array:
@@ -147,7 +143,7 @@ class Saddle:
         n = self.n
         weights, columns, inverses = [], [], []
         gram, input_gram, by_rho = np.zeros((3, n, n))
-        for part, scale in zip(self.problem.columns, self.scales, strict=True):
+        for part, scale in zip(self.columns, self.scales, strict=True):
             rows = np.ix_(part.rows, part.rows)
             c = scale / np.sqrt(rho) if part.inputs else scale
             H = 2 * c[:, :, None] * L[rows] * c[:, None, :]
@@ -176,15 +172,15 @@ class Saddle:
         norm2 *= 1 + 1e-14 * self.n
         theta = min(1.0, norm2**-0.5) if norm2 > 0 else 1.0
         weights = [theta * x for x in point.weights]
-        value = self.mu * rho
-        for part, x in zip(self.problem.columns, weights, strict=True):
+        value = self.price * rho
+        for part, x in zip(self.columns, weights, strict=True):
             value += 0.5 * float(np.sum((x - part.target) ** 2))
         return weights, value
 
     def dual(self, at: Iterate, point: Point) -> float:
         """g at the iterate, where it is least in rho: a lower bound of the optimal value."""
-        value = self.mu * at.rho - float(np.diagonal(at.L) @ self.E(at.rho))
-        for part, x in zip(self.problem.columns, point.weights, strict=True):
+        value = self.price * at.rho - float(np.diagonal(at.L) @ self.E(at.rho))
+        for part, x in zip(self.columns, point.weights, strict=True):
             value += 0.5 * float(np.sum(part.target * (part.target - x)))
         return value
 
@@ -194,11 +190,11 @@ class Saddle:
         g is linear in rho where the inputs are rows of G: Lambda is scaled there to the
         trace mu. Where they are columns, rho is the minimiser.
         """
-        if self.free and len(self.problem.inputs):
+        if self.mu is not None and len(self.inputs):
             trace = float(np.diagonal(L) @ self.by_rho)
-            theta = np.where(self.by_rho > 0, np.sqrt(self.mu / trace), 1.0)
+            theta = np.where(self.by_rho > 0, np.sqrt(self.price / trace), 1.0)
             L = L * np.outer(theta, theta)
-        elif self.free:
+        elif self.mu is not None:
             rho = self._best_rho(L)
         return Iterate(L, Z, rho)
 
@@ -206,16 +202,16 @@ class Saddle:
         """The minimiser of g(Lambda, .) where the inputs are columns, by bisection."""
         part, scale = next(
             (part, scale[0])
-            for part, scale in zip(self.problem.columns, self.scales, strict=True)
+            for part, scale in zip(self.columns, self.scales, strict=True)
             if part.inputs
         )
         H = 2 * scale[:, None] * L[np.ix_(part.rows, part.rows)] * scale
         h, basis = np.linalg.eigh(H)
         h = np.maximum(h, 0.0)
         c = 0.5 * h * np.sum((part.target @ basis) ** 2, axis=0)
-        low, high = 0.0, float(np.sqrt(c.sum() / self.mu))
+        low, high = 0.0, float(np.sqrt(c.sum() / self.price))
         while low < (middle := 0.5 * (low + high)) < high:
-            if float(np.sum(c / (middle + h) ** 2)) > self.mu:
+            if float(np.sum(c / (middle + h) ** 2)) > self.price:
                 low = middle
             else:
                 high = middle

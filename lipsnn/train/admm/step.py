@@ -23,7 +23,7 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.train.admm.interior import StepSolution, interior_point
-from lipsnn.train.admm.saddle import Columns, GramProblem
+from lipsnn.train.admm.saddle import Columns, Saddle
 
 
 class FixedStep:
@@ -98,10 +98,10 @@ class FixedStep:
         live.insert(0, np.flatnonzero(target[0][live[0]].any(axis=0)))
         live.append(np.arange(len(target[-1])))
         problem, blocks = self._problem(target, live)
-        if problem.order == 0:
+        if problem.n == 0:
             solution = StepSolution([], problem.rho, 0.0, 0.0, 0)
         else:
-            warm = self._start is not None and len(self._start) == problem.order
+            warm = self._start is not None and len(self._start) == problem.n
             start = self._start if warm else None
             solution, self._start = interior_point(problem, self.tol, start)
         # without inputs that are used the output is constant
@@ -130,7 +130,7 @@ class FixedStep:
 
     def _problem(
         self, target: Sequence[Array], live: list[Array]
-    ) -> tuple[GramProblem, list[tuple[int, bool]]]:
+    ) -> tuple[Saddle, list[tuple[int, bool]]]:
         """The step over the live units, and each column group's layer and whether it has inputs."""
         last = len(target)
         counts = [len(units) for units in live]
@@ -164,4 +164,4 @@ class FixedStep:
         inputs = np.arange(counts[0]) if side == 0 else np.arange(0)
         order = sum(counts[side::2]) if columns else 0
         mu = None if self.mu is None or not counts[0] else self.mu / self.penalty
-        return GramProblem(order, tuple(columns), inputs, mu, self.rho), blocks
+        return Saddle(order, tuple(columns), inputs, mu, self.rho), blocks

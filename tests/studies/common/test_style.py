@@ -28,3 +28,19 @@ def test_house_style_is_transparent():
     figure, _ = style.axes_of(None)
     assert figure.get_facecolor()[3] == 0
     assert mpl.rcParams["svg.hashsalt"] == "lipsnn"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"),
+        (28.663749, "28.66"),
+        (150.0, "150"),
+        (0.067630, "0.06763"),
+        (12345.6, "12346"),
+        (8.023866e-10, "8.0e-10"),
+        (-1.5e7, "-1.5e+07"),
+    ],
+)
+def test_numbers_of_tables_are_rounded_to_what_matters(value, shown):
+    assert style.number(value) == shown

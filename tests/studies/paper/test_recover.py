@@ -176,6 +176,28 @@ def test_every_draw_is_judged_by_what_it_held_out(searched):
     assert (found["signs"] == found["cells"]).all()
 
 
+def test_what_the_search_holds_is_varied_from_its_choice(searched):
+    tables, seen = searched
+    table = tables["recover_nearby"]
+    varied = [task for task in seen if task.get("admm", {}).get("epochs") not in (None, 10)]
+    assert {task["admm"]["epochs"] for task in varied} == {3, 30}
+    assert {task["admm"]["iterations"] for task in varied} == {30}
+    sizes = {t["data"]["size"] for t in seen if t["data"]["name"] == rule.DRAWN}
+    assert sizes == {rule.SIZE, *rule.NEARBY["l2"]["size"]}
+    assert set(table.loc[table["varied"] == "size", "dataset"]) == {rule.DRAWN}
+    report = recover_report.nearby(table).set_index(["problem", "varied", "value"])
+    assert len(report) == 2 + sum(len(v) for half in rule.NEARBY.values() for v in half.values())
+    # these runs know no variation: the choice gives the printed means, and so does each
+    assert report[["used", "held_out"]].to_numpy() == pytest.approx(0, abs=1e-9)
+    # one that takes a method ten points further is as far as that, where it is
+    one = (table["varied"] == "size") & (table["value"] == 250) & (table["method"] == "samp-l2")
+    table = table.assign(objective=table["objective"] - 0.1 * one)
+    moved = recover_report.nearby(table).set_index(["problem", "varied", "value"])
+    assert moved.loc[("l2", "size", 250), "samp-l2"] == pytest.approx(10 / len(printed.DATASETS))
+    assert moved.loc[("l2", "size", 250), "used"] > 0.1
+    assert moved.loc[("l2", "size", 500), "used"] == pytest.approx(0, abs=1e-9)
+
+
 def test_of_equals_fewer_epochs_win():
     rows = [
         {"optimizer": "adam", "learning_rate": 1e-3, "batch_size": 0, "loss": "mean"}

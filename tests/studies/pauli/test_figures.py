@@ -23,7 +23,7 @@ def test_graphs_and_rounds():
     axes = figures.admm(table, desired=2.0).axes
     assert [len(ax.lines) for ax in axes] == [1, 2, 2]
     labels = [line.get_label() for line in figures.admm(table).axes[1].lines]
-    assert labels == ["fixed T", "T free"]
+    assert labels == ["fixed $T$", "$T$ free"]
 
 
 def test_slopes_stand_inside_their_bounds():

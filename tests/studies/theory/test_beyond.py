@@ -19,14 +19,14 @@ def test_ellipse_has_the_axes_of_p():
     factors = {0: np.eye(2), 1: np.diag([2.0, 1.0])}
     figure = beyond.turning_ellipse(np.eye(2), factors, values, np.array([1.0, 1.0]))
     left, right = figure.axes
-    outlines = [line.get_xydata() for line in left.lines if line.get_label().startswith("P, ")]
+    outlines = [line.get_xydata() for line in left.lines if line.get_label().startswith("$P$, ")]
     # trace 1: the squared half axes add up to 1
     assert np.linalg.norm(outlines[0], axis=1) == pytest.approx(np.sqrt(0.5))
     lengths = np.linalg.norm(outlines[1], axis=1)
     # the outline is sampled at 200 angles
     assert lengths.max() == pytest.approx(np.sqrt(0.8), rel=1e-3)
     assert lengths.min() == pytest.approx(np.sqrt(0.2), rel=1e-3)
-    assert labels_of(right) == ["upper: multipliers", "lower: P itself", "formal constant FGL"]
+    assert labels_of(right) == ["upper: multipliers", "lower: $P$ itself", "formal constant FGL"]
 
 
 def test_lines_by_group():

@@ -46,7 +46,12 @@ def test_counts_have_a_line_for_each_dimension_and_the_dots():
     )
     (ax,) = patterns.pattern_counts(table).axes
     labels = ax.get_legend_handles_labels()[1]
-    assert labels == ["all 0/1 vectors, 2^n", "formula, d = 1", "formula, d = 2", "enumerated"]
+    assert labels == [
+        "all 0/1 vectors, $2^n$",
+        "formula, $d$ = 1",
+        "formula, $d$ = 2",
+        "enumerated",
+    ]
     assert ax.get_yscale() == "log"
 
 

@@ -1,0 +1,105 @@
+"""Local bounds hold on their region, and attacked errors stay below the certified ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hunt import oracle, slopes
+from hunt.networks import KINDS, Array, numbers
+from hunt.test_networks import REPAIR
+from hunt.test_refinement import SHALLOW
+from hypothesis import strategies as st
+
+import lipsnn
+from lipsnn.certificate import ProofError
+
+SAMPLES = 6  # points of a region at which slopes and values are taken
+
+
+class Local(NamedTuple):
+    net: lipsnn.Network
+    centre: Array
+    radius: float
+    points: tuple[Array, ...]  # all in the ball, exactly
+
+
+@st.composite
+def locals_of(draw, kind: str) -> Local:
+    """A ball, about any point or one on a hyperplane, that may reach where the network is steep."""
+    case = draw(KINDS[kind])
+    net, d = case.net, case.net.dim
+    centre = numbers(draw, d) * 10.0 ** draw(st.sampled_from([-6, 0, 0, 3]))
+    w, b = net.weights[0][0], net.biases[0][0]
+    if draw(st.booleans()) and 1e-150 < np.abs(w).max() < 1e150:
+        foot = centre - (w @ centre + b) / (w @ w) * w
+        centre = foot if np.abs(foot).max() < 1e6 else centre
+    radius = 10.0 ** draw(st.integers(-8, 3))
+    if case.steep and draw(st.booleans()):
+        centre = np.asarray(case.steep[0], float)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    moves = rng.normal(size=(SAMPLES, d))
+    moves *= (radius * rng.uniform(size=SAMPLES) ** 0.2 / np.linalg.norm(moves, axis=1))[:, None]
+    points = (centre, *(centre + moves), *case.steep)
+    return Local(net, centre, radius, tuple(x for x in points if _inside(x, centre, radius)))
+
+
+def _inside(x: Array, centre: Array, radius: float) -> bool:
+    """Whether x lies in the ball, in rationals."""
+    step = [oracle.exact(a) - oracle.exact(b) for a, b in zip(x, centre, strict=True)]
+    return oracle.dot(step, step) <= oracle.exact(radius) ** 2
+
+
+def check(case: Local, counts: Counter[str]) -> None:
+    net = case.net.to_shallow()
+    certificate = lipsnn.certify(net, ball=(case.centre, case.radius))
+    bound = certificate.bound
+    counts["bounds"] += 1
+    assert 0.0 <= certificate.lower <= bound
+    for x in case.points:
+        assert not slopes.attained_slope(case.net, x) > slopes.Ball(bound) ** 2, x
+        counts["attained"] += 1
+    try:
+        proved = certificate.verify()
+    except ProofError:
+        assert certificate.status != "optimal"
+    else:
+        assert bound <= proved <= bound * (1 + REPAIR)
+        counts["proofs"] += 1
+    check_error(case, net, counts)
+
+
+def check_error(case: Local, net: lipsnn.ShallowNet, counts: Counter[str]) -> None:
+    """The squared error at every point of the ball, in rationals, is at most the upper one."""
+    y = np.zeros(1)
+    try:
+        found = lipsnn.certified_error(net, case.centre[None], y, [case.radius])
+    except ValueError as error:
+        if "beyond float64" not in str(error):
+            raise
+        counts["refused"] += 1
+        return
+    upper = float(found["upper"].iloc[0])
+    assert found["lower"].iloc[0] <= upper
+    if np.isfinite(upper):
+        for x in case.points:
+            assert _value(case.net, x) ** 2 <= oracle.exact(upper), x
+        counts["exact"] += 1
+
+
+def _value(net: lipsnn.Network, x: Array) -> oracle.Q:
+    """The network's value at x, in rationals."""
+    (W, a), (b, c) = net.weights, net.biases
+    point = [oracle.exact(v) for v in x]
+    value = oracle.exact(c[0])
+    for row, bias, outer in zip(oracle.matrix(W), b, a[0], strict=True):
+        u = oracle.dot(row, point) + oracle.exact(bias)
+        value += oracle.exact(outer) * max(u, oracle.Q(0))
+    return value
+
+
+@pytest.mark.parametrize("kind", SHALLOW)
+def test_local_bound_holds(hunt, kind):
+    hunt.search("local", kind, locals_of(kind), check)
