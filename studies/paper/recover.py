@@ -83,8 +83,8 @@ def nearby(run: Run, chosen: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        problem, varied ("choice" for the choice itself), value (0 for the full batch), and the columns
-        of "recover_l2" that are no settings.
+        problem, varied ("choice" for the choice itself), value (0 for the full batch), and the
+        columns of "recover_l2" that are no settings.
     """
     records = chosen[chosen["draw"] == 0].to_dict("records")
     left, right = (next(r for r in records if r["problem"] == half) for half in SETTING)
