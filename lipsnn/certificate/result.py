@@ -11,7 +11,6 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.deployed import FORMATS, Deployed, evaluation_error
-from lipsnn.certificate.deployed import FORMATS, Deployed, evaluation_error
 from lipsnn.certificate.form import Form, first_layer, lengths_of, reach
 from lipsnn.certificate.ladder import Ladder, ladder
 from lipsnn.certificate.product import proved_product

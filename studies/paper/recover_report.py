@@ -169,25 +169,22 @@ def nearby(table: pd.DataFrame, draw: int = 0) -> pd.DataFrame:
     sums = table.groupby([*keys, "dataset", "method"], sort=False)[
         ["initial_objective", "objective"]
     ].sum()
-    percent = 100 * (1 - sums["objective"] / sums["initial_objective"])
+    cells: dict[tuple[str, str, int], dict[rule.Cell, float]] = {}
+    for r in sums.reset_index().to_dict("records"):
+        percent = 100 * (1 - r["objective"] / r["initial_objective"])
+        own = cells.setdefault((r["problem"], r["varied"], int(r["value"])), {})
+        own[r["dataset"], r["method"]] = float(percent)
     rows: list[dict[str, Any]] = []
-    ordered = percent.sort_index()
-    for key, part in percent.groupby(level=keys, sort=False):
-        problem, varied, value = key
-        chosen = ordered.loc[problem, "choice", 0].to_dict()
-        found = chosen | part.droplevel(keys).to_dict()
-        own = [cell for cell in rule.CELLS if cell in found]
-        used = rule.draw(draw)
-        moved = {
-            method: float(np.mean([found[c] - chosen[c] for c in own if c[1] == method]))
-            for method in rule.HALVES[problem][1]
-        }
-        rows.append(
-            {"problem": problem, "varied": varied, "value": value}
-            | {"used": rule.distance(found, [c for c in own if c in used])}
-            | {"held_out": rule.distance(found, [c for c in own if c not in used])}
-            | moved
-        )
+    used = rule.draw(draw)
+    for (problem, varied, value), part in cells.items():
+        chosen = cells[problem, "choice", 0]
+        found = chosen | part
+        row: dict[str, Any] = {"problem": problem, "varied": varied, "value": value}
+        row["used"] = rule.distance(found, [c for c in found if c in used])
+        row["held_out"] = rule.distance(found, [c for c in found if c not in used])
+        for method in rule.HALVES[problem][1]:
+            row[method] = float(np.mean([found[c] - chosen[c] for c in found if c[1] == method]))
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
