@@ -202,7 +202,7 @@ def count(value: Any, name: str, least: int = 1) -> int:
 def finite(value: Any, name: str) -> float:
     """`value` as a finite float."""
     try:
-        if isinstance(value, (str, bytes)):
+        if isinstance(value, (bool, np.bool_, str, bytes)):
             raise TypeError
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -128,7 +128,7 @@ def test_seeds_that_are_none(seed):
         lipsnn.train_sgd(X, Y, 2, 1e-3, seed, epochs=1)
 
 
-@pytest.mark.parametrize("value", ["1", b"1", 1j, None, [1.0, 2.0], np.nan, 10**400])
+@pytest.mark.parametrize("value", ["1", b"1", True, 1j, None, [1.0, 2.0], np.nan, 10**400])
 def test_numbers_that_are_none(value):
     with pytest.raises(ValueError, match="strength must be"):
         lipsnn.objective(NET, X, Y, value, "l2")

@@ -23,6 +23,8 @@ from lipsnn.status import Status
 SCHEMA = "lipsnn-certificate/2"
 _NUMBERS = ("bound", "lower", "seconds", "tol")
 _WORDS = ("status", "method", "solver")
+# What is read takes some five times its bytes in memory, and an empty array twenty times.
+_LARGEST, _ARRAYS = 2**29, 2**23
 
 
 def network_hash(net: Any) -> str:
@@ -72,7 +74,12 @@ def to_json(certificate: Certificate, network: bool = True) -> str:
 
 def from_json(text: str | Path, net: Any = None) -> Certificate:
     """See `Certificate.from_json`."""
+    size = text.stat().st_size if isinstance(text, Path) else len(text)
+    if size > _LARGEST:
+        raise ProofError(f"larger than {_LARGEST >> 20} MiB: store it without the network's weights")
     given = text.read_bytes() if isinstance(text, Path) else text
+    if given.count(b"[" if isinstance(given, bytes) else "[") > _ARRAYS:
+        raise ProofError(f"not a certificate: more than {_ARRAYS} arrays")
     with or_no_proof("not JSON: "):
         content = json.loads(given, object_pairs_hook=_once, parse_constant=_refuse)
     with or_no_proof("a field is missing or malformed: "):

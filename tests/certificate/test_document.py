@@ -127,6 +127,16 @@ def test_what_is_no_certificate(text):
         Certificate.from_json(text)
 
 
+def test_what_would_fill_the_memory_is_not_read(tmp_path):
+    with pytest.raises(ProofError, match="arrays"):
+        Certificate.from_json('{"factors": [' + "[]," * 2**23 + "[]]}")
+    large = tmp_path / "large.json"
+    with large.open("wb") as file:
+        file.truncate(2**29 + 1)
+    with pytest.raises(ProofError, match="512 MiB"):
+        Certificate.from_json(large)
+
+
 @pytest.mark.parametrize("suffix", ["npz", "json"])
 def test_command(certificate, tmp_path, capsys, suffix):
     path, network = tmp_path / "certificate.json", tmp_path / f"network.{suffix}"
