@@ -76,7 +76,7 @@ def from_json(text: str | Path, net: Any = None) -> Certificate:
     """See `Certificate.from_json`."""
     size = text.stat().st_size if isinstance(text, Path) else len(text)
     if size > _LARGEST:
-        raise ProofError(f"larger than {_LARGEST >> 20} MiB: store it without the network's weights")
+        raise ProofError(f"larger than {_LARGEST >> 20} MiB: leave the network out of it")
     given = text.read_bytes() if isinstance(text, Path) else text
     if given.count(b"[" if isinstance(given, bytes) else "[") > _ARRAYS:
         raise ProofError(f"not a certificate: more than {_ARRAYS} arrays")
