@@ -209,7 +209,7 @@ class Search:
         along[drawn] = self.rng.normal(size=(int(drawn.sum()), self.dim + 1))
         sides = np.repeat([batch[k].sides for k in has], count, axis=0)
         at, rate = start @ cells.units.T, along @ cells.units.T
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             when = -at / rate
         ends = np.column_stack([np.where(sides != 0, when, np.nan), cells.leaves(start, along).T])
         first = np.where(ends < 0, ends, -1e6).max(axis=1)[:, None]

@@ -120,7 +120,8 @@ class Arrangement:
         # weights - exact = (weights rows - targets) rows^-1, and |rows^-1| <= 2 size
         error = np.abs(weights @ rows - targets).sum(axis=1)
         error += self.room * (np.abs(weights) @ np.abs(rows) + np.abs(targets)).sum(axis=1)
-        error = 4 * size * error + 1e-290
+        with np.errstate(over="ignore"):  # infinite: nothing is implied
+            error = 4 * size * error + 1e-290
         return self.kept[units] & (weights > error[:, None]).all(axis=1)
 
     def _in_ball(
