@@ -105,8 +105,7 @@ def all_orders(net, X, rng):
     yield from (evaluated(net, X), evaluated(net, X, halves=True))
     yield from (evaluated(net, X, rng), evaluated(net, X, rng, halves=True))
     if not any(phi.name == "abs" or len(phi.parameters) == 2 for phi in net.activations):
-        with torch.no_grad():
-            yield net.to_torch(X.dtype)(X)
+        yield net.to_torch(X.dtype)(X).detach()
 
 
 def inputs(rng, count, dim, radius, dtype):

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from lipsnn.datasets import load_dataset
-from studies.paper import grid, printed, recover, trial
+from studies.paper import grid, printed, trial
+from studies.paper import recover_rule as rule
 from studies.paper.settings import REGIMES, load_settings
 
 RESULTS = Path(__file__).resolve().parents[3] / "results" / "full"
@@ -54,7 +55,7 @@ def test_the_settings_are_what_the_recovery_chose():
         right["learning_rate"],
         right["iterations"],
     )
-    assert (admm["epochs"], admm["batch_size"]) == (recover.ADMM_EPOCHS, recover.ADMM_BATCH)
+    assert (admm["epochs"], admm["batch_size"]) == (rule.ADMM_EPOCHS, rule.ADMM_BATCH)
     assert {training["schedule"], admm["schedule"]} == {"constant"}
     assert settings["refine"]["rounds"] == right["rounds"]
     dimensions = settings["rastrigin"]["dimensions"]
