@@ -77,8 +77,8 @@ def from_json(text: str | Path, net: Any = None) -> Certificate:
     size = text.stat().st_size if isinstance(text, Path) else len(text)
     if size > _LARGEST:
         raise ProofError(f"larger than {_LARGEST >> 20} MiB: leave the network out of it")
-    given = text.read_bytes() if isinstance(text, Path) else text
-    if given.count(b"[" if isinstance(given, bytes) else "[") > _ARRAYS:
+    given = text.read_text(encoding="utf8", errors="replace") if isinstance(text, Path) else text
+    if given.count("[") > _ARRAYS:
         raise ProofError(f"not a certificate: more than {_ARRAYS} arrays")
     with or_no_proof("not JSON: "):
         content = json.loads(given, object_pairs_hook=_once, parse_constant=_refuse)
