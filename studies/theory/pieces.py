@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from studies.common.style import COLORS, INK, parts_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 UPPER, LOWER, EXACT = COLORS["base"], COLORS["alternating"], COLORS["joint"]
@@ -53,6 +53,8 @@ def cut_square(
         ax.title.set_size(10)
         ax.grid(False)
     figure.colorbar(image, ax=list(axes[:, 0]), location="left", label="slope, or its bound")
+    end = steps.tail(1)
+    steps = pd.concat([steps, end.assign(pieces=end["pieces"] + 1)])  # the last step has a width
     last.fill_between(
         steps["pieces"], steps["lower"], steps["upper"], step="post", color=INK, alpha=0.2, lw=0
     )
