@@ -15,9 +15,7 @@ def test_a_map_for_each_stage_and_the_interval():
     *maps, last = figure.axes[:4]
     assert [ax.get_title() for ax in maps] == ["all", "some", "few"]
     assert all(ax.images[0].get_clim() == (0.0, 8.0) for ax in maps)
-    np.testing.assert_array_equal(
-        last.lines[0].get_ydata(), [9.0, 8.0, 8.0]
-    )
+    np.testing.assert_array_equal(last.lines[0].get_ydata(), [9.0, 8.0, 8.0])
     assert last.get_legend_handles_labels()[1] == ["proved", "met"]
 
 
