@@ -118,8 +118,19 @@ def test_few_samples_are_carried_whole():
     X1, y, patterns, signs, weights = draw(0, 2 * CARRIED * 4, 3, 5)
     few = structured.solve_joint(X1, y, patterns, signs, 1.0, inside=weights)
     all_rows = structured.solve_joint(X1, y, patterns, signs, 1.0)
-    np.testing.assert_array_equal(few.weights, all_rows.weights)
+    assert_same(few, all_rows)
     assert few.cone_duals.nnz == patterns[:, patterns.any(axis=0)].size
+
+
+@pytest.mark.parametrize("strength", [1e-4, 1.0, 1e4])
+def test_the_method_starts_at_the_known_network_where_that_is_nearer(strength):
+    X1, y, patterns, signs, weights = draw(3, 400, 3, 12)
+    origin = structured.solve_joint(X1, y, patterns, signs, strength)
+    for scale in (1e-200, 1.0, 1e200):  # of no meaning: each unit is fitted
+        known = structured.solve_joint(X1, y, patterns, signs, strength, inside=weights * scale)
+        assert known.status == "optimal"
+        assert known.value == pytest.approx(origin.value, rel=1e-7)
+        assert known.iterations <= origin.iterations
 
 
 def test_multipliers_are_those_of_the_rows():

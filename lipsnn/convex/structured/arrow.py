@@ -7,8 +7,8 @@ from scipy.linalg import cholesky, eigh, eigvalsh, svd
 
 from lipsnn._checks import Array
 
-# After a warm start rho is at least this much above what the slopes need.
-_MARGIN = 1.1
+# Rho is at least this much above what the slopes need after a warm start, and at the method's own.
+_MARGIN, _ROOM = 1.1, 1.5
 
 
 class ArrowCone:
@@ -52,12 +52,24 @@ class ArrowCone:
         self._scale0, self._scale = scale[0], scale[1:]
         self._hub, self._spokes = np.arange(d), np.arange(d, self.degree)
 
-    def start(self) -> Array:
-        """Extras for which S is well inside its cone at Z = 0."""
-        extras = np.full(self.extras, 1.0 / (self.g + 1))
+    def start(self, Z: Array) -> tuple[Array, Array]:
+        """Z, shortened where rho is given, and extras for which S is well inside its cone there."""
+        slopes = np.column_stack([Z[: self.d].sum(axis=1), Z[: self.d]])
+        sizes = np.linalg.norm(slopes, axis=0)
+        sizes += sizes.mean() or 1.0
+        extras = np.resize(sizes[1:] / sizes.sum(), self.extras)
+        needed = _ROOM * self._needed(Z, extras)
         if self.rho is None:
-            extras[-1] = 3.0  # at unit scale, room for slopes of order one
-        return extras
+            extras[-1] = max(3.0, needed)  # at unit scale, room for slopes of order one
+        elif needed > self.rho:
+            Z = Z * np.sqrt(self.rho / needed)
+        return Z, extras
+
+    def _needed(self, Z: Array, extras: Array) -> float:
+        """The least rho at Z and the shares."""
+        S = self.slack(Z, extras)
+        spokes = S[self.d :, : self.d] / np.sqrt(np.diagonal(S)[self.d :, None])
+        return float(np.linalg.norm(spokes, 2)) ** 2
 
     def resume(
         self, Z: Array, extras: Array, Y: Array, before: ArrowCone
@@ -70,9 +82,7 @@ class ArrowCone:
         d, extras = self.d, extras.copy()
         if self.free and self.rho is None:
             return Z, extras, Y
-        S = self.slack(Z, extras)
-        spokes = S[d:, :d] / np.sqrt(np.diagonal(S)[d:, None])
-        needed = _MARGIN * np.linalg.norm(spokes, 2) ** 2
+        needed = _MARGIN * self._needed(Z, extras)
         if self.rho is None:
             extras[-1] = max(extras[-1], needed)
         elif needed > self.rho:

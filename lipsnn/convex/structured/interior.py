@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.convex.progress import Pulse
+from lipsnn.convex.structured.iterate import Iterate, WarmStart
 from lipsnn.convex.structured.loss import Loss
 from lipsnn.convex.structured.newton import Direction, Newton, Residuals
 from lipsnn.convex.structured.rows import Rows
@@ -26,8 +27,9 @@ _CORRECTIONS, _AHEAD, _LOW, _HIGH, _GAIN = 2, 0.5, 0.1, 5.0, 0.1
 _FAR = 1e6
 # Steps this long need no further correction.
 _LONG = 0.9
-# Where the method starts: slack of every row at unit scale.
-_START_SLACK = 0.1
+# Where the method starts: the least slack of a row at unit scale, and the least size of a unit of
+# the known network, relative to their mean.
+_START_SLACK, _LEAST = 0.1, 0.1
 # Kept for warm starts is the first iterate with this gap whose products of slack and multiplier
 # are all at least this share of their mean: later or less central ones save nothing.
 _KEEP, _CENTRAL = 1e-1, 0.1
@@ -46,39 +48,6 @@ _INACCURATE = 1e-6
 # The gap is relative to the objective, or to this share of its value at zero weights if that is
 # more: constant targets can be fitted at no cost at all.
 _FLOOR = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class WarmStart:
-    """An iterate half way, near the central path, from which a similar program may start."""
-
-    Z: Array
-    extras: Array
-    s: Array
-    multipliers: Array
-    Y: Array
-    cone: Any
-
-
-@dataclass
-class Iterate:
-    """A primal-dual point with its measures of optimality."""
-
-    Z: Array
-    extras: Array
-    multipliers: Array
-    Y: Array
-    value: float
-    gap: float
-    primal_residual: float
-    dual_residual: float
-    iterations: int = 0
-    status: str = ""
-    warm: WarmStart | None = None
-
-    @property
-    def error(self) -> float:
-        return max(self.gap, self.primal_residual, self.dual_residual)
 
 
 def solve(
@@ -210,8 +179,11 @@ class _Search:
 
     def _cold(self) -> None:
         rows, cone = self.rows, self.cone
-        self.Z = np.zeros((rows.p, rows.g))
-        self.extras = cone.start()
+        self.Z, self.extras = cone.start(np.zeros((rows.p, rows.g)))
+        if rows.inside is not None:
+            known = cone.start(self.loss.fitted(rows.inside, _LEAST))
+            if self._objective(*known) < self._objective(self.Z, self.extras):
+                self.Z, self.extras = known
         self.S = cone.slack(self.Z, self.extras)
         centred = cone.centred(self.S)
         # on the central path, at the level where the cone meets its cost on average, but not
@@ -220,13 +192,18 @@ class _Search:
         level = cone.cost.sum() / pulled[cone.cost > 0].sum() if cone.cost.any() else 0.0
         mu = max(level, 0.1 / rows.shape[1])
         self.Y = mu * centred
-        self.s = np.full(rows.shape, _START_SLACK)
-        self.lam = np.full(rows.shape, mu / _START_SLACK)
+        self.s = np.maximum(rows.slack(self.Z), _START_SLACK)
+        self.lam = mu / self.s
         cone.scale(self.S, self.Y)
 
     def keep(self) -> WarmStart:
         """The current iterate, for a similar program to start from."""
         return WarmStart(self.Z, self.extras, self.s.copy(), self.lam.copy(), self.Y, self.cone)
+
+    def _objective(self, Z: Array, extras: Array, curved: Array | None = None) -> float:
+        curved = self.loss.curve(Z) if curved is None else curved
+        quadratic = 0.5 * float(np.vdot(Z, curved)) - float(np.vdot(self.loss.linear, Z))
+        return quadratic + self.loss.constant + float(self.cone.cost @ extras)
 
     def measure(self) -> Iterate:
         """Residuals of the current point, kept for the next step, and its optimality."""
@@ -241,8 +218,7 @@ class _Search:
         self.row_mu = complementarity / self.s.size
         self.cone_mu = float(np.vdot(self.S, self.Y)) / cone.degree
         Y = cone.mend(self.Y)
-        quadratic = 0.5 * float(np.vdot(self.Z, curved)) - float(np.vdot(loss.linear, self.Z))
-        value = quadratic + loss.constant + float(cone.cost @ self.extras)
+        value = self._objective(self.Z, self.extras, curved)
         violation = np.abs(self.residuals.rows).max() / max(1.0, np.abs(self.s).max())
         return Iterate(
             Z=self.Z,

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.linalg import blas
+from scipy.linalg import blas, solve_triangular
+from scipy.optimize import nnls
 
 from lipsnn._checks import Array
 from lipsnn.convex.samples import Samples, unpacked
@@ -25,6 +26,8 @@ _CODED = 6
 _SORTED, _NUMBERS, _FEW = 16_384, 4_000_000, 4000
 # Rows of A at a time: 512 of 1,300 columns are 5 MB, which stays in cache.
 _ROWS = 512
+# Relative lift of the diagonal where units are fitted: copies of one unit are no error.
+_RIDGE = 1e-9
 # Where more than this share of the samples have changed patterns, the sum is formed anew.
 _CHANGED = 0.25
 
@@ -55,6 +58,26 @@ class Loss:
     def curve(self, Z: Array) -> Array:
         """G times Z."""
         return blas.dsymv(1.0, self.gram.T, Z.ravel(), lower=1).reshape(Z.shape)
+
+    def fitted(self, directions: Array, least: float) -> Array:
+        """Columns of `directions` (p, g), each times the c_i >= 0 at which the loss is least.
+
+        No column is shorter than `least` times their mean; zeros where the fit fails.
+        """
+        p, g = directions.shape
+        directions = directions / np.maximum(np.abs(directions).max(axis=0), np.finfo(float).tiny)
+        directions /= np.maximum(np.linalg.norm(directions, axis=0), np.finfo(float).tiny)
+        columns = np.zeros((p * g, g))
+        columns.reshape(p, g, g)[:, np.arange(g), np.arange(g)] = directions
+        curved = columns.T @ blas.dsymm(1.0, self.gram.T, columns, lower=1)
+        curved[np.diag_indices(g)] += _RIDGE * np.trace(curved) / g
+        pull = (directions * self.linear).sum(axis=0)
+        try:
+            root = np.linalg.cholesky(curved)
+            sizes, _ = nnls(root.T, solve_triangular(root, pull, lower=True))
+        except (np.linalg.LinAlgError, RuntimeError):
+            return np.zeros_like(directions)
+        return directions * np.maximum(sizes, least * sizes.mean())
 
 
 def gram(samples: Samples, bits: Array, g: int, counts: Array) -> Array:

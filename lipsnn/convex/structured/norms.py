@@ -6,6 +6,9 @@ import numpy as np
 
 from lipsnn._checks import Array
 
+# Where the method starts, tau is at least this many norms.
+_ROOM = 1.5
+
 
 class NormCone:
     """``|z_i| <= tau_i`` for every unit: slack S (p + 1, g) with columns (tau_i, z_i).
@@ -18,8 +21,9 @@ class NormCone:
         self.extras, self.degree = g, g
         self.cost = np.full(g, strength)
 
-    def start(self) -> Array:
-        return np.ones(self.g)
+    def start(self, Z: Array) -> tuple[Array, Array]:
+        """Z, and extras for which S is well inside its cone there."""
+        return Z, np.maximum(1.0, _ROOM * np.linalg.norm(Z, axis=0))
 
     def slack(self, Z: Array, extras: Array) -> Array:
         return np.vstack([extras, Z])

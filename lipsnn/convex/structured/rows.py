@@ -40,15 +40,16 @@ class Rows:
         self._samples, self._bits, self._signs = samples, bits, signs
         self.p, self.g = samples.p, signs.size
         self._triangle = np.triu_indices(self.p)
+        self.inside = None if inside is None else signs * inside.T
         count = CARRIED * self.p
-        if inside is None or samples.n <= 2 * count:
+        if self.inside is None or samples.n <= 2 * count:
             self.index = np.tile(np.arange(samples.n), (self.g, 1))
             self._rows = np.empty((self.g, samples.n, self.p))
             for part, signed in samples.map(partial(_signed, signs), bits):
                 self._rows[:, part] = signed
             return
         empty = np.empty((self.g, 0), dtype=np.int64)
-        _, self._rows, self.index = self._least(signs * inside.T, count, empty, angular=True)
+        _, self._rows, self.index = self._least(self.inside, count, empty, angular=True)
 
     @property
     def shape(self) -> tuple[int, int]:
