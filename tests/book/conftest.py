@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from filelock import FileLock
 
 from book import foot
 from book.execute import Job
@@ -41,10 +43,9 @@ def cell(code: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of the book run in one worker of `pytest -n`: they share the book that is built."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("book"))
+    """Two workers of `pytest -n` share the book: the first test has it built, the others come last."""
+    shown = [item for item in items if "built_book" in getattr(item, "fixturenames", ())]
+    items[:] = shown[:1] + [item for item in items if item not in set(shown)] + shown[1:]
 
 
 class TinyBook:
@@ -115,19 +116,26 @@ def site_files() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built_book(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The HTML folder of the real book, quick profile, built by the command that users run.
 
     LIPSNN_BUILT_BOOK names one that was just built, to test what will be published.
     """
     if built := os.environ.get("LIPSNN_BUILT_BOOK"):
         return Path(built).resolve()
-    output = tmp_path_factory.mktemp("book")
-    command = [sys.executable, "-m", "book.build", "--reuse", "--output", str(output)]
-    done = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=1800, check=False
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    base = tmp_path_factory.getbasetemp()
+    output = (base if worker_id == "master" else base.parent) / "book"
+    said = output / "said.json"
+    with FileLock(f"{output}.lock"):  # one worker builds, the other waits
+        if not said.exists():
+            output.mkdir()
+            command = [sys.executable, "-m", "book.build", "--reuse", "--output", str(output)]
+            done = subprocess.run(
+                command, cwd=REPOSITORY, capture_output=True, text=True, timeout=1800, check=False
+            )
+            said.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+    code, out, err = json.loads(said.read_text())
+    assert code == 0, (out + err)[-6000:]
     html = output / "_build" / "html"
-    assert str(html / "index.html") in done.stdout.splitlines()[-1]
+    assert str(html / "index.html") in out.splitlines()[-1]
     return html

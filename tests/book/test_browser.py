@@ -19,7 +19,7 @@ import pytest
 from book import browser as chromium
 from book.layout import Layout
 
-pytestmark = [pytest.mark.book, pytest.mark.browser, pytest.mark.xdist_group("book")]
+pytestmark = [pytest.mark.book, pytest.mark.browser]
 
 PAGES = ["index", *Layout().pages()]
 

@@ -11,7 +11,7 @@ import pytest
 import lipsnn
 from book.layout import Layout
 
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
+pytestmark = [pytest.mark.book]
 
 LAYOUT = Layout()
 # what a browser fetches when it opens a page, as opposed to links that a reader may follow

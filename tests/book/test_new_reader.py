@@ -16,7 +16,7 @@ import pytest
 
 from book.layout import REPOSITORY
 
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
+pytestmark = [pytest.mark.book]
 
 # pages, and the parameters that they are run again with
 PAGES = {

@@ -11,7 +11,7 @@ import pytest
 from book import browser, pdf
 from book.layout import Layout
 
-pytestmark = [pytest.mark.book, pytest.mark.browser, pytest.mark.xdist_group("book")]
+pytestmark = [pytest.mark.book, pytest.mark.browser]
 
 # they link to one another
 PAGES = ["book/executed/network-and-rescaling", "book/glossary"]

@@ -16,7 +16,7 @@ from bs4 import BeautifulSoup, Tag
 from book import captions, plain
 from book.layout import REPOSITORY, Layout
 
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
+pytestmark = [pytest.mark.book]
 
 PAGES = Layout().pages()
 # a name of a column in code, or a tuple of names; numbers that nobody reads to the end

@@ -14,7 +14,7 @@ import pytest
 
 from book.layout import REPOSITORY, Layout
 
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
+pytestmark = [pytest.mark.book]
 
 
 class _Page(HTMLParser):
