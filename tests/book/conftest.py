@@ -43,7 +43,7 @@ def cell(code: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers of `pytest -n` share the book: the first test has it built, the others come last."""
+    """The first test of `pytest -n` has the book built; the others that look at it come last."""
     shown = [item for item in items if "built_book" in getattr(item, "fixturenames", ())]
     items[:] = shown[:1] + [item for item in items if item not in set(shown)] + shown[1:]
 

@@ -215,11 +215,10 @@ class ArrowCone:
         across = left[:, d + 1 :] * self._scale + left[:, d : d + 1] * self._scale0
         hub, spoke = W[:d, :d], left[:, :d]
         across2, spoke2 = 2.0 * across, 2.0 * spoke
-        for a in range(d):
-            for b in range(a, d):
-                part = hub[a, b] * across2
-                part += np.outer(spoke2[:, b], spoke[:, a])
-                H[a * g : (a + 1) * g, b * g : (b + 1) * g] += part
+        for a in range(d):  # the blocks (a, b), b >= a, beside one another
+            part = hub[a, a:, None] * across2[:, None]
+            part += spoke2[:, a:, None] * spoke[:, a]
+            H[a * g : (a + 1) * g, a * g : d * g] += part.reshape(g, -1)
         if self.rho is None:
             rho = H[: d * g, -1].reshape(d, g)
             rho += 2.0 * hub @ spoke.T

@@ -67,9 +67,12 @@ class Loss:
         p, g = directions.shape
         directions = directions / np.maximum(np.abs(directions).max(axis=0), np.finfo(float).tiny)
         directions /= np.maximum(np.linalg.norm(directions, axis=0), np.finfo(float).tiny)
-        columns = np.zeros((p * g, g))
-        columns.reshape(p, g, g)[:, np.arange(g), np.arange(g)] = directions
-        curved = columns.T @ blas.dsymm(1.0, self.gram.T, columns, lower=1)
+        curved = np.zeros((g, g))
+        for a in range(p):
+            for b in range(a, p):
+                part = directions[a][:, None] * self.gram[a * g : (a + 1) * g, b * g : (b + 1) * g]
+                part *= directions[b]
+                curved += part + part.T if a < b else np.triu(part) + np.triu(part, 1).T
         curved[np.diag_indices(g)] += _RIDGE * np.trace(curved) / g
         pull = (directions * self.linear).sum(axis=0)
         try:

@@ -84,8 +84,9 @@ class Newton:
 
     def _assemble(self, weights: Array, lift: float) -> None:
         """The upper triangle of the matrix, its diagonal lifted; a factor there is overwritten."""
-        H, size = self._matrix, self._size
-        H[:size, :size] = self._loss.gram
+        H, size, g = self._matrix, self._size, self._rows.g
+        for start in range(0, size, g):
+            H[start : start + g, start:size] = self._loss.gram[start : start + g, start:]
         H[:, size:] = 0.0
         H[self._row_index, self._column_index] += self._rows.weighted_squares(weights)
         self._cone.add_hessian(H)
