@@ -30,7 +30,7 @@ def rounds(table: pd.DataFrame) -> Figure:
     """
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.4))
     titles = {
-        "loss": "cross-entropy of W",
+        "loss": "cross-entropy of $W$",
         "bound": r"bound of $\bar W$",
         "primal": r"$|W - \bar W|$",
     }

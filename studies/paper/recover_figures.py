@@ -61,7 +61,7 @@ def explained(curve: pd.DataFrame, chosen: int) -> Figure:
         )
     ax.axvline(chosen, color=INK, lw=1, ls=(0, (4, 3)))
     ax.annotate(
-        "regime `paper`",
+        "regime paper",
         (chosen, 1),
         xycoords=("data", "axes fraction"),
         xytext=(4, -2),
@@ -188,7 +188,7 @@ def landscape(near: pd.DataFrame, choices: pd.DataFrame) -> Figure:
 
 
 def _strength(loss: str, strength: float) -> str:
-    return f"{strength:g} n" if loss == "mean" else f"{strength:g} (sum)"
+    return f"{strength:g} $n$" if loss == "mean" else f"{strength:g} (sum)"
 
 
 def _batch(size: int) -> str:
@@ -224,7 +224,7 @@ def found_and_printed(table: pd.DataFrame) -> Figure:
         ax.axvline(0, color=INK, lw=0.6)
         ax.set_xticks(_scaled(np.array(ticks)), [f"{t:g}" for t in ticks], fontsize=8)
         ax.set_yticks(_scaled(np.array(ticks)), [f"{t:g}" for t in ticks], fontsize=8)
-        ax.set(title=problem, xlabel="printed, %", ylabel="found, %")
+        ax.set(title=printed.NAMES[problem], xlabel="printed, %", ylabel="found, %")
     handles = [
         Line2D([], [], color=color, marker="o", ls="", label=name)
         for name, (color, _) in _STYLES.items()
@@ -272,5 +272,5 @@ def spread(found: pd.DataFrame) -> Figure:
         ax.set_ylim(len(cells) - 0.5, -0.5)
         ax.set_xticks(_scaled(ticks), [f"{t:g}" for t in ticks], fontsize=8)
         ax.grid(False, axis="y")
-        ax.set(title=problem, xlabel="objective lower by, %")
+        ax.set(title=printed.NAMES[problem], xlabel="objective lower by, %")
     return figure

@@ -39,7 +39,7 @@ STEPS = {
     "conversion": Step("conversion", "compared with\nthe original", 2, 1, CHECKED),
     "numbers": Step("Network", "its weights as\nreal numbers", 3, 1, GIVEN),
     "solver": Step("solver", "float64, any\nmethod or package", 3, 0, FREE),
-    "multipliers": Step("multipliers", "T and L, in memory\nor in a file", 2, 0, FREE),
+    "multipliers": Step("multipliers", "$T$ and $L$, in memory\nor in a file", 2, 0, FREE),
     "verify": Step("verify", "exact arithmetic,\nno solver", 1, 0, TRUSTED),
     "bound": Step("proved bound", "L, for all inputs", 0, 0, GIVEN),
 }
