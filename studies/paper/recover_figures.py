@@ -119,11 +119,14 @@ def landscape(near: pd.DataFrame, choices: pd.DataFrame) -> Figure:
     strengths = near[["loss", "strength"]].drop_duplicates().sort_values(["loss", "strength"])
     names = [_strength(r.loss, r.strength) for r in rows_of(strengths)]
     epochs = sorted(near["epochs"].unique())
+    rows = -(-len(groups) // 2)
     figure, axes = plt.subplots(
-        1, len(groups), sharey=True, figsize=(1.4 + 2.35 * len(groups), 3.5), squeeze=False
+        rows, 2, sharey=True, figsize=(7.4, 3.1 * rows), squeeze=False, layout="constrained"
     )
+    for spare in axes.flat[len(groups) :]:
+        spare.set_axis_off()
     limits = float(near["distance"].min()), float(near["distance"].quantile(0.9))
-    for ax, ((optimizer, rate), part) in zip(axes[0], groups, strict=True):
+    for ax, ((optimizer, rate), part) in zip(axes.flat, groups, strict=False):
         part = part.assign(row=[_strength(r.loss, r.strength) for r in rows_of(part)])
         wide = part.pivot_table(index="row", columns="epochs", values="distance")
         wide = wide.reindex(index=names, columns=epochs)
@@ -183,7 +186,8 @@ def landscape(near: pd.DataFrame, choices: pd.DataFrame) -> Figure:
         ax.grid(False)
         for spine in ax.spines.values():
             spine.set_visible(False)
-    axes[0, 0].set_ylabel("strength", fontsize=9)
+    for line in axes:
+        line[0].set_ylabel("strength", fontsize=9)
     return figure
 
 

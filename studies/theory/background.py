@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from studies.common.style import COLORS, INK, axes_of, palette, parts_of
+from studies.common.style import COLORS, INK, axes_of, palette, parts_of, plain_ticks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +112,7 @@ def rescaling(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
         ylabel="relative to the given weights",
         yscale="log",
     )
+    plain_ticks(ax.yaxis)
     ax.legend()
     return figure
 

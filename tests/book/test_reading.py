@@ -164,6 +164,9 @@ def test_captions_go_to_the_tables_of_their_cell_in_turn() -> None:
     assert first == "<table a><caption>First, <code>x</code> &lt; y.</caption>1</table>"
     assert second == "<table><caption>Second.</caption>2</table>"
     captions.add({"metadata": {"caption": "None yet."}, "outputs": shown("<p>no table</p>")})
+    code = "<td>round_limit</td><th >l2</th><td>C-l2, pgd</td><td>servo</td>"
+    words_for = "<td>round limit</td><th >ℓ₂</th><td>C-l2, pgd</td><td>servo</td>"
+    assert captions.worded(code) == words_for
 
 
 # symbols in words or in ASCII; what stands between dollars is typeset, names such as C-l2 are names
@@ -198,3 +201,10 @@ def test_nothing_stands_beside_the_text_that_was_not_written_for_it(
     assert page.select(".output.stderr, .stderr") == [], "warnings of a run are no prose"
     # formulas have the sources' numbers; Sphinx would give its own beside them
     assert page.select(".eqno") == []
+    text = BeautifulSoup(str(page), "html.parser")
+    for node in text.select("code, pre, table"):
+        node.decompose()
+    prose = [words(p) for p in text.select("section > p, figcaption p")]
+    assert [p for p in prose if re.search(r"\d[eE][-+]?\d", p)] == [], (
+        "a power of ten as code has it"
+    )
