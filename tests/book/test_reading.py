@@ -190,6 +190,10 @@ def test_figures_typeset_their_symbols(built_book: Path, name: str) -> None:
             b64decode(source.partition(",")[2]) if embedded else (folder / source).read_bytes()
         )
         found |= texts(picture)
+    text = BeautifulSoup(str(article(built_book, name)), "html.parser")
+    for node in text.select("code, .math"):
+        node.decompose()
+    found |= {words(caption) for caption in text.select("figcaption .caption-text")}
     assert {text for text in found if SYMBOL.search(text)} == set()
 
 
