@@ -38,7 +38,7 @@ def on_doctree(app: Sphinx, doctree: nodes.document) -> None:
         end = 0
         for match in _POWER.finditer(whole):
             parts += [
-                nodes.Text(f"{whole[end : match.start()]}{match[1]} × 10"),
+                nodes.Text(whole[end : match.start()] + f"{match[1]} × 10".removeprefix("1 × ")),
                 nodes.superscript("", str(int(match[2])).replace("-", "−")),
             ]
             end = match.end()
