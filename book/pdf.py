@@ -109,7 +109,7 @@ def write(layout: Layout, folder: Path, output: Path, pages: list[str] | None = 
                 front = _front(layout, parts, titles, numbers)
                 prints = [_print(driver, folder, head, front, 0)]
                 begins = 1 + _count(prints[0])
-                found = {}
+                found: dict[str, int] = {}
                 for caption, of in parts:
                     title = f'<h1 class="part">{caption}</h1>\n' if caption else ""
                     body = title + "\n".join(_referred(texts[page], numbers) for page in of)
