@@ -15,7 +15,7 @@ _WRITTEN = {"<=": "≤", ">=": "≥", "sqrt": "√", "^2": "²", "^-1": "⁻¹",
 _WRITTEN |= _GREEK
 # a word of its own, or before an index; names such as C-l2 stay
 _LOOKS = re.compile(
-    r"(?<![\w-])(?:sqrt|l2|" + "|".join(_GREEK) + r")(?![A-Za-z\d])|[<>]=|\^-?[12](?![\d.])"
+    r"(?<![\w])(?:sqrt|(?<!-)l2|" + "|".join(_GREEK) + r")(?![A-Za-z\d])|[<>]=|\^-?[12](?![\d.])"
 )
 
 

@@ -32,7 +32,7 @@ def test_the_displayed_table_cuts_nothing_short():
     ("text", "shown"),
     [
         ("rho <= kappa_i^2, at least sqrt(pi/2)", "ρ ≤ κ_i², at least √(π/2)"),
-        ("G^-2 T, x^20, 10^-12", "G⁻² T, x^20, 10^-12"),
+        ("G^-2 T, x^20, 10^-12, -pi/2", "G⁻² T, x^20, 10^-12, -π/2"),
         ("the l2 penalty of C-l2; alphabet, mu", "the ℓ₂ penalty of C-l2; alphabet, μ"),
     ],
 )
