@@ -1,7 +1,8 @@
-"""Captions of tables: the option `caption` of the cell that displays them.
+"""Tables for people: captions, the option `caption` of the cells that display them, and words.
 
 A list gives those of several tables in turn. The table of a page's claims has its own. Numbers are
-given through the whole book, in reading order, when it is built.
+given through the whole book, in reading order, when it is built. Names that code uses stand in the
+tables as words.
 """
 
 from __future__ import annotations
@@ -13,9 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from studies.common.claims import MEDIA_TYPE
+from studies.common.symbols import typeset
 
 CLAIMS = "What this page claims, and the number that each claim was checked by."
 _TABLE = re.compile(r"(<table\b[^>]*>)(?!\s*<caption)")
+_NAME = re.compile(r"(<t[dh]\b[^>]*>\s*)([a-z\d]+(?:_[a-z\d]+)*)(?=\s*</t[dh]>)")
+_WORDS = {
+    "admm": "ADMM",
+    "l2": "ℓ₂",
+    "linf": "ℓ∞",
+    "lipschitz": "Lipschitz",
+    "lowrank": "low rank",
+    "pgd": "PGD",
+    "sgd": "SGD",
+}
 _FACT = re.compile(r"\b[Ff]act ([A-L]\d?)\b")
 # Sphinx numbers the tables that it makes itself, and leaves out the others
 _CAPTION = re.compile(
@@ -34,12 +46,18 @@ def add(cell: dict[str, Any]) -> None:
             facts = _FACT.sub(r'<a href="../glossary.html#term-fact-\1">\g<0></a>', text)
             data["text/html"] = captioned(facts, CLAIMS)
         elif _TABLE.search(text) and waiting:
-            data["text/html"] = captioned(text, waiting.pop(0))
+            data["text/html"] = captioned(worded(text), waiting.pop(0))
+
+
+def worded(table: str) -> str:
+    """The HTML of a table in which no cell is a name that only code uses."""
+    return _NAME.sub(lambda m: m[1] + _WORDS.get(m[2], m[2].replace("_", " ")), table)
 
 
 def captioned(table: str, caption: str) -> str:
     """The HTML of a table with this caption, which may have code in backticks."""
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(" ".join(caption.split()), False))
+    text = html.escape(typeset(" ".join(caption.split())), False)
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
     return _TABLE.sub(lambda match: f"{match[1]}<caption>{text}</caption>", table, count=1)
 
 

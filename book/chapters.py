@@ -16,6 +16,8 @@ _SCREEN_ONLY = (
 )
 # Pages that are for looking things up, at a screen: they are long, and searched, not read.
 SCREEN_PAGES = ("book/generated/api", "book/generated/claims", "book/generated/status")
+# Chapters in which a word or a source is looked up: links there say what they are.
+LOOKED_UP = ("book/glossary", "book/references")
 # Where links lead until the parts are joined: an address that exists nowhere.
 INSIDE = "https://book.invalid/#"
 
@@ -107,7 +109,10 @@ def _move(node: Tag, page: str, inside: set[str]) -> None:
         target = page if not link.path else _local(link.path, page).removesuffix(".html")
         if unquote(target) in inside:
             fragment = f"--{link.fragment}" if link.fragment else ""
-            node["href"] = f"{INSIDE}{slug(unquote(target))}{fragment}"
+            place = f"{slug(unquote(target))}{fragment}"
+            node["href"] = f"{INSIDE}{place}"
+            if unquote(target) not in (page, *LOOKED_UP):
+                node.insert_after(BeautifulSoup(page_of(place), "html.parser"))
         else:  # downloads, and pages of the site that are none of the book
             del node["href"]
 
@@ -120,3 +125,8 @@ def _local(url: str, page: str) -> str:
 def slug(page: str) -> str:
     """The id of a page's chapter, with which all ids in it begin."""
     return page.replace("/", "-")
+
+
+def page_of(place: str, number: int | str = "") -> str:
+    """Where a link says on which page its place is, as wide with the number as without."""
+    return f'<span class="page-of" data-place="{place}">{f"p. {number}" if number else ""}</span>'

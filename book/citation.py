@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,15 @@ import yaml
 
 
 def read(root: Path) -> dict[str, Any]:
-    """The CITATION.cff that lies in `root`."""
+    """The CITATION.cff that lies in `root`; software without a release is of this year."""
     citation: dict[str, Any] = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf8"))
-    return citation
+    return {"year": datetime.datetime.now(datetime.UTC).year, **citation}
 
 
 def bibtex(entry: dict[str, Any]) -> str:
     """One BibTeX entry from the software or a reference of a CITATION.cff."""
     kind = {"software": "software", "article": "article"}.get(entry.get("type", "software"), "misc")
-    year = str(entry.get("year") or entry.get("date-released") or "")[:4]
+    year = str(entry.get("date-released") or entry.get("year") or "")[:4]
     first = entry["authors"][0]
     stem = first.get("family-names") or entry["title"].split()[0]
     fields = {

@@ -35,6 +35,7 @@ class Entry:
     claim: Claim
     page: str
     cell: int
+    apart: bool = True  # from the table that displays it
 
 
 def gather(layout: Layout) -> list[Entry]:
@@ -81,7 +82,8 @@ def read(notebook: NotebookNode, page: str) -> list[Entry]:
     for last_display, records in _displays(notebook):
         for record in records:
             claim = _claim(record, page)
-            entry = Entry(claim, page, places.get(claim.id, last_display))
+            cell = places.get(claim.id, last_display)
+            entry = Entry(claim, page, cell, apart=cell != last_display)
             # the same object may be displayed again, with more rows
             if entries.setdefault(claim.id, entry).claim != claim:
                 raise ValueError(f"{page}: the claim id {claim.id!r} is used twice")
@@ -145,7 +147,7 @@ def write_all(layout: Layout, entries: list[Entry], records: list[dict[str, Any]
     (layout.generated / "claims.md").write_text(text, encoding="utf8")
     (layout.generated / "claims-count.md").write_text(count_line(entries), encoding="utf8")
     places = [
-        {"id": e.claim.id, "page": e.page, "cell": e.cell, "row": _checked(e.claim)}
+        {"id": e.claim.id, "page": e.page, "cell": e.cell, "row": _checked(e.claim) * e.apart}
         for e in entries
     ]
     text = json.dumps(places, indent=1, ensure_ascii=False)

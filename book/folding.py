@@ -1,7 +1,7 @@
 """Which code a page shows: what a reader would copy stays open, the rest is folded.
 
 One rule for all pages, from the source of a cell alone. Hidden: cells that only name what they
-display. Folded: parameters, imports, definitions, checks, plotting, and whatever is longer than a
+display. Folded: parameters, imports, definitions, checks, figures, and whatever is longer than a
 reader takes in at a glance or wider than the column. Open: the rest, short calls of the library
 and of numpy. A cell tagged `show` stays open, one tagged `hide-input` folded, whatever it holds.
 """
@@ -18,8 +18,8 @@ BOOKKEEPING = frozenset({"claims", "glue", "plot", "plt", "style"})
 DECIDED = frozenset({"show", "hide-input", "remove-input", "remove-cell", "hide-cell"})
 
 
-def tags(source: str, given: list[str]) -> list[str]:
-    """The tags of a code cell with those that fold or hide its input."""
+def tags(source: str, given: list[str], *, draws: bool = False) -> list[str]:
+    """The tags of a code cell, which may draw a figure, with those that fold or hide its input."""
     if DECIDED.intersection(given) or not source.strip():
         return given
     try:
@@ -28,7 +28,9 @@ def tags(source: str, given: list[str]) -> list[str]:
         return given
     if "parameters" in given or _is_bookkeeping(tree) or not fits(source):
         return [*given, "hide-input"]
-    return [*given, "remove-input"] if _only_displays(tree) else given
+    if _only_displays(tree):
+        return [*given, "remove-input"]
+    return [*given, "hide-input"] if draws else given
 
 
 def fits(source: str) -> bool:

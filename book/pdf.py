@@ -2,7 +2,8 @@
 
 The pages of `_build/html` are put into one document for each part of the book, and each is printed
 once MathJax has set it: the whole book at once is more than Chromium bears. The prints are joined,
-links from one part to another included, and the contents, printed last, get the page numbers.
+links from one part to another included. All is printed twice: the second time the contents and the
+links to other chapters say the page, which the first has shown.
 What is looked up at a screen rather than read (the API, all claims, the status) is left out.
 """
 
@@ -22,7 +23,7 @@ from urllib.parse import quote
 import yaml
 
 from book import browser, citation
-from book.chapters import INSIDE, SCREEN_PAGES, Chapter, slug
+from book.chapters import INSIDE, SCREEN_PAGES, Chapter, page_of, slug
 from book.layout import REPOSITORY, Layout
 from studies.common import provenance
 
@@ -103,19 +104,20 @@ def write(layout: Layout, folder: Path, output: Path, pages: list[str] | None = 
     with tempfile.TemporaryDirectory() as profile:
         driver = browser.launch(Path(profile), timeout=900)
         try:
-            front = _front(layout, parts, titles, {})
-            prints = [_print(driver, folder, head, front, 0)]
-            begins = 1 + _count(prints[0])
             numbers: dict[str, int] = {}
-            for caption, of in parts:
-                title = f'<h1 class="part">{caption}</h1>\n' if caption else ""
-                body = title + "\n".join(texts[page] for page in of) + anchors
-                prints.append(_print(driver, folder, head, body, begins - 1))
-                places = _places(prints[-1])
-                numbers |= {page: begins + places[f"/{slug(page)}"] for page in of}
-                begins += _count(prints[-1])
-            front = _front(layout, parts, titles, numbers)
-            prints[0] = _print(driver, folder, head, front, 0)
+            for _ in ("to find the page of each place", "to say it"):
+                front = _front(layout, parts, titles, numbers)
+                prints = [_print(driver, folder, head, front, 0)]
+                begins = 1 + _count(prints[0])
+                found: dict[str, int] = {}
+                for caption, of in parts:
+                    title = f'<h1 class="part">{caption}</h1>\n' if caption else ""
+                    body = title + "\n".join(_referred(texts[page], numbers) for page in of)
+                    prints.append(_print(driver, folder, head, body + anchors, begins - 1))
+                    here = _places(prints[-1]).items()
+                    found |= {place.removeprefix("/"): begins + at for place, at in here}
+                    begins += _count(prints[-1])
+                numbers = found
         finally:
             driver.quit()
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -136,10 +138,19 @@ def _front(
             lines.append(f'<li class="part">{caption}</li>')
         for page in pages:
             link = f'<a href="{INSIDE}{slug(page)}">{titles[page]}</a>'
-            at = f'<span class="leader"></span><span>{numbers.get(page, 999)}</span>'
+            at = f'<span class="leader"></span><span>{numbers.get(slug(page), 999)}</span>'
             lines.append(f"<li>{link}{at}</li>")
     contents = f'<h1 class="part">Contents</h1>\n<ul class="contents">{"".join(lines)}</ul>'
     return f"{_title_page(layout)}\n{contents}"
+
+
+def _referred(text: str, numbers: dict[str, int]) -> str:
+    """The text of a chapter, in which links to others say on which page these are."""
+
+    def said(match: re.Match[str]) -> str:
+        return page_of(match[1], numbers.get(match[1], ""))
+
+    return re.sub(page_of('([^"]*)'), said, text)
 
 
 def _parts(layout: Layout) -> Iterator[tuple[str, list[str]]]:

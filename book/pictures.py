@@ -100,7 +100,7 @@ def draw(toy: Toy, theme: Theme, *, wide: bool) -> Figure:
 
 
 def _values(objective: float, certificate: lipsnn.Certificate) -> str:
-    return f"slopes up to L = {certificate.bound:.2f}\nerror + λL² = {objective:.2f}"
+    return f"slopes up to $L$ = {certificate.bound:.2f}\nerror + $\\lambda L^2$ = {objective:.2f}"
 
 
 def _panel(ax: Axes, title: str, note: str, theme: Theme) -> None:

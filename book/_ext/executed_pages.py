@@ -58,7 +58,8 @@ def on_source(app: Sphinx, docname: str, source: list[str]) -> None:
         if cell["cell_type"] != "code":
             continue
         given = cell["metadata"].get("tags", [])
-        cell["metadata"]["tags"] = folding.tags("".join(cell["source"]), given)
+        draws = "figure" in cell["metadata"].get("mystnb", {})
+        cell["metadata"]["tags"] = folding.tags("".join(cell["source"]), given, draws=draws)
         cell["outputs"] = [o for o in cell["outputs"] if not is_notice(o)]
         captions.add(cell)
         for output in cell["outputs"]:
@@ -83,8 +84,8 @@ def on_doctree(app: Sphinx, doctree: nodes.document) -> None:
         here = [p for p in places if p["cell"] == cell.get("cell_index")]
         for place in here:
             section(cell)["ids"].append(f"claim-{place['id']}")
-        if here and "cell" in cell["classes"]:
-            rows = "".join(place["row"] for place in here)
+        rows = "".join(place["row"] for place in here)
+        if rows and "cell" in cell["classes"]:
             text = f'<ul class="claims-here" aria-label="Checked here">{rows}</ul>'
             cell.parent.insert(cell.parent.index(cell) + 1, nodes.raw("", text, format="html"))
 

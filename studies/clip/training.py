@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lipsnn import _checks
 from lipsnn.losses import Loss, as_loss

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from studies.common.symbols import typeset
+
 # The media type under which a displayed table carries its rows.
 MEDIA_TYPE = "application/vnd.lipsnn.claims+json"
 
@@ -54,9 +56,9 @@ class Claim:
     def cells(self) -> dict[str, str]:
         """What a reader sees of it, by column title."""
         return {
-            "Statement": self.statement,
+            "Statement": typeset(self.statement),
             "Source": self.source,
-            "Quantity": self.quantity,
+            "Quantity": typeset(self.quantity),
             "Value": f"{self.value:.3g}",
             "Threshold": f"{'≤' if self.relation == '<=' else '≥'} {self.threshold:.3g}",
             "Verdict": "holds" if self.holds else "fails",

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import LogFormatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Contrast with white and with the dark theme's near-black is at least 4 to 1 for each.
@@ -90,6 +92,12 @@ def axes_of(ax: Axes | None) -> tuple[Figure, Axes]:
     drawn_on = ax.get_figure(root=True)
     assert drawn_on is not None
     return drawn_on, ax
+
+
+def plain_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis that spans few powers of ten with plain numbers."""
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
 def parts_of(table: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from studies.common.style import palette, parts_of
+from studies.common.style import palette, parts_of, plain_ticks
 from studies.pauli.figures import PALETTE as _SHALLOW
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def rounds(table: pd.DataFrame) -> Figure:
     """
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.4))
     titles = {
-        "loss": "cross-entropy of W",
+        "loss": "cross-entropy of $W$",
         "bound": r"bound of $\bar W$",
         "primal": r"$|W - \bar W|$",
     }
@@ -46,6 +46,7 @@ def rounds(table: pd.DataFrame) -> Figure:
         ax.title.set_size(11)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_yscale("log")
+    plain_ticks(axes[0].yaxis)
     axes[2].set_yscale("log")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

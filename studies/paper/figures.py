@@ -122,7 +122,9 @@ def reductions(trials: pd.DataFrame) -> Figure:
             ax.axhline(line - 0.5, color=INK, lw=0.8, alpha=0.4)
         ax.tick_params(axis="x", labelsize=8)
         ax.set_xlim(min(-12.0, ax.get_xlim()[0]), 60)
-        ax.set(title=f"{problem}, base: {base.upper()}", xlabel="objective lower by, %")
+        ax.set(
+            title=f"{printed.NAMES[problem]}, base: {base.upper()}", xlabel="objective lower by, %"
+        )
     panels[0].set_yticks(range(len(datasets)), datasets)
     panels[0].set_ylim(len(datasets) - 0.5, -0.5)
     figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize=9)
@@ -158,7 +160,7 @@ def figure1(attacks: pd.DataFrame, models: Sequence[str] = MODELS) -> Figure:
         line[0].set_ylabel(f"{dataset}\ntest MSE")
     for top, bottom, base in zip(grid[0], grid[-1], bases, strict=True):
         top.set_title(f"base: {base.upper()}", fontsize=11)
-        bottom.set_xlabel("attack size (l2)")
+        bottom.set_xlabel(r"attack size ($\ell_2$)")
     legend(figure, [model for model in models if model in set(table["model"])])
     return figure
 

@@ -13,6 +13,7 @@ STATISTICS = ("min", "max", "mean")
 
 # Table 1's two halves: the base whose objective is reduced, and the methods.
 HALVES = {"l2": ("sgd", ("C-l2", "samp-l2")), "lipschitz": ("admm", ("C-lip", "samp-lip"))}
+NAMES = {"l2": r"$\ell_2$", "lipschitz": "Lipschitz"}  # of the halves, in figures
 
 # Table 1: reduction in per cent of the minimum, maximum and mean objective over ten trials, by
 # data set and method.

@@ -61,7 +61,7 @@ def explained(curve: pd.DataFrame, chosen: int) -> Figure:
         )
     ax.axvline(chosen, color=INK, lw=1, ls=(0, (4, 3)))
     ax.annotate(
-        "regime `paper`",
+        "regime paper",
         (chosen, 1),
         xycoords=("data", "axes fraction"),
         xytext=(4, -2),
@@ -119,11 +119,14 @@ def landscape(near: pd.DataFrame, choices: pd.DataFrame) -> Figure:
     strengths = near[["loss", "strength"]].drop_duplicates().sort_values(["loss", "strength"])
     names = [_strength(r.loss, r.strength) for r in rows_of(strengths)]
     epochs = sorted(near["epochs"].unique())
+    rows = -(-len(groups) // 2)
     figure, axes = plt.subplots(
-        1, len(groups), sharey=True, figsize=(1.4 + 2.35 * len(groups), 3.5), squeeze=False
+        rows, 2, sharey=True, figsize=(7.4, 3.1 * rows), squeeze=False, layout="constrained"
     )
+    for spare in axes.flat[len(groups) :]:
+        spare.set_axis_off()
     limits = float(near["distance"].min()), float(near["distance"].quantile(0.9))
-    for ax, ((optimizer, rate), part) in zip(axes[0], groups, strict=True):
+    for ax, ((optimizer, rate), part) in zip(axes.flat, groups, strict=False):
         part = part.assign(row=[_strength(r.loss, r.strength) for r in rows_of(part)])
         wide = part.pivot_table(index="row", columns="epochs", values="distance")
         wide = wide.reindex(index=names, columns=epochs)
@@ -183,12 +186,13 @@ def landscape(near: pd.DataFrame, choices: pd.DataFrame) -> Figure:
         ax.grid(False)
         for spine in ax.spines.values():
             spine.set_visible(False)
-    axes[0, 0].set_ylabel("strength", fontsize=9)
+    for line in axes:
+        line[0].set_ylabel("strength", fontsize=9)
     return figure
 
 
 def _strength(loss: str, strength: float) -> str:
-    return f"{strength:g} n" if loss == "mean" else f"{strength:g} (sum)"
+    return f"{strength:g} $n$" if loss == "mean" else f"{strength:g} (sum)"
 
 
 def _batch(size: int) -> str:
@@ -224,7 +228,7 @@ def found_and_printed(table: pd.DataFrame) -> Figure:
         ax.axvline(0, color=INK, lw=0.6)
         ax.set_xticks(_scaled(np.array(ticks)), [f"{t:g}" for t in ticks], fontsize=8)
         ax.set_yticks(_scaled(np.array(ticks)), [f"{t:g}" for t in ticks], fontsize=8)
-        ax.set(title=problem, xlabel="printed, %", ylabel="found, %")
+        ax.set(title=printed.NAMES[problem], xlabel="printed, %", ylabel="found, %")
     handles = [
         Line2D([], [], color=color, marker="o", ls="", label=name)
         for name, (color, _) in _STYLES.items()
@@ -272,5 +276,5 @@ def spread(found: pd.DataFrame) -> Figure:
         ax.set_ylim(len(cells) - 0.5, -0.5)
         ax.set_xticks(_scaled(ticks), [f"{t:g}" for t in ticks], fontsize=8)
         ax.grid(False, axis="y")
-        ax.set(title=problem, xlabel="objective lower by, %")
+        ax.set(title=printed.NAMES[problem], xlabel="objective lower by, %")
     return figure

@@ -215,9 +215,9 @@ def in_words(setting: Mapping[Any, Any], problem: str) -> str:
         batch = f"batches of {s['batch_size']:.0f}" if s["batch_size"] else "full batch"
         return (
             f"{OPTIMIZERS[s['optimizer']]} at {s['learning_rate']:g}, {batch}, "
-            f"{s['epochs']:.0f} epochs, lam {strength}"
+            f"{s['epochs']:.0f} epochs, strength {strength}"
         )
     return (
         f"rate {s['learning_rate']:g}, penalty {s['penalty']:g}, {s['iterations']:.0f} iterations, "
-        f"lam {strength}, {s['rounds']:.0f} rounds"
+        f"strength {strength}, {s['rounds']:.0f} rounds"
     )

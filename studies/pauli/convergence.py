@@ -57,7 +57,7 @@ def convergence(table: pd.DataFrame) -> Figure:
                     part["round"], part[column], ls=dashes, color=shades[problem], label=name
                 )
     axes[0].set(xlabel="round of ADMM", ylabel="objective off the minimum, relative")
-    axes[1].set(xlabel="round of ADMM", ylabel="V")
+    axes[1].set(xlabel="round of ADMM", ylabel="$V$")
     axes[1].legend(fontsize="small")
     return figure
 
@@ -79,6 +79,6 @@ def enforced(table: pd.DataFrame, desired: float) -> Figure:
         axes[0].plot(part["round"], part["certified"], ls=dashes, color=shades[name], label=name)
         axes[1].plot(part["round"], part["loss"], ls=dashes, color=shades[name], label=name)
     axes[0].set(xlabel="round of ADMM", ylabel=r"certified bound of $\bar W$")
-    axes[1].set(xlabel="round of ADMM", ylabel="loss of W")
+    axes[1].set(xlabel="round of ADMM", ylabel="loss of $W$")
     axes[0].legend(fontsize="small")
     return figure

@@ -97,7 +97,7 @@ def admm(table: pd.DataFrame, desired: float | None = None) -> Figure:
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.0))
     rounds = table["round"]
     axes[0].plot(rounds, table["loss"], color=PALETTE["lipschitz"])
-    axes[0].set(xlabel="round of ADMM", ylabel="mean squared error of W")
+    axes[0].set(xlabel="round of ADMM", ylabel="mean squared error of $W$")
     if desired is None:
         axes[1].plot(rounds, table["bound"], color=PALETTE["lipschitz"], label="fixed $T$")
     else:
@@ -106,8 +106,8 @@ def admm(table: pd.DataFrame, desired: float | None = None) -> Figure:
     axes[1].legend(fontsize="small")
     axes[1].set(xlabel="round of ADMM", ylabel=r"bound of $\bar W$")
     for column, label, style in (
-        ("primal", "|W - Wbar|", "-"),
-        ("dual", "r |change of Wbar|", "--"),
+        ("primal", r"$|W - \bar W|$", "-"),
+        ("dual", r"$r$ times the change of $\bar W$", "--"),
     ):
         axes[2].semilogy(rounds, table[column], ls=style, color=PALETTE["lipschitz"], label=label)
     axes[2].set(xlabel="round of ADMM", ylabel="residual")

@@ -101,7 +101,7 @@ def printed_statistics(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Columns ``row``, ``side`` ("l2" or "Lipschitz"), ``min``, ``max``, ``avg`` (in percent)
+        Columns ``row``, ``side`` (the title of its panel), ``min``, ``max``, ``avg`` (in percent)
         and ``ordered`` (whether min <= avg <= max).
     """
     sides = list(table["side"].unique())

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from studies.common.style import COLORS, INK, axes_of, palette, parts_of
+from studies.common.style import COLORS, INK, axes_of, palette, parts_of, plain_ticks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +44,10 @@ def units_and_sum(units: pd.DataFrame, total: pd.DataFrame, ax: Axes | None = No
     named: set[str] = set()
     for _, part in parts_of(units, "unit"):
         sign = str(part["sign"].iloc[0])
-        label = None if sign in named else f"one unit, {sign}"
+        label = None if sign in named else f"one unit, ${sign}$"
         named.add(sign)
         ax.plot(part["x"], part["output"], color=SIGNS[sign], lw=1.3, alpha=0.8, label=label)
-    ax.plot(total["x"], total["output"], color=COLORS["joint"], lw=3, label="their sum f")
+    ax.plot(total["x"], total["output"], color=COLORS["joint"], lw=3, label="their sum $f$")
     kinks = total[total["kink"]]
     ax.plot(kinks["x"], kinks["output"], "o", color=COLORS["joint"], ms=7, label="a unit switches")
     ax.set(xlabel="input $x$", ylabel="output")
@@ -58,7 +58,7 @@ def units_and_sum(units: pd.DataFrame, total: pd.DataFrame, ax: Axes | None = No
 def cell_map(
     table: pd.DataFrame, label: str, points: pd.DataFrame | None = None, ax: Axes | None = None
 ) -> Figure:
-    """A quantity over the plane of two inputs, with the borders between cells.
+    """A quantity over the plane of two inputs, with the borders between regions.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def cell_map(
     draw_cells(ax, table, label)
     if points is not None:
         ax.plot(points["x1"], points["x2"], ".", color="#ffffff", ms=4, alpha=0.9)
-    ax.set(xlabel="input x1", ylabel="input x2")
+    ax.set(xlabel="input $x_1$", ylabel="input $x_2$")
     return figure
 
 
@@ -112,6 +112,7 @@ def rescaling(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
         ylabel="relative to the given weights",
         yscale="log",
     )
+    plain_ticks(ax.yaxis)
     ax.legend()
     return figure
 
@@ -135,9 +136,9 @@ def sector(table: pd.DataFrame, sectors: dict[str, tuple[float, float]]) -> Figu
         ax.plot(reach, beta * reach, color=COLORS["joint"], label=f"slope {beta:g}")
         ax.plot(reach, alpha * reach, "--", color=COLORS["joint"], label=f"slope {alpha:g}")
         ax.plot(part["moved"], part["answered"], ".", ms=2.5, color=COLORS["base"], alpha=0.6)
-        ax.set(title=name, xlabel="u - v")
+        ax.set(title=name, xlabel="$u - v$")
         ax.legend(fontsize="small", loc="upper left")
-    np.atleast_1d(axes)[0].set_ylabel("phi(u) - phi(v)")
+    np.atleast_1d(axes)[0].set_ylabel(r"$\varphi(u) - \varphi(v)$")
     return figure
 
 
@@ -186,7 +187,8 @@ def gradient_plane(
     ax.plot(0, 0, "+", color=INK)
     reach = 1.05 * max(ladder.values())
     limits = (-reach, reach)
-    ax.set(xlabel="df/dx1", ylabel="df/dx2", aspect="equal", xlim=limits, ylim=limits)
+    ax.set(xlabel=r"$\partial f / \partial x_1$", ylabel=r"$\partial f / \partial x_2$")
+    ax.set(aspect="equal", xlim=limits, ylim=limits)
     ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -226,14 +228,14 @@ def claimed_cone(
 
 
 def form_map(table: pd.DataFrame, marks: pd.DataFrame) -> Figure:
-    """A quadratic form over the plane of y, a panel for each T; its negative part stands out.
+    """A quadratic form over the plane of v, a panel for each T; its negative part stands out.
 
     Parameters
     ----------
     table : DataFrame
-        A full grid for each ``T``: columns ``T``, ``y1``, ``y2`` and ``form``.
+        A full grid for each ``T``: columns ``T``, ``v1``, ``v2`` and ``form``.
     marks : DataFrame
-        Columns ``T``, ``y1``, ``y2`` and ``text``: points to label.
+        Columns ``T``, ``v1``, ``v2`` and ``text``: points to label.
     """
     parts = parts_of(table, "T")
     figure, axes = plt.subplots(
@@ -241,7 +243,7 @@ def form_map(table: pd.DataFrame, marks: pd.DataFrame) -> Figure:
     )
     reach = float(max(-table["form"].min(), 0.1 * table["form"].max()))
     for ax, (name, part) in zip(np.atleast_1d(axes), parts, strict=True):
-        form = part.pivot(index="y2", columns="y1", values="form")
+        form = part.pivot(index="v2", columns="v1", values="form")
         x1, x2 = form.columns.to_numpy(), form.index.to_numpy()
         drawn = ax.pcolormesh(
             x1,
@@ -256,13 +258,13 @@ def form_map(table: pd.DataFrame, marks: pd.DataFrame) -> Figure:
         if form.to_numpy().min() < 0:
             ax.contour(x1, x2, form, levels=[0], colors="#333333", linewidths=1)
         for mark in marks[marks["T"] == name].to_dict("records"):
-            at = (mark["y1"], mark["y2"])
+            at = (mark["v1"], mark["v2"])
             ax.plot(*at, "o", color="#222222", ms=5)
             place: dict[str, Any] = {"xytext": (0, -12), "textcoords": "offset points"}
             ax.annotate(mark["text"], at, color="#222222", ha="center", **place)
         ax.grid(False)
-        ax.set(title=name, xlabel="y1", aspect="equal")
-    np.atleast_1d(axes)[0].set_ylabel("y2")
+        ax.set(title=name, xlabel="$v_1$", aspect="equal")
+    np.atleast_1d(axes)[0].set_ylabel("$v_2$")
     bar = figure.colorbar(drawn, ax=axes, label="quadratic form", extend="max")
     bar.outline.set_visible(False)
     return figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from studies.common.style import COLORS, INK, axes_of, palette, parts_of
+from studies.common.style import COLORS, INK, axes_of, palette, parts_of, plain_ticks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,6 +109,8 @@ def seconds_by_width(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     for form, part in parts_of(table, "form"):
         ax.plot(part["width"], part["seconds"], "o-", color=colors[form], label=form)
     ax.set(xlabel="hidden units $m$", ylabel="seconds", xscale="log", yscale="log")
+    plain_ticks(ax.xaxis)
+    plain_ticks(ax.yaxis)
     ax.legend()
     return figure
 

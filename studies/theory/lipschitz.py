@@ -191,8 +191,16 @@ def slice_of_restriction(grid: pd.DataFrame, points: pd.DataFrame) -> Figure:
     ax.plot(points["alpha"][:2], points["beta"][:2], "--", color="black")
     for (name, part), marker in zip(parts_of(points, "name"), "D*o", strict=True):
         color = COLORS["base"] if marker == "D" else "black"
+        size = 19 if marker == "*" else 11
         ax.plot(
-            part["alpha"], part["beta"], marker, color=color, ms=11, mec="white", label=name, ls=""
+            part["alpha"],
+            part["beta"],
+            marker,
+            color=color,
+            ms=size,
+            mec="white",
+            label=name,
+            ls="",
         )
     ax.set(xlabel=r"$\alpha$, times the network", ylabel=r"$\beta$, times the optimum")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)

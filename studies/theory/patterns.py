@@ -45,7 +45,7 @@ def cone_fan(cones: pd.DataFrame, samples: pd.DataFrame) -> Figure:
         place = (reach * np.cos(middle), reach * np.sin(middle))
         left.annotate(cone["name"], place, ha="center", va="center", color=ink, fontsize="small")
     left.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal")
-    left.set(xlabel="weight w", ylabel="bias b", xticks=[0], yticks=[0])
+    left.set(xlabel="weight $w$", ylabel="bias $b$", xticks=[0], yticks=[0])
     names = list(dict.fromkeys(samples["name"]))
     height = samples["name"].map({name: k for k, name in enumerate(names)})
     on = samples["active"]
@@ -73,9 +73,9 @@ def pattern_disc(data: pd.DataFrame, disc: pd.DataFrame) -> Figure:
         1, 2, figsize=(7.6, 3.4), gridspec_kw={"width_ratios": [1, 1.35]}
     )
     left.plot(data["x1"], data["x2"], "o", color=COLORS["alternating"])
-    left.set(xlabel="input x1", ylabel="input x2", title="samples", aspect="equal")
+    left.set(xlabel="input $x_1$", ylabel="input $x_2$", title="samples", aspect="equal")
     draw_cells(right, disc, "active samples")
-    right.set(title="units: one half of the sphere", xlabel="weight w1", ylabel="weight w2")
+    right.set(title="units: one half of the sphere", xlabel="weight $w_1$", ylabel="weight $w_2$")
     right.set(xticks=[0], yticks=[0])
     return figure
 

@@ -86,7 +86,7 @@ def attack_curve(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     for model, part in parts_of(table, "model"):
         style = DASHES.get(model, "-")
         ax.plot(part["radius"], part["mse"], marker="o", ls=style, color=colors[model], label=model)
-    ax.set(xlabel="attack radius (l2, standardised inputs)", ylabel="test MSE", yscale="log")
+    ax.set(xlabel=r"attack radius ($\ell_2$, standardised inputs)", ylabel="test MSE", yscale="log")
     ax.legend()
     return figure
 

@@ -29,7 +29,7 @@ def alternation_excess(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     named = set()
     for _, part in parts_of(table, "run"):
         kink = bool(part["kink"].iloc[0])
-        label = "ends on a kink: repeated eigenvalue" if kink else "ends where L is smooth"
+        label = "ends on a kink: repeated eigenvalue" if kink else "ends where $L$ is smooth"
         ax.plot(
             part["step"],
             part["excess"],

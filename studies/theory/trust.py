@@ -39,9 +39,9 @@ STEPS = {
     "conversion": Step("conversion", "compared with\nthe original", 2, 1, CHECKED),
     "numbers": Step("Network", "its weights as\nreal numbers", 3, 1, GIVEN),
     "solver": Step("solver", "float64, any\nmethod or package", 3, 0, FREE),
-    "multipliers": Step("multipliers", "T and L, in memory\nor in a file", 2, 0, FREE),
+    "multipliers": Step("multipliers", "$T$ and $L$, in memory\nor in a file", 2, 0, FREE),
     "verify": Step("verify", "exact arithmetic,\nno solver", 1, 0, TRUSTED),
-    "bound": Step("proved bound", "L, for all inputs", 0, 0, GIVEN),
+    "bound": Step("proved bound", "$L$, for all inputs", 0, 0, GIVEN),
 }
 ROAD = ["data", "module", "conversion", "numbers", "solver", "multipliers", "verify", "bound"]
 _WIDTH, _HEIGHT, _PITCH, _RISE = 1.32, 0.78, 1.75, 1.6

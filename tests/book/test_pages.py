@@ -66,6 +66,10 @@ def test_cite_page_is_made_from_the_citation_file() -> None:
     assert cff["preferred-citation"]["title"] in page
     assert cff["title"] in page
     assert "2606.19652" in page
+    # people, year and version of both
+    assert "{Yin, Chao and Lesage-Landry, Antoine}" in page
+    assert page.count("  year = {20") == 2
+    assert f"  version = {{{cff['version']}}}" in page
 
 
 def test_bibtex_of_people_and_groups() -> None:

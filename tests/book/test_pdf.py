@@ -55,6 +55,17 @@ def test_links_lead_within_the_document_or_to_the_net(printed) -> None:
     assert any("--" in name for name in printed.named_destinations)
 
 
+def test_links_to_other_chapters_say_the_page(printed) -> None:
+    place = printed.named_destinations[f"/{pdf.slug(PAGES[0])}"]
+    number = printed.get_destination_page_number(place) + 1
+    glossary = printed.named_destinations[f"/{pdf.slug(PAGES[1])}"]
+    first = printed.get_destination_page_number(glossary)
+    text = " ".join(page.extract_text() for page in printed.pages[first:])
+    # the glossary links to the other page, which does not say where the glossary is
+    assert re.search(rf"its page\s*p\. {number}\b", text)
+    assert "p. " not in "".join(page.extract_text() for page in printed.pages[2:first])
+
+
 def test_pages_are_numbered_through_all_parts(printed) -> None:
     numbers = [page.extract_text().split() for page in printed.pages]
     assert all(str(k) in (text[0], text[-1]) for k, text in enumerate(numbers[1:], 2))

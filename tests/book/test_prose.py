@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import jupytext
 import pytest
 
 from book import prose
@@ -38,6 +41,14 @@ def test_list_of_exceptions_holds_only_what_pages_type() -> None:
 )
 def test_what_counts_as_a_result(text: str, found: list[str]) -> None:
     assert prose.literals(text) == found
+
+
+@pytest.mark.parametrize("source", Layout().sources(), ids=lambda path: path.stem)
+def test_page_is_read_in_ten_minutes(source) -> None:
+    cells = jupytext.read(source, fmt="md:myst").cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    text = re.sub(r"\$\$.*?\$\$|\\begin\{(\w+\*?)\}.*?\\end\{\1\}", " ", text, flags=re.DOTALL)
+    assert len(re.findall(r"[^\W\d_]{2,}", text)) <= 10 * 200  # words a minute
 
 
 @pytest.mark.parametrize("source", Layout().sources(), ids=lambda path: path.stem)

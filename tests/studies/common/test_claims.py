@@ -3,6 +3,7 @@ import json
 import pytest
 
 from studies.common.claims import MEDIA_TYPE, Claims
+from studies.common.symbols import typeset
 
 
 def test_a_claim_that_holds_is_a_row():
@@ -25,6 +26,22 @@ def test_the_displayed_table_cuts_nothing_short():
     statement = "of many words" * 10
     claims.check("one", statement, "Text, (1)", "|x|", 1e-9, at_most=1e-6)
     assert statement in claims._repr_mimebundle_()["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rho <= kappa_i^2, at least sqrt(pi/2)", "ρ ≤ κ_i², at least √(π/2)"),
+        ("G^-2 T, x^20, 10^-12, -pi/2", "G⁻² T, x^20, 10^-12, -π/2"),
+        ("the l2 penalty of C-l2; alphabet, mu", "the ℓ₂ penalty of C-l2; alphabet, μ"),
+    ],
+)
+def test_symbols_in_plain_text_are_typeset(text, shown):
+    assert typeset(text) == shown
+    claims = Claims("page")
+    claims.check("one", text, "Text, (1)", text, 0.0, at_most=1.0)
+    assert claims._repr_mimebundle_()["text/html"].count(shown) == 2
+    assert claims.rows[0].statement == text
 
 
 @pytest.mark.parametrize("value", [1.0, float("nan")])

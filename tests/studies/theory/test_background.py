@@ -75,9 +75,9 @@ def test_cone_has_the_claimed_slope():
 
 
 def test_form_map_labels_its_marks():
-    one = grid(form=np.linspace(-1, 3, 12)).rename(columns={"x1": "y1", "x2": "y2"})
+    one = grid(form=np.linspace(-1, 3, 12)).rename(columns={"x1": "v1", "x2": "v2"})
     table = pd.concat([one.assign(T="coupled"), one.assign(T="diagonal", form=1.0)])
-    marks = pd.DataFrame({"T": ["coupled"], "y1": [1.0], "y2": [1.0], "text": ["-3"]})
+    marks = pd.DataFrame({"T": ["coupled"], "v1": [1.0], "v2": [1.0], "text": ["-3"]})
     axes = background.form_map(table, marks).axes
     assert [text.get_text() for text in axes[0].texts] == ["-3"]
     assert not axes[1].texts
