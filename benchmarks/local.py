@@ -9,9 +9,9 @@ layers and Jacobian; of Jacobian bounds entry by entry the l2 norm is taken. `gl
 certificate without the ball, and `sampled` the steepest slope at 10,000 points of the ball, a value
 from below. Networks are Gaussian ReLU networks of 10 inputs and one output: `rng =
 default_rng(0)`, weights of variance 2 / (number of inputs of the layer) and biases of variance 1/4,
-layer by layer, then the centre. Each method has a process of its own for each network, on one
-thread; after a first call it is called again until 0.3 s of CPU time are spent, and the mean
-counts.
+layer by layer, then the centre. Each method has a process of its own, on one thread; after a first
+call it is called again until 0.2 s of CPU time are spent, and the mean counts. Where a method takes
+more CPU time than the limit, it is left out from there on, small networks first.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from lipsnn import Network, certify
 from studies.common.provenance import commit, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
-DEPTHS, WIDTHS, RADII = (1, 2, 3, 5), (50, 200), (0.01, 0.05, 0.2, 1.0)
+DEPTHS, WIDTHS, RADII = (1, 2, 3, 4, 5), (50, 200), (0.01, 0.1, 1.0)
 METHODS = ("lipsnn", "eclipse-cf", "eclipse-fast", "eclipse-acc", "lirpa", "lirpa-norm")
 METHODS += ("interval", "global", "sampled")
 INPUTS = 10
@@ -155,37 +155,40 @@ def sampled(net: Network, center: np.ndarray, radius: float) -> float:
     return max(float(np.linalg.norm(net.gradient(X), axis=(1, 2)).max()) for X in parts)
 
 
-def measure(method: str, depth: int, width: int, limit: float = 0.0) -> None:
-    """Print the rows of a network as they come; dies by SIGPROF after `limit` CPU seconds."""
+def measure(method: str, networks: list[tuple[int, int]], limit: float = 0.0) -> None:
+    """Print rows as they come; dies by SIGPROF where one takes more than `limit` CPU seconds."""
     call(method, *network(1, 3))(0.1)  # imports, and first calls of the libraries
-    run = call(method, *network(depth, width))
-    for radius in RADII:
+    for (depth, width), radius in itertools.product(networks, RADII):
         signal.setitimer(signal.ITIMER_PROF, limit)
+        run = call(method, *network(depth, width))
         start = time.process_time()
         result = run(radius)
         seconds, calls, begun = time.process_time() - start, 0, time.process_time()
-        while seconds < 0.3 and time.process_time() < begun + 0.3 and calls < 1000:
+        while seconds < 0.2 and time.process_time() < begun + 0.2 and calls < 1000:
             run(radius)
             calls += 1
         if calls:
             seconds = (time.process_time() - begun) / calls
-        print(json.dumps({"radius": radius, "cpu_seconds": seconds, **result}), flush=True)
+        row = {"method": method, "depth": depth, "width": width, "radius": radius}
+        print(json.dumps(row | {"cpu_seconds": seconds} | result), flush=True)
 
 
-def rows_of(method: str, depth: int, width: int, limit: float) -> list[dict[str, Any]]:
-    """A row for each radius; its `status` says why there is no number."""
-    base = {"method": method, "depth": depth, "width": width}
-    command = [sys.executable, __file__, "--one", method, str(depth), str(width)]
+def rows_of(method: str, networks: list[tuple[int, int]], limit: float) -> list[dict[str, Any]]:
+    """Of each network and radius; `status` says why there is no number."""
+    shapes = [f"{depth}-{width}" for depth, width in networks]
+    command = [sys.executable, __file__, "--limit", str(limit), "--one", method, *shapes]
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    answer = subprocess.run(
-        [*command, "--limit", str(limit)], capture_output=True, text=True, env=os.environ | one
-    )
-    rows = [base | json.loads(x) for x in answer.stdout.splitlines() if x.startswith('{"radius"')]
+    answer = subprocess.run(command, capture_output=True, text=True, env=os.environ | one)
+    rows = [json.loads(x) for x in answer.stdout.splitlines() if x.startswith('{"method"')]
     reason = f"stopped after {limit:g} CPU seconds"
     if answer.returncode not in (0, -signal.SIGPROF):
         reason = f"failed: {(answer.stderr.strip().splitlines() or ['?'])[-1][:120]}"
-    left = RADII[len(rows) :] if answer.returncode else ()
-    return rows + [base | {"radius": radius, "status": reason} for radius in left]
+    left = list(itertools.product(networks, RADII))[len(rows) :]
+    for (depth, width), radius in left:
+        row = {"method": method, "depth": depth, "width": width, "radius": radius}
+        rows.append(row | {"status": reason})
+        reason = "left out after that"
+    return rows
 
 
 def main() -> None:
@@ -195,26 +198,18 @@ def main() -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS)
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--one", nargs=3, metavar=("METHOD", "DEPTH", "WIDTH"))
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        method, depth, width = options.one
-        measure(method, int(depth), int(width), options.limit)
+        method, *shapes = options.one
+        measure(method, [tuple(map(int, x.split("-"))) for x in shapes], options.limit)
         return
     begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
+    networks = sorted(itertools.product(options.depths, options.widths), key=lambda x: x[::-1])
     rows: list[dict[str, Any]] = []
-    stopped: list[tuple[str, int, int]] = []
-    for depth, width, method in itertools.product(options.depths, options.widths, options.methods):
-        smaller = [x for x in stopped if x[0] == method and x[1] <= depth and x[2] <= width]
-        if smaller:
-            reason = f"skipped: stopped at depth {smaller[0][1]}, width {smaller[0][2]}"
-            base = {"method": method, "depth": depth, "width": width, "status": reason}
-            rows += [base | {"radius": radius} for radius in RADII]
-            continue
-        rows += rows_of(method, depth, width, options.limit)
-        print(*map(json.dumps, rows[-len(RADII) :]), sep="\n", flush=True)
-        if any(row["status"].startswith(("stopped", "failed:")) for row in rows[-len(RADII) :]):
-            stopped.append((method, depth, width))
+    for method in options.methods:
+        rows += rows_of(method, networks, options.limit)
+        print(*map(json.dumps, rows[-len(networks) * len(RADII) :]), sep="\n", flush=True)
     table = pd.DataFrame(rows).sort_values(["depth", "width", "radius"], kind="stable")
     columns = ["depth", "width", "radius", "method", "bound", "cpu_seconds", "free", "gap"]
     write_table(
