@@ -198,6 +198,7 @@ def main() -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS)
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--rows", type=Path, help="rows that an earlier run printed: kept")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -206,8 +207,10 @@ def main() -> None:
         return
     begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
     networks = sorted(itertools.product(options.depths, options.widths), key=lambda x: x[::-1])
-    rows: list[dict[str, Any]] = []
-    for method in options.methods:
+    lines = options.rows.read_text().splitlines() if options.rows else []
+    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    kept = {row["method"] for row in rows}
+    for method in (method for method in options.methods if method not in kept):
         rows += rows_of(method, networks, options.limit)
         print(*map(json.dumps, rows[-len(networks) * len(RADII) :]), sep="\n", flush=True)
     table = pd.DataFrame(rows).sort_values(["depth", "width", "radius"], kind="stable")
@@ -220,6 +223,7 @@ def main() -> None:
         made_by="benchmarks/local.py",
         limit_cpu_seconds=options.limit,
         methods=list(options.methods),
+        rows_of_an_earlier_run=len(lines),
         load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
         threads="one thread each",
         packages=PEERS,
