@@ -8,8 +8,7 @@ is the augmented Lagrangian of the package of that name, for (6) with every patt
 signs, the one form it has: half as many patterns, so that the number of units is the same. It is
 asked for its default tolerances and, because it then ends above the optimum, for a tenth and for
 a hundredth of them. `adelie` is a group lasso over the masked data, (6) without its cones: a value
-from below. Neither package has the joint program or (12). Each measurement is a process of its own
-with a limit on its time.
+from below. Neither has the joint program or (12). Each measurement is a process with a time limit.
 
 `seconds` is the wall time of a call, `solver_seconds` without CVXPY's compilation. `excess` is the
 value against the structured one, both at the returned weights, and `violation` by how much these
