@@ -1,9 +1,12 @@
 """The certificate side by side with its peers, in one run: seconds, value, gap, peak memory.
 
-    python benchmarks/certificate.py [--limit 300] [--output results/certificate-benchmark.csv]
+    python benchmarks/certificate.py [--part grid published] [--limit 300] [--output results]
 
-`auto` is `lipsnn.certify`; `clarabel` and `scs` are program (2) as printed, in CVXPY; `eclipse` and
-`eclipse-fast` the two variants of the package eclipse-nn; `product` the product of norms. Networks
+`auto` is `lipsnn.certify`; `clarabel`, `scs` and `moreau` are program (2) as printed, in CVXPY;
+`eclipse` and `eclipse-fast` the two variants of the package eclipse-nn; `product` the product of
+norms. The part `published` has the shape for which LipDiff's authors report seconds, 784-256-10:
+one label, each of the ten, and all together; their figures, of a network that they trained on
+MNIST, stand beside ours. Networks
 are Gaussian: `rng = default_rng(0)`, weights, then outer weights. Each measurement is a process of
 its own, on as many cores as there are, its memory what it adds to the network's. What takes less
 than two seconds is the median of five calls after a first one. A peer is left out where
@@ -32,7 +35,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lipsnn import ShallowNet, certify
+from lipsnn import Network, ShallowNet, certify
 from lipsnn.certificate import norm_product
 from lipsnn.certificate.lmi import lmi_matrix
 from lipsnn.certificate.threads import one_blas_thread
@@ -41,7 +44,16 @@ from studies.common.provenance import commit, write_table
 ROOT = Path(__file__).resolve().parents[1]
 WIDTHS = (10, 30, 100, 300, 1_000, 10_000, 100_000, 1_000_000)
 DIMS = (11, 784)
-METHODS = ("auto", "clarabel", "scs", "eclipse", "eclipse-fast", "product")
+PARTS = ("grid", "published")
+METHODS = ("auto", "clarabel", "scs", "moreau", "eclipse", "eclipse-fast", "product")
+PEERS = ("eclipse-nn", "scs", "moreau")
+SHAPE, LABEL = (784, 256, 10), 8
+# As the README of github.com/z1w/LipDiff prints them: method, seconds, value.
+REPORTED = (
+    ("product, reported", 0.0399, 9.3086),
+    ("LipSDP by MOSEK, reported", 46.96, 4.8217),
+    ("LipDiff on a GPU, reported", 9.848, 4.9786),
+)
 # Of a network and of what a method may add to it, in GiB.
 MEMORY = 12
 MEASURED = (
@@ -72,9 +84,8 @@ def tolerance(width: int, dim: int) -> float:
 
 def order(method: str, width: int, dim: int) -> int:
     """Order of the largest matrix that a peer factorises."""
-    return {"clarabel": dim + width + 1, "scs": dim + width + 1, "eclipse": 2 * width}.get(
-        method, width
-    )
+    whole = method in ("clarabel", "scs", "moreau")
+    return dim + width + 1 if whole else width * (2 if method == "eclipse" else 1)
 
 
 def call(method: str, net: ShallowNet, tol: float) -> Callable[[], dict[str, Any]]:
@@ -127,6 +138,41 @@ def _by_cvxpy(solver: str, net: ShallowNet) -> dict[str, Any]:
         "form": "lmi",
         "status": problem.status,
     }
+
+
+def published(task: str) -> dict[str, Any]:
+    """Seconds and value of the network of the published shape, in this process."""
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(b, a)) * np.sqrt(2 / a) for a, b in itertools.pairwise(SHAPE)]
+    net = Network(weights)
+    certify(net.select(0), tol=0.5)  # first calls of the libraries
+    start, start_cpu = time.perf_counter(), time.process_time()
+    if task == "each of ten labels":
+        found = [certify(net, outputs=i) for i in range(SHAPE[-1])]
+    else:
+        found = [certify(net, outputs=LABEL if task == "one label" else None)]
+    return {
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - start_cpu,
+        "value": max(c.bound for c in found),
+        "gap": max(c.gap for c in found),
+        "status": ", ".join(sorted({str(c.status) for c in found})),
+    }
+
+
+def as_published() -> pd.DataFrame:
+    """Ours, each in a process of its own, and what the authors report."""
+    rows = []
+    for task in ("one label", "each of ten labels", "all ten together"):
+        command = [sys.executable, __file__, "--one", "published", task, "0"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        found = json.loads(answer.stdout.splitlines()[-1])
+        rows.append({"method": "lipsnn", "task": task, **found})
+        print(json.dumps(rows[-1]), flush=True)
+    for method, seconds, value in REPORTED:
+        row = {"method": method, "task": "one label", "seconds": seconds, "value": value}
+        rows.append(row | {"status": "of a trained network, on another machine"})
+    return pd.DataFrame(rows)
 
 
 def measure(method: str, width: int, dim: int) -> dict[str, Any]:
@@ -188,16 +234,36 @@ def row(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for one call")
-    parser.add_argument("--output", type=Path, default=ROOT / "results/certificate-benchmark.csv")
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--output", type=Path, default=ROOT / "results", help="a folder")
     parser.add_argument("--one", nargs=3, metavar=("METHOD", "M", "D"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         method, width, dim = options.one
-        print(json.dumps(measure(method, int(width), int(dim))))
+        found = published(width) if method == "published" else measure(method, int(width), int(dim))
+        print(json.dumps(found))
         return
+    if "published" in options.part:
+        begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
+        table = as_published()
+        write_table(
+            options.output / "certificate-published.csv",
+            table,
+            commit=code,
+            seconds=time.perf_counter() - begun,
+            made_by="benchmarks/certificate.py --part published",
+            load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
+            threads="one BLAS thread",
+        )
+    if "grid" in options.part:
+        grid(options.output / "certificate-benchmark.csv", options.limit)
+
+
+def grid(output: Path, peers_limit: float) -> None:
+    """All methods over widths and inputs."""
     begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
     done: dict[str, tuple[int, float]] = {}
-    kept = options.output.with_suffix(".jsonl")
+    kept = output.with_suffix(".jsonl")
     rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     resumed = {(r["method"], r["d"], r["m"]): r for r in rows}
     for method, dim, width in itertools.product(METHODS, DIMS, WIDTHS):
@@ -208,7 +274,7 @@ def main() -> None:
                 done[method] = (order(method, width, dim), seconds)
             continue
         # the limit is the peers': what we cannot do in time is our row to show
-        limit = options.limit if method != "auto" else 3 * options.limit
+        limit = peers_limit if method != "auto" else 3 * peers_limit
         rows.append(row(method, width, dim, limit, done))
         print(json.dumps(rows[-1]), flush=True)
         with kept.open("a") as file:
@@ -216,12 +282,13 @@ def main() -> None:
     rows.sort(key=lambda r: (r["d"], r["m"], METHODS.index(r["method"])))
     table = pd.DataFrame(rows, columns=["method", "m", "d", "tol", *MEASURED])
     write_table(
-        options.output,
+        output,
         table,
         commit=code,
         seconds=time.perf_counter() - begun,
         made_by="benchmarks/certificate.py",
-        limit_seconds=options.limit,
+        packages=PEERS,
+        limit_seconds=peers_limit,
         resumed=bool(resumed),
         load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
         threads="lipsnn limits itself to one BLAS thread; the peers use what they take",

@@ -7,7 +7,8 @@ fact C) prints it, `arrow` with the LMI decomposed into one block of order d + 1
 is the augmented Lagrangian of the package of that name, for (6) with every pattern under both
 signs, the one form it has: half as many patterns, so that the number of units is the same. It is
 asked for its default tolerances and, because it then ends above the optimum, for a tenth and for
-a hundredth of them. Each measurement is a process of its own with a limit on its time.
+a hundredth of them. `adelie` is a group lasso over the masked data, (6) without its cones: a value
+from below. Neither has the joint program or (12). Each measurement is a process with a time limit.
 
 `seconds` is the wall time of a call, `solver_seconds` without CVXPY's compilation. `excess` is the
 value against the structured one, both at the returned weights, and `violation` by how much these
@@ -35,6 +36,7 @@ from peers import (
     INPUTS,
     PYSCNN,
     STRENGTH,
+    by_adelie,
     by_arrow,
     by_printed,
     by_pyscnn,
@@ -51,7 +53,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PEERS = {
     "joint": ("clarabel-arrow", "clarabel-printed", "scs-arrow", "mosek-printed"),
     "(12)": ("clarabel-arrow", "clarabel-printed", "scs-arrow", "mosek-printed"),
-    "(6)": ("clarabel-printed", "scs-printed", "mosek-printed", *PYSCNN),
+    "(6)": ("clarabel-printed", "scs-printed", "mosek-printed", "adelie", *PYSCNN),
 }
 WIDTHS, SAMPLES = (25, 50, 100, 200, 400), (100, 1_000, 10_000, 100_000)
 # The last commit at which all n m rows were carried, and what it is compared on.
@@ -66,6 +68,8 @@ def measure(program: str, method: str, data: str, width: int) -> dict[str, Any]:
     if method in PYSCNN:
         return by_pyscnn(data, width, PYSCNN[method])
     arguments, inside = restriction(program, data, width)
+    if method == "adelie":
+        return by_adelie(arguments)
     if method == "structured":
         solution, seconds = by_structured(program, arguments, inside)
         return {
@@ -287,6 +291,7 @@ def main() -> None:
             **({"before": BEFORE} if part == "before" else {}),
             limit_seconds=options.limit,
             slopes=slopes,
+            packages=("pyscnn", "adelie", "scs"),
             load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
         )
 

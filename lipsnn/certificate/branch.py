@@ -21,7 +21,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.cone import Arrangement
 from lipsnn.certificate.exact import Dyadic, float_above
-from lipsnn.certificate.form import Form, first_layer, phi_of
+from lipsnn.certificate.form import Form, first_layer, phis_of
 from lipsnn.certificate.region import Ball, Region
 from lipsnn.certificate.slopes import ROUNDING, slopes
 from lipsnn.status import Status
@@ -53,7 +53,7 @@ class Search:
     """The nodes that are left, in a heap, and what is known of the constant."""
 
     def __init__(self, net: Any, region: Region | None, gap: float, seed: int) -> None:
-        self.region, self.gap, self.phi, form = region, gap, phi_of(net), Form.of(net)
+        self.region, self.gap, (self.phi, *_), form = region, gap, phis_of(net), Form.of(net)
         if not (form.small and self.phi.homogeneous):
             raise ValueError("needs one hidden layer of relu, leaky_relu, prelu or abs, one output")
         (W, b), outer = first_layer(net), form.weights[1][0]
@@ -286,8 +286,8 @@ class Search:
             # P <- B P B is the low-rank ascent; B^2 takes two steps at once
             B = (frame * ((values / top) ** 2)[:, None, :]) @ np.swapaxes(frame, 1, 2)
             own = B @ own @ B
-            own /= np.maximum(np.trace(own, axis1=1, axis2=2), 1e-300)[:, None, None]
-            P[left] = (1 - 1e-6) * own + 1e-6 * np.eye(self.dim) / self.dim
+            size = np.maximum(np.trace(own, axis1=1, axis2=2), 1e-300)[:, None, None]
+            P[left] = (1 - 1e-6) * own / size + 1e-6 * np.eye(self.dim) / self.dim
             bounds = np.array([nodes[k].bound for k in left])
             left = left[bounds > np.where(total / 2 < self.target, self.target, 1.01 * total / 2)]
             if not len(left):

@@ -26,6 +26,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from lipsnn._checks import Array
 from lipsnn.activations import Sector
+from lipsnn.certificate.interior import quadratic
 
 
 @dataclass(eq=False)
@@ -152,6 +153,11 @@ class Chain:
         at = self.at
         return Banded([full[s, s] for s in at], [full[b, a] for a, b in itertools.pairwise(at)])
 
+    def cliques(self, blocks: Banded) -> list[Array]:
+        """The blocks of two layers that follow each other, for all such pairs."""
+        pairs = zip(blocks.diagonal, blocks.diagonal[1:], blocks.below, strict=False)
+        return [np.block([[here, below.T], [below, after]]) for here, after, below in pairs]
+
     def product(self, X: Array, dN: Banded, Z: Array) -> Banded:
         """The symmetric part of X dN Z, in the pattern."""
         moved = np.empty_like(Z)
@@ -173,13 +179,17 @@ class Chain:
 
     def forms(self, full: Array) -> Forms:
         """The forms of the b_j and w_j under a symmetric matrix (order, order)."""
-        right = [full[:, s] @ w.T for s, w in zip(self.at, self.weights[:-1], strict=False)]
-        by_w = np.hstack(right)
+        by_w = self._columns(full)
         by_b = full[:, self.inputs :] - by_w * self.middle
         ww, wb = self._rows(by_w), self._rows(by_b)
         bb = by_b[self.inputs :] - self.middle[:, None] * wb
         top = slice(0, self.inputs)
         return Forms(bb, wb, ww, by_b[top], by_w[top], full[top, top])
+
+    def _columns(self, full: Array) -> Array:
+        """The matrix times w_j, for all units j."""
+        parts = [full[:, s] @ w.T for s, w in zip(self.at, self.weights[:-1], strict=False)]
+        return np.hstack(parts)
 
     def _rows(self, full: Array) -> Array:
         """w_j' times the matrix, for all units j."""
@@ -210,6 +220,52 @@ class Chain:
         matrix[-1, :-1] = matrix[:-1, -1] = rho
         matrix[-1, -1] = np.vdot(first.corner, second.corner)
         return matrix
+
+    def first(self, most: float) -> Banded:
+        """Covariances that satisfy the sectors: the worst response to t = 1, and some noise.
+
+        With v = m u + r eta the sector of a unit is E eta^2 <= E u^2: whatever the correlations,
+        a scaling of eta meets it. Of noise there is at most the share `most`.
+        """
+        noise = min(most, 1 / self.depth)
+        Q = self.gram
+        responses = []
+        for W, (alpha, beta) in zip(self.weights[-2::-1], self.sectors[::-1], strict=True):
+            eye = np.eye(len(Q))
+            gain = (alpha + beta) * np.linalg.inv(2 * eye - Q)
+            responses.append(gain @ W)
+            Q = W.T @ ((alpha + beta) * gain - 2 * alpha * beta * eye) @ W
+        C = self._start(Q, noise)
+        X = Banded([C], [])
+        for i, response in enumerate(reversed(responses)):
+            gain, allowed = self._gain(i, self.weights[i], response, C, noise)
+            X.below.append(gain @ C)
+            C = gain @ C @ gain.T
+            C[np.diag_indices_from(C)] += np.maximum(noise * allowed, np.finfo(float).tiny)
+            X.diagonal.append(C)
+        return X
+
+    @staticmethod
+    def _start(Q: Array, noise: float) -> Array:
+        """A covariance of the inputs, of trace 1, that is large where Q is."""
+        values, vectors = np.linalg.eigh(Q)
+        values = np.maximum(values / values[-1], 0.0) ** 4
+        values = (1 - noise) * values / values.sum() + noise / len(values)
+        return np.asarray((vectors * values) @ vectors.T)
+
+    def _gain(
+        self, i: int, W: Array, response: Array, C: Array, noise: float
+    ) -> tuple[Array, Array]:
+        """The response of layer i + 1 to covariance C, inside the sectors, and its r^2 E u^2."""
+        alpha, beta = self.sectors[i]
+        radius = (beta - alpha) / 2
+        linear = (alpha + beta) / 2 * W
+        allowed = radius**2 * quadratic(W, C)
+        # strictly inside where the multipliers have slacks
+        allowed *= 1 - noise if self.signed else 1.0
+        excess = response - linear
+        used = np.maximum(quadratic(excess, C), np.finfo(float).tiny)
+        return linear + np.sqrt((1 - noise) * allowed / used)[:, None] * excess, allowed
 
     def backward(self, t: Array) -> Array:
         """Q_0 with ``|f(x) - f(x')|^2 <= (x - x')'Q_0 (x - x')``, from multipliers t.

@@ -17,7 +17,6 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Banded, Chain
-from lipsnn.certificate.interior import quadratic
 
 MAX_ITERATIONS = 100
 # A step stops this far from the boundary.
@@ -44,7 +43,10 @@ def solve_chain(chain: Chain, tol: float) -> tuple[Array, Banded, int]:
         The best pair seen, multipliers t and blocks of X, and the iterations.
     """
     t, rho = np.ones(chain.units), 1.0
-    X = _first(chain)
+    if not chain.units:  # linear: the steepest direction
+        steepest = np.linalg.eigh(chain.gram)[1][:, -1:]
+        return t, Banded([steepest @ steepest.T], []), 0
+    X = chain.first(_NOISE)
     best, best_gap, width, stalled = (t, X), np.inf, np.inf, 0
     iteration = 0
     while True:
@@ -68,43 +70,6 @@ def solve_chain(chain: Chain, tol: float) -> tuple[Array, Banded, int]:
         t, rho, X = step
         iteration += 1
     return *best, iteration
-
-
-def _first(chain: Chain) -> Banded:
-    """Covariances that satisfy the sectors: the worst response to t = 1, and some noise.
-
-    With v = m u + r eta the sector of a unit is E eta^2 <= E u^2 (m = (alpha + beta)/2,
-    r = (beta - alpha)/2): whatever the correlations, a scaling of eta meets it.
-    """
-    noise = min(_NOISE, 1 / chain.depth)
-    Q = chain.gram
-    responses: list[Array] = []
-    for i in range(chain.depth - 1, -1, -1):
-        alpha, beta = chain.sectors[i]
-        W, eye = chain.weights[i], np.eye(len(Q))
-        gain = (alpha + beta) * np.linalg.inv(2 * eye - Q)
-        responses.append(gain @ W)
-        Q = W.T @ ((alpha + beta) * gain - 2 * alpha * beta * eye) @ W
-    values, vectors = np.linalg.eigh(Q)
-    values = np.maximum(values / values[-1], 0.0) ** 4
-    values = (1 - noise) * values / values.sum() + noise / len(values)
-    C = (vectors * values) @ vectors.T
-    X = Banded([C], [])
-    for i, response in enumerate(reversed(responses)):
-        alpha, beta = chain.sectors[i]
-        W, radius = chain.weights[i], (beta - alpha) / 2
-        linear = (alpha + beta) / 2 * W
-        allowed = radius**2 * quadratic(W, C)
-        # strictly inside where the multipliers have slacks
-        allowed *= 1 - noise if chain.signed else 1.0
-        excess = response - linear
-        used = np.maximum(quadratic(excess, C), np.finfo(float).tiny)
-        gain = linear + np.sqrt((1 - noise) * allowed / used)[:, None] * excess
-        X.below.append(gain @ C)
-        C = gain @ C @ gain.T
-        C[np.diag_indices_from(C)] += np.maximum(noise * allowed, np.finfo(float).tiny)
-        X.diagonal.append(C)
-    return X
 
 
 def _step(
@@ -140,7 +105,7 @@ def _step(
         return dx, aim * inverse + (-1.0) * X + (-1.0) * moved, dslack
 
     def lengths(dx: Array, dX: Banded, dslack: Array) -> tuple[float, float]:
-        by_n, by_x = _longest_n(chain, t, rho, dx), min(1.0, _DAMPING * _longest_x(X, dX))
+        by_n, by_x = _longest_n(chain, t, rho, dx), min(1.0, _DAMPING * _longest_x(chain, X, dX))
         if chain.signed:
             by_x = min(by_x, _DAMPING * _longest(slack, dslack))
         return by_x, by_n
@@ -176,12 +141,10 @@ def _longest(values: Array, change: Array) -> float:
     return np.inf if least >= 0 else -1 / least
 
 
-def _longest_x(X: Banded, dX: Banded) -> float:
+def _longest_x(chain: Chain, X: Banded, dX: Banded) -> float:
     """The step at which a clique of X becomes singular."""
     least = 0.0
-    for i in range(len(X.below)):
-        here = np.block([[X.diagonal[i], X.below[i].T], [X.below[i], X.diagonal[i + 1]]])
-        change = np.block([[dX.diagonal[i], dX.below[i].T], [dX.below[i], dX.diagonal[i + 1]]])
+    for here, change in zip(chain.cliques(X), chain.cliques(dX), strict=True):
         root = np.linalg.cholesky(here)
         half = solve_triangular(root, change, lower=True, check_finite=False)
         relative = solve_triangular(root, half.T, lower=True, check_finite=False)

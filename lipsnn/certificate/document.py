@@ -14,7 +14,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.activations import Activation
 from lipsnn.certificate.proof import ProofError
-from lipsnn.certificate.region import region_from
+from lipsnn.certificate.region import Polytope, Region, regions
 from lipsnn.certificate.result import Certificate
 from lipsnn.convert import as_network
 from lipsnn.network import Network, ShallowNet
@@ -139,7 +139,7 @@ def _certificate(content: Any, net: Any) -> Certificate:
         multipliers=t[0] if isinstance(net, ShallowNet) else t,
         factors=tuple(_array(F, 2) for F in content["factors"]),
         iterations=iterations,
-        region=region_from(content["region"], net.dim) if "region" in content else None,
+        region=_region(content["region"], net.dim) if "region" in content else None,
         **numbers,  # type: ignore[arg-type]
         **words,
     )
@@ -161,6 +161,24 @@ def _network_of(content: dict[str, Any], net: Any) -> Any:
     if network_hash(net) != wanted:
         raise ProofError("the weights are not those of the certificate: their sha256 differs")
     return net
+
+
+def _region(content: dict[str, Any], dim: int) -> Region:
+    """What `Region.content` wrote, of `dim` inputs."""
+    kind = content["kind"]
+    if kind == "ball":
+        if np.ndim(content["center"]) != 1:
+            raise ValueError("a ball has one center")
+        return regions(dim, ball=(content["center"], content["radius"]))[0]
+    if kind == "box":
+        return regions(dim, box=(content["low"], content["high"]))[0]
+    if kind != "polytope":
+        raise ValueError(f"unknown region {kind!r:.80}")
+    found = regions(dim, polytope=(content["A"], content["b"]))[0]
+    rows = np.array(content["rows"])
+    if rows.dtype.kind != "i" or rows.ndim != 2:
+        raise TypeError("rows must be whole numbers")
+    return Polytope(found.A, found.b, rows)  # type: ignore[attr-defined]
 
 
 def content_of(net: Any) -> dict[str, Any]:

@@ -19,8 +19,8 @@ class Form(Layers):
 
     weights: tuple[Array, ...]
     sectors: tuple[Sector, ...]
-    # of a local bound the slopes (m,) of the units that have one only, NaN for the free ones
-    fixed: Array | None = None
+    # of a local bound by layer the slopes of units that have one only, NaN for the free ones
+    fixed: tuple[Array, ...] | None = None
 
     @classmethod
     def of(cls, net: Any) -> Form:
@@ -35,21 +35,19 @@ class Form(Layers):
         return len(self.sectors) == 1 and self.outputs == 1
 
     @property
-    def free(self) -> Array:
-        """The units (m,) of the first hidden layer that may take any slope of their sector."""
-        return np.ones(self.widths[0], bool) if self.fixed is None else np.isnan(self.fixed)
+    def free(self) -> list[Array]:
+        """The units, by layer, that may take any slope of their sector."""
+        if self.fixed is None:
+            return [np.ones(n, bool) for n in self.widths]
+        return [np.isnan(own) for own in self.fixed]
 
-    def fixing(self, net: Any, sides: Array) -> Form:
+    def fixing(self, net: Any, sides: list[Array]) -> Form:
         """With the slope that a unit has on its side: 1 for u >= 0, -1 for u <= 0, 0 for free."""
-        phi = phi_of(net)
-        if not (self.small and phi.homogeneous):
-            raise ValueError(
-                "a ball, box or polytope needs one hidden layer of relu, leaky_relu, prelu or abs "
-                "and one output (outputs=i selects one): leave it out for a global bound"
-            )
-        above, below = phi.slope(np.ones(len(sides))), phi.slope(-np.ones(len(sides)))
-        slopes = np.select([sides > 0, sides < 0], [above, below], np.nan)
-        return Form(self.weights, self.sectors, slopes)
+        fixed = []
+        for phi, own in zip(phis_of(net), sides, strict=True):
+            above, below = phi.slope(np.ones(len(own))), phi.slope(-np.ones(len(own)))
+            fixed.append(np.select([own > 0, own < 0], [above, below], np.nan))
+        return Form(self.weights, self.sectors, tuple(fixed))
 
     def part(self, live: list[Array]) -> Form:
         """The network of the units in `live` alone."""
@@ -60,13 +58,15 @@ class Form(Layers):
                 for weight, before, after in zip(self.weights, every[:-1], every[1:], strict=True)
             ),
             self.sectors,
-            None if self.fixed is None else self.fixed[live[0]],
+            None
+            if self.fixed is None
+            else tuple(own[units] for own, units in zip(self.fixed, live, strict=True)),
         )
 
 
-def phi_of(net: Any) -> Activation:
-    """The activation of the first hidden layer."""
-    return Activation("relu") if hasattr(net, "outer") else net.activations[0]
+def phis_of(net: Any) -> tuple[Activation, ...]:
+    """Those of the hidden layers of a `ShallowNet` or `Network`."""
+    return (Activation("relu"),) if hasattr(net, "outer") else net.activations
 
 
 def first_layer(net: Any) -> tuple[Array, Array]:
@@ -79,16 +79,15 @@ def first_layer(net: Any) -> tuple[Array, Array]:
 def reach(form: Form) -> tuple[list[Array], list[Array]]:
     """Units that see an input and act on an output, and those that see an input, by layer."""
     linked = [weight != 0 for weight in form.weights]
+    fixed = form.fixed or [np.full(n, np.nan) for n in form.widths]
     seen, ahead = [], np.ones(form.dim, dtype=bool)
-    for links in linked[:-1]:
-        ahead = links[:, ahead].any(axis=1)
-        seen.append(ahead)
+    for links, own in zip(linked[:-1], fixed, strict=True):
+        seen.append(links[:, ahead].any(axis=1))
+        ahead = seen[-1] & (own != 0)
     used, behind = [], np.ones(form.outputs, dtype=bool)
-    for links in reversed(linked[1:]):
-        behind = links[behind].any(axis=0)
+    for links, own in zip(reversed(linked[1:]), reversed(fixed), strict=True):
+        behind = links[behind].any(axis=0) & (own != 0)
         used.append(behind)
-    if form.fixed is not None:
-        used[-1] = used[-1] & (form.fixed != 0)
     return [a & b for a, b in zip(seen, used[::-1], strict=True)], seen
 
 

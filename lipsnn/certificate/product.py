@@ -11,7 +11,8 @@ from lipsnn._checks import Array
 from lipsnn.certificate.chain import Chain
 from lipsnn.certificate.exact import Dyadic, float_above
 from lipsnn.certificate.form import Form, balance, reach, scaled, scaled_by
-from lipsnn.certificate.proof import Matrix, ProofError, positive
+from lipsnn.certificate.matrix import Matrix, positive
+from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.scaling import rounding
 from lipsnn.certificate.threads import one_blas_thread
 

@@ -18,17 +18,15 @@ networks: the matrix N of `chain`, scaled by powers of two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
 from lipsnn._optional import flint
-from lipsnn.certificate.chain import Banded
 from lipsnn.certificate.exact import Dyadic, integers, rounded
 from lipsnn.certificate.form import Form, reach
+from lipsnn.certificate.matrix import Matrix, positive, schur
 from lipsnn.certificate.slopes import chunks, exact_hub
 from lipsnn.certificate.threads import one_blas_thread
 
@@ -73,17 +71,20 @@ def proved_bound(
         If there is no proof, with the reason.
     """
     live, _ = reach(form)
-    _check(form, multipliers, bound, [live[0] & form.free, *live[1:]])
+    moving = [units & free for units, free in zip(live, form.free, strict=True)]
+    _check(form, multipliers, bound, moving)
     if not all(units.any() for units in live):
         return bound
-    if not (live[0] & form.free).any() and not any(exact_hub(form).integers.entries()):
+    if form.small and not moving[0].any() and not any(exact_hub(form).integers.entries()):
         return bound
     if bound == 0.0:
         raise ProofError("bound 0, but an output depends on an input")
     form = form.part(live)
     t = [own[units] for own, units in zip(multipliers, live, strict=True)]
-    if len(t) == 1 and form.outputs == 1:
+    if form.small:
         matrix = _shallow(form, t[0], bound)
+    elif form.fixed is not None:
+        matrix = _skipped(form, t, bound)
     else:
         matrix = _chain(form, t, bound)
     return _prove(matrix, bound, consistent)
@@ -109,35 +110,17 @@ def _check(form: Form, t: tuple[Array, ...], bound: float, live: list[Array]) ->
             )
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """A block-tridiagonal matrix, its first block plus ``(bound / 2^level)^2 diag(corner)``."""
-
-    corner: list[Fraction]
-    diagonal: list[Dyadic]
-    below: list[Dyadic]
-    level: int
-
-    def rho(self, bound: float | Fraction) -> Fraction:
-        return (Fraction(bound) / Fraction(2) ** self.level) ** 2
-
-    def at(self, bound: float | Fraction) -> list[Dyadic]:
-        """The diagonal blocks for a bound."""
-        rho = self.rho(bound)
-        first = Dyadic.diagonal([rho * entry for entry in self.corner])
-        return [first + self.diagonal[0], *self.diagonal[1:]]
-
-
 def _shallow(form: Form, t: Array, bound: float) -> Matrix:
     (W, outer), (alpha, beta) = form.weights, form.sectors[0]
     low, high = Fraction(alpha), Fraction(beta)
-    t = t[form.free]
-    room = 1 - _shares_above(outer[0, form.free], t)
+    free = form.free[0]
+    t = t[free]
+    room = 1 - _shares_above(outer[0, free], t)
     if room <= 0:
         raise ProofError("the multipliers leave no room: 1/2 sum a_i^2 / t_i is not below 1")
     square, g = (high - low) ** 2, exact_hub(form)
     hub = 1 / (4 * room) if any(g.integers.entries()) else Fraction(0)
-    W = W[form.free]
+    W = W[free]
     level = int(np.frexp(bound)[1])
 
     if form.dim <= len(W) + 1 or not len(W):
@@ -202,11 +185,52 @@ def _chain(form: Form, t: list[Array], bound: float) -> Matrix:
     return Matrix([Fraction(1)] * form.dim, diagonal, below, level)
 
 
+def _skipped(form: Form, t: list[Array], bound: float) -> Matrix:
+    """The matrix of `skipped`: over the inputs and the free units."""
+    level = int(np.frexp(bound)[1])
+    free = form.free
+    order = form.dim + int(sum(map(np.sum, free)))
+    V = Dyadic.of(np.eye(form.dim, order), -level)
+    total, start = Dyadic.zero(order, order), form.dim
+    for W, own, slopes, units, (alpha, beta) in zip(
+        form.weights, t, form.fixed or (), free, form.sectors, strict=False
+    ):
+        low, high, own = Fraction(alpha), Fraction(beta), own[units]
+        shifts = [-_half_log(2 * Fraction(s)) for s in own.tolist()]
+        u = Dyadic.of(W) @ V
+        V = Dyadic.of(np.diag(np.where(units, 0.0, slopes))) @ u
+        if not len(own):
+            continue
+        places = np.eye(len(own), order, start)
+        chosen = np.eye(len(units))[units]
+        v, mine = Dyadic.of(places, shifts), Dyadic.of(chosen) @ u
+        both = Dyadic.of(np.diag(own)) @ mine
+        mixed = v.T @ both.times(-(low + high))
+        total += mixed + mixed.T
+        total += (v.T @ Dyadic.of(places, shifts, weights=own)).times(Fraction(2))
+        if low * high:
+            total += (mine.T @ both).times(2 * low * high)
+        V += Dyadic.of(chosen.T) @ v
+        start += len(own)
+    last = Dyadic.of(form.weights[-1]) @ V
+    total -= last.T @ last
+    rows, d = total.integers.tolist(), form.dim
+
+    def block(rows: list[list[flint.fmpz]]) -> Dyadic:
+        return Dyadic(flint.fmpz_mat(rows), total.exponent)
+
+    diagonal, below = [block([row[:d] for row in rows[:d]])], []
+    if order > d:
+        diagonal.append(block([row[d:] for row in rows[d:]]))
+        below.append(block([row[:d] for row in rows[d:]]))
+    return Matrix([Fraction(1)] * d, diagonal, below, level)
+
+
 def _prove(matrix: Matrix, bound: float, consistent: bool) -> float:
     """The first repair of `bound` for which the matrix is proved positive semidefinite."""
     root = np.sqrt([float(matrix.rho(bound) * entry) for entry in matrix.corner])
     try:
-        inner = -_schur(matrix) / np.outer(root, root)
+        inner = -schur(matrix) / np.outer(root, root)
         certified = bound * max(float(np.linalg.eigvalsh(inner)[-1]), 0.0) ** 0.5
     except np.linalg.LinAlgError:
         raise ProofError(
@@ -223,55 +247,6 @@ def _prove(matrix: Matrix, bound: float, consistent: bool) -> float:
     raise ProofError(
         f"the multipliers do not prove the bound {bound!r}: they certify {certified!r}"
     )
-
-
-def _schur(matrix: Matrix) -> Array:
-    """What the later blocks leave of the first one, without rho, in float64."""
-    corner = matrix.diagonal[-1].floats()
-    for diagonal, below in zip(matrix.diagonal[-2::-1], matrix.below[::-1], strict=True):
-        side = below.floats()
-        factor = cho_factor(corner, check_finite=False)
-        corner = diagonal.floats() - side.T @ cho_solve(factor, side, check_finite=False)
-    return (corner + corner.T) / 2
-
-
-def positive(matrix: Matrix, bound: float | Fraction) -> bool:
-    """Whether the matrix at `bound` is proved positive semidefinite."""
-    exact = matrix.at(bound)
-    middle = Banded([x.floats() for x in exact], [x.floats() for x in matrix.below])
-
-    def factor(delta: float) -> tuple[list[Array], list[Array]] | None:
-        moved = [x - delta * np.eye(len(x)) for x in middle.diagonal]
-        try:
-            return Banded(moved, middle.below).cholesky()
-        except np.linalg.LinAlgError:
-            return None
-
-    low, high = 3, 54  # the largest 2^-low that leaves the matrix positive, by bisection
-    if factor(2.0**-high) is None:
-        return False
-    while high - low > 1:
-        half = (low + high) // 2
-        low, high = (low, half) if factor(2.0**-half) is not None else (half, high)
-    delta = 2.0 ** -(high + 1)
-    found = factor(delta)
-    if found is None:
-        return False
-    L, K = ([_whole(x) for x in blocks] for blocks in found)
-    left = Fraction(0)
-    for i, block in enumerate(exact):
-        product = L[i] @ L[i].T
-        if i:
-            product += K[i - 1] @ K[i - 1].T
-            left += 2 * (K[i - 1] @ L[i - 1].T - matrix.below[i - 1]).square()
-        eye = Dyadic.diagonal([Fraction(delta)] * len(middle.diagonal[i]))
-        left += (product + eye - block).square()
-    return left <= Fraction(delta) ** 2
-
-
-def _whole(block: Array) -> Dyadic:
-    """Any matrix will do as factor: a multiple of 2^-60 is a small integer."""
-    return Dyadic.of(np.ldexp(np.rint(np.ldexp(block, 60)), -60))
 
 
 def _half_log(value: Fraction) -> int:

@@ -43,7 +43,7 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
     target = Fraction(lower) ** 2 * size * (1 - Fraction(1, 10**12)) ** 2
     if len(factors) == 1:
         (W, outer), (alpha, beta) = form.weights, form.sectors[0]
-        W, outer = W[form.free], outer[:, form.free]
+        W, outer = W[form.free[0]], outer[:, form.free[0]]
         value = Fraction(0)
         for k in chunks(W):
             value += (Dyadic.of(W[k], weights=outer[0, k]) @ R).lengths_below()
@@ -54,11 +54,15 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
         before = R
         for i, F in enumerate(factors[1:]):
             low, high = (Fraction(x) for x in form.sectors[i])
-            u, v = Dyadic.of(form.weights[i]) @ before, Dyadic.of(F)
+            free = form.free[i]
+            u, v = Dyadic.of(form.weights[i]) @ before, Dyadic.of(np.where(free[:, None], F, 0.0))
+            if form.fixed is not None:
+                v += Dyadic.of(np.diag(np.where(free, 0.0, form.fixed[i]))) @ u
             # <v - alpha u, v - beta u> = |v - m u|^2 - r^2 |u|^2
             off = (v - u.times((low + high) / 2)).rows_square()
             most = ((high - low) / 2) ** 2
-            if any(x > most * y for x, y in zip(off, u.rows_square(), strict=True)):
+            kept = zip(off, u.rows_square(), free, strict=True)
+            if any(x > most * y for x, y, moves in kept if moves):
                 raise ProofError(f"lower is not proved: a unit of layer {i + 1} leaves its sector")
             before = v
         holds = (Dyadic.of(form.weights[-1]) @ before).square() >= target

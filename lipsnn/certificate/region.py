@@ -30,12 +30,16 @@ class Region:
         """Of each unit ``w'x + b``: 1 if it is >= 0 on the whole region, -1 if <= 0, else 0."""
         raise NotImplementedError
 
-    def proves(self, W: Array, b: Array, sides: Array) -> bool:
-        """Whether every unit keeps the side that `sides` (m,) gives it, in exact arithmetic."""
+    def proves(self, W: Array, b: Array, sides: Array) -> Array:
+        """Whether each unit keeps the side that `sides` (m,) gives it, in exact arithmetic."""
         raise NotImplementedError
 
+    def spread(self) -> tuple[Array, Array, float] | None:
+        """c, h (d,) and r with ``x = c + p + q``, |p| <= h entry by entry, |q| <= r; or None."""
+        return None
+
     def content(self) -> dict[str, Any]:
-        """What `region_from` reads."""
+        """What a document holds of it."""
         raise NotImplementedError
 
     def halfspaces(self) -> Array:
@@ -65,14 +69,18 @@ class Ball(Region):
         size = np.abs(W) @ np.abs(self.center) + np.abs(b) + reach
         return _sides(W @ self.center + b, reach, size, W.shape[1])
 
-    def proves(self, W: Array, b: Array, sides: Array) -> bool:
+    def proves(self, W: Array, b: Array, sides: Array) -> Array:
         reach = Fraction(self.radius) ** 2
-        return all(
-            s == 0 or (s * value >= 0 and value**2 >= reach * square)
-            for s, value, square in zip(
-                map(int, sides), _values(W, self.center, b), Dyadic.of(W).rows_square(), strict=True
-            )
+        values, squares = _values(W, self.center, b), Dyadic.of(W).rows_square()
+        return np.array(
+            [
+                s == 0 or (s * value >= 0 and value**2 >= reach * square)
+                for s, value, square in zip(map(int, sides), values, squares, strict=True)
+            ]
         )
+
+    def spread(self) -> tuple[Array, Array, float]:
+        return self.center, np.zeros_like(self.center), self.radius
 
     def content(self) -> dict[str, Any]:
         return {"kind": "ball", "center": self.center.tolist(), "radius": self.radius}
@@ -102,11 +110,16 @@ class Box(Region):
         size = np.abs(W) @ np.maximum(np.abs(self.low), np.abs(self.high)) + np.abs(b)
         return _sides(W @ center + b, np.abs(W) @ half, size, W.shape[1])
 
-    def proves(self, W: Array, b: Array, sides: Array) -> bool:
+    def proves(self, W: Array, b: Array, sides: Array) -> Array:
         W, b = sides[:, None] * W, sides * b  # all of them have to be >= 0
         up, down = np.maximum(W, 0.0), np.minimum(W, 0.0)
         least = zip(_values(up, self.low, b), _values(down, self.high, 0 * b), strict=True)
-        return all(x + y >= 0 for x, y in least)
+        return np.array([x + y >= 0 for x, y in least])
+
+    def spread(self) -> tuple[Array, Array, float]:
+        center = self.low / 2 + self.high / 2
+        half = np.maximum(self.high - center, center - self.low)
+        return center, np.nextafter(half, np.inf), 0.0
 
     def content(self) -> dict[str, Any]:
         return {"kind": "box", "low": self.low.tolist(), "high": self.high.tolist()}
@@ -184,11 +197,11 @@ class Polytope(Region):
         cost = (_rational(self.b[rows][None]) * y)[0, 0]
         return all(v >= 0 for v in y.entries()) and cost <= s * _rational(np.array([[c]]))[0, 0]
 
-    def proves(self, W: Array, b: Array, sides: Array) -> bool:
-        rows = self.rows
-        return rows.shape == W.shape and all(
-            self._holds(*unit) for unit in zip(W, b, map(int, sides), rows, strict=True)
-        )
+    def proves(self, W: Array, b: Array, sides: Array) -> Array:
+        if self.rows.shape != W.shape:
+            return sides == 0
+        units = zip(W, b, map(int, sides), self.rows, strict=True)
+        return np.array([self._holds(*unit) for unit in units])
 
     def content(self) -> dict[str, Any]:
         arrays = {"A": self.A.tolist(), "b": self.b.tolist(), "rows": self.rows.tolist()}
@@ -278,21 +291,3 @@ def regions(dim: int, ball: Any = None, box: Any = None, polytope: Any = None) -
             raise ValueError(f"A must have {dim} columns and a row for each b, got {A.shape}")
         return [Polytope(A, b)]
     return []
-
-
-def region_from(content: dict[str, Any], dim: int) -> Region:
-    """What `Region.content` wrote, of `dim` inputs."""
-    kind = content["kind"]
-    if kind == "ball":
-        if np.ndim(content["center"]) != 1:
-            raise ValueError("a ball has one center")
-        return regions(dim, ball=(content["center"], content["radius"]))[0]
-    if kind == "box":
-        return regions(dim, box=(content["low"], content["high"]))[0]
-    if kind != "polytope":
-        raise ValueError(f"unknown region {kind!r:.80}")
-    found = regions(dim, polytope=(content["A"], content["b"]))[0]
-    rows = np.array(content["rows"])
-    if rows.dtype.kind != "i" or rows.ndim != 2:
-        raise TypeError("rows must be whole numbers")
-    return Polytope(found.A, found.b, rows)  # type: ignore[attr-defined]

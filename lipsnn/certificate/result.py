@@ -11,8 +11,9 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.deployed import FORMATS, Deployed, evaluation_error
-from lipsnn.certificate.form import Form, first_layer, lengths_of, reach
+from lipsnn.certificate.form import Form, lengths_of, reach
 from lipsnn.certificate.ladder import Ladder, ladder
+from lipsnn.certificate.linear import sides_of
 from lipsnn.certificate.product import proved_product
 from lipsnn.certificate.proof import ProofError, proved_bound
 from lipsnn.certificate.proof_lower import proved_lower
@@ -121,8 +122,8 @@ class Certificate:
         lengths = lengths_of(stacked)
         stacked /= 2 * np.where(lengths > 0, lengths, np.inf)[:, None]
         size = np.sum(self.factor**2) ** 0.5
-        share = alpha + beta if form.fixed is None else form.fixed * 2
-        share = np.where(form.free, alpha + beta, share)[:, None]
+        share = alpha + beta if form.fixed is None else form.fixed[0] * 2
+        share = np.where(form.free[0], alpha + beta, share)[:, None]
         by_slope = ((beta - alpha) * stacked[1:] + share * stacked[0]) @ self.factor.T
         by_slope /= size
         by_weights, by_outer = outer[0][:, None] * by_slope, np.einsum("ij,ij->i", W, by_slope)
@@ -133,14 +134,19 @@ class Certificate:
     def _layered_gradient(self, form: Form) -> tuple[Array, ...]:
         if len(self.factors) < len(form.weights):  # a constant network, or no dual was found
             return tuple(np.zeros_like(weight) for weight in form.weights)
-        found, F = [], self.factors
+        F = self.factors
         size = self.bound * float(np.sum(F[0] ** 2))
-        for i, (alpha, beta) in enumerate(form.sectors):
+        after = form.weights[-1] @ F[-1]
+        found = [after @ F[-1].T / size]
+        for i, (alpha, beta) in reversed(list(enumerate(form.sectors))):
             t = np.where(np.isfinite(self.layers[i]), self.layers[i], 0.0)[:, None]
-            inner = (alpha + beta) * F[i + 1] - 2 * alpha * beta * (form.weights[i] @ F[i])
-            found.append(t * inner @ F[i].T / size)
-        found.append(form.weights[-1] @ F[-1] @ F[-1].T / size)
-        return tuple(found)
+            own = t * ((alpha + beta) * F[i + 1] - 2 * alpha * beta * (form.weights[i] @ F[i]))
+            if form.fixed is not None:  # it hands on what the layers after it ask for
+                passed = np.nan_to_num(form.fixed[i])[:, None] * (form.weights[i + 1].T @ after)
+                own = np.where(form.free[i][:, None], own, passed)
+            found.append(own @ F[i].T / size)
+            after = own
+        return tuple(reversed(found))
 
     def ladder(self, X: Any = None, seed: int = 0) -> Ladder:
         """What lies below and above the bound; X (k, d) are data to take gradients at."""
@@ -185,21 +191,24 @@ class Certificate:
     def _form(self, net: Any, proved: bool = False) -> Form:
         """The network's, with the units fixed whose multipliers say so, if `proved` by proof."""
         form = Form.of(net)
-        if self.region is None or not form.small or len(self.layers[0]) != form.widths[0]:
+        if self.region is None or list(map(len, self.layers)) != list(form.widths):
             return form
         if self.factors and len(self.factors[0]) != form.dim:
             raise ProofError(
                 f"the certificate has {len(self.factors[0])} inputs and the network {form.dim}"
             )
-        (W, b), t = first_layer(net), self.layers[0]
-        acts = W.any(axis=1) & (form.weights[1][0] != 0)
-        sides = np.select([acts & np.isposinf(t), acts & (t == 0)], [1, -1], 0)
-        if proved and not self.region.proves(W, b, sides):
-            raise ProofError(f"a fixed unit is not proved to keep its side on {self.region}")
-        try:
+        sides = [np.select([np.isposinf(t), t == 0], [1, -1], 0) for t in self.layers]
+        if not proved:
             return form.fixing(net, sides)
+        try:
+            form = form.fixing(net, sides_of(net, self.region, sides))
         except ValueError as error:
             raise ProofError(str(error)) from None
+        live, _ = reach(form)
+        for t, units, free in zip(self.layers, live, form.free, strict=True):
+            if (np.isposinf(t) | (t == 0))[units & free].any():
+                raise ProofError(f"a fixed unit is not proved to keep its side on {self.region}")
+        return form
 
     def _check(self, form: Form) -> None:
         """That what is said beside the bound is so."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
+from lipsnn.activations import Sector
 from lipsnn.certificate.chain import Banded, Chain
 from lipsnn.certificate.form import Form, balance, lengths_of, root, scaled_by
+from lipsnn.certificate.skipped import Skipped
 
 # Rounding of the recursions behind a bound, relative and per layer.
 ROUNDING = 1e-12
@@ -31,9 +35,11 @@ class ScaledChain:
 
     Units that are all but switched off (where 0 is a slope) are left out of the chain that is
     solved: the dual may hold their response at zero. They count in every bound, with t = 1.
+    Units that `form` fixes are no variables of the chain (`Skipped`).
     """
 
     def __init__(self, form: Form) -> None:
+        self.form, self.free = form, form.free
         self.exponents = balance(form.weights)
         weights = scaled_by(form.weights, self.exponents)
         self.basis: Array | None = None
@@ -53,22 +59,27 @@ class ScaledChain:
             Q = weights[i].T @ core @ weights[i]
         self.sizes[0] = np.sqrt(1.5 * float(np.linalg.eigvalsh(Q)[-1]))
         weights[0] = weights[0] / self.sizes[0]
-        self.whole = Chain(weights, form.sectors)
         strong = [
-            (np.abs(weights[i]).max(axis=1) > _FAINT) | (alpha * beta > 0)
+            (np.abs(weights[i]).max(axis=1) > _FAINT) | (alpha * beta > 0) | ~self.free[i]
             for i, (alpha, beta) in enumerate(form.sectors)
         ]
         for i, units in enumerate(strong):
             units[np.abs(weights[i]).max(axis=1).argmax()] = True
-        self.solved = np.concatenate(strong)
-        inner = [np.ones(weights[0].shape[1], bool), *strong, np.ones(form.outputs, bool)]
-        self.chain = Chain(
-            [w[np.ix_(b, a)] for w, a, b in zip(weights, inner[:-1], inner[1:], strict=True)],
-            form.sectors,
-        )
+        every = [np.ones(n, bool) for n in form.widths]
+        self.whole, self.chain = self._chain(weights, every), self._chain(weights, strong)
+        self.solved = np.concatenate(strong)[np.concatenate(self.free)]
+
+    def _chain(self, weights: list[Array], units: list[Array]) -> Chain:
+        """The chain of some units of each layer."""
+        inner = [np.ones(weights[0].shape[1], bool), *units, np.ones(self.form.outputs, bool)]
+        kept = [w[np.ix_(b, a)] for w, (a, b) in zip(weights, pairwise(inner), strict=True)]
+        if self.form.fixed is None or all(map(np.all, self.free)):
+            return Chain(kept, self.form.sectors)
+        slopes = tuple(own[part] for own, part in zip(self.form.fixed, units, strict=True))
+        return Skipped(kept, self.form.sectors, slopes)
 
     def _with_faint(self, t: Array) -> Array:
-        """Multipliers of all live units."""
+        """Multipliers of all live units that are free."""
         every = np.ones(len(self.solved))
         every[self.solved] = t
         return every
@@ -80,15 +91,17 @@ class ScaledChain:
             return float(np.ldexp(size, -int(self.exponents[-1][0])))
 
     def multipliers(self, t: Array) -> list[Array]:
-        """Multipliers of the network, layer by layer; 0 or infinite where float64 has none."""
-        t, out = self._with_faint(t), self.exponents[-1][0]
-        with np.errstate(over="ignore", under="ignore"):
-            return [
-                np.ldexp(t[place] * size**2, 2 * (k - out))
-                for place, size, k in zip(
-                    self.whole.of, self.sizes[1:], self.exponents[1:], strict=False
-                )
-            ]
+        """Multipliers of the network, layer by layer; 0 or infinite where float64 has none.
+
+        Infinite for fixed units.
+        """
+        t, out, found = self._with_faint(t), self.exponents[-1][0], []
+        for i, (place, free) in enumerate(zip(self.whole.of, self.free, strict=True)):
+            found.append(np.full(len(free), np.inf))
+            with np.errstate(over="ignore", under="ignore"):
+                own = t[place] * self.sizes[i + 1] ** 2
+                found[-1][free] = np.ldexp(own, 2 * (self.exponents[i + 1][free] - out))
+        return found
 
     def bound(self, t: Array) -> float:
         """The smallest L that multipliers of the chain certify, rounded up."""
@@ -96,6 +109,8 @@ class ScaledChain:
             rho = float(np.linalg.eigvalsh(self.whole.backward(self._with_faint(t)))[-1])
         except np.linalg.LinAlgError:
             return np.inf
+        if isinstance(self.whole, Skipped) and self.whole.error > 1e-10 * np.sqrt(max(rho, 0.0)):
+            return np.inf  # fixed slopes cancel: too few digits are left
         return self.unscale(rho) * (1 + rounding(self.chain))
 
     def dual(self, X: Banded, t: Array, room: float) -> tuple[list[Array], float]:
@@ -120,6 +135,8 @@ class ScaledChain:
             |F_0| = 1; and the value, rounded down.
         """
         chain = self.chain
+        if isinstance(chain, Skipped):
+            return self._skipped_dual(chain, X, t, room)
         total = float(np.trace(X.diagonal[0]))
         start = root(X.diagonal[0], room * total)
         factors = [start / np.linalg.norm(start)]
@@ -132,32 +149,66 @@ class ScaledChain:
             noise = root(rest, room * float(np.trace(after))) / (np.sqrt(total) * weight[:, None])
             before = factors[-1]
             u = W @ before
-            middle = (alpha + beta) / 2
-            eta = np.hstack([gain @ before - middle * u, noise])
-            has, size = lengths_of(eta), lengths_of(u)
-            # rounding of u, in the chain and once more in the network
-            error = 1e-15 * np.sqrt(W.shape[1]) * (np.abs(W) @ lengths_of(before))
-            allowed = (beta - alpha) / 2 * (size * (1 - _INSIDE) - error)
-            with np.errstate(divide="ignore"):
-                shrink = np.clip(np.where(has > 0, allowed / has, 0.0), 0.0, 1.0)
+            eta = np.hstack([gain @ before - (alpha + beta) / 2 * u, noise])
             wide = np.hstack([u, np.zeros_like(noise)])
-            answer = middle * wide + shrink[:, None] * eta
-            answer[size <= 4 * error] = 0.0
+            answer = _inside(wide, eta, np.abs(W) @ lengths_of(before), W.shape[1], (alpha, beta))
             factors = [np.hstack([F, np.zeros((len(F), noise.shape[1]))]) for F in factors]
             factors.append(answer)
-        value = float(np.sum((chain.weights[-1] @ factors[-1]) ** 2))
-        lower = self.unscale(value * max(0.0, 1 - 2 * rounding(chain)))
+        return self._valued(factors, chain.weights[-1] @ factors[-1])
+
+    def _skipped_dual(
+        self, chain: Skipped, X: Banded, t: Array, room: float
+    ) -> tuple[list[Array], float]:
+        """`dual` of the free units: X says all of their increments together."""
+        increments = chain.increments(X, t, room)
+        factors = [increments[0] / np.linalg.norm(increments[0])]
+        before = factors[0]
+        for i, (alpha, beta) in enumerate(chain.sectors):
+            W, sizes = (x[chain.of[i], : len(before)] for x in (chain.rows, chain.sizes))
+            u = W @ before
+            eta = increments[i + 1] / np.linalg.norm(increments[0]) - (alpha + beta) / 2 * u
+            largest = (i + 1) * (sizes @ lengths_of(before))
+            factors.append(_inside(u, eta, largest, W.shape[1], (alpha, beta)))
+            before = np.vstack([before, factors[-1]])
+        return self._valued(factors, chain.outer @ before)
+
+    def _valued(self, factors: list[Array], outputs: Array) -> tuple[list[Array], float]:
+        """Increments of the chain as those of the network, and the L that the outputs' show."""
+        value = float(np.sum(outputs**2))
+        lower = self.unscale(value * max(0.0, 1 - 2 * rounding(self.chain)))
         return self._of_network(factors), lower if lower > 1e-300 else 0.0
 
     def _of_network(self, factors: list[Array]) -> list[Array]:
         """The same increments before scaling, with the units that were left out."""
         first = factors[0] if self.basis is None else self.basis @ factors[0]
         found = [first]
-        for i, F in enumerate(factors[1:]):
+        for i, (F, free) in enumerate(zip(factors[1:], self.free, strict=True)):
             place = self.whole.of[i]
             whole = np.zeros((place.stop - place.start, F.shape[1]))
             whole[self.solved[place]] = F
             size = self.sizes[0] / self.sizes[i + 1]
+            rows = np.zeros((len(free), F.shape[1]))
             with np.errstate(over="ignore", under="ignore"):
-                found.append(np.ldexp(size * whole, -self.exponents[i + 1][:, None]))
+                rows[free] = np.ldexp(size * whole, -self.exponents[i + 1][free, None])
+            if self.form.fixed is not None:
+                slopes = self.form.fixed[i][~free, None]
+                rows[~free] = slopes * (self.form.weights[i][~free] @ found[-1])
+            found.append(rows)
         return found
+
+
+def _inside(u: Array, eta: Array, largest: Array, terms: int, sector: Sector) -> Array:
+    """Responses ``m u + r eta`` of units, eta scaled down where it would leave the sector.
+
+    `largest` is what u (n, K) comes to without cancellation, in sums of `terms`.
+    """
+    alpha, beta = sector
+    has, size = lengths_of(eta), lengths_of(u)
+    # rounding of u, in the chain and once more in the network
+    error = 1e-15 * np.sqrt(terms) * largest
+    allowed = (beta - alpha) / 2 * (size * (1 - _INSIDE) - error)
+    with np.errstate(divide="ignore"):
+        shrink = np.clip(np.where(has > 0, allowed / has, 0.0), 0.0, 1.0)
+    answer = (alpha + beta) / 2 * u + shrink[:, None] * eta
+    answer[size <= 4 * error] = 0.0
+    return answer

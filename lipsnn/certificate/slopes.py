@@ -87,20 +87,21 @@ def slopes(net: Any) -> Slopes:
     outer = outer[0]
     alive = wbar.any(axis=1) & (outer != 0)
     if form.fixed is not None:
-        alive &= form.fixed != 0
+        alive &= form.fixed[0] != 0
     scaled, exponent = _scaled(form, alive)
     total = (alpha + beta) / (beta - alpha) * scaled.sum(axis=0)
     if form.fixed is not None:
-        shares = np.where(form.free, alpha + beta, 2 * form.fixed) / (beta - alpha)
+        shares = np.where(form.free[0], alpha + beta, 2 * form.fixed[0]) / (beta - alpha)
         total = shares @ scaled
         if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
             # the units cancel: exact to its last digits, at the scale of what is left
-            hub, left = exact_hub(form), alive & form.free
+            hub, left = exact_hub(form), alive & form.free[0]
             scaled, own = _scaled(form, left)
             exponent = max(hub.magnitude(), own) if left.any() else hub.magnitude()
             scaled = np.ldexp(scaled, max(own - exponent, -1100))
             total = hub.times(Fraction(2) ** -exponent).floats()[0]
-        outer, scaled = np.where(form.free, outer, 0.0), np.where(form.free[:, None], scaled, 0.0)
+        free = form.free[0]
+        outer, scaled = np.where(free, outer, 0.0), np.where(free[:, None], scaled, 0.0)
     stacked = np.vstack([total, scaled])
     norms = lengths_of(stacked)
     size = float(norms.sum())
@@ -124,7 +125,7 @@ def _scaled(form: Form, units: Array) -> tuple[Array, int]:
 def exact_hub(form: Form) -> Dyadic:
     """``(alpha + beta) sum a_i wbar_i`` (1, d), or ``2 s a_i wbar_i`` where s is the slope."""
     (W, outer), (alpha, beta) = form.weights, form.sectors[0]
-    shares = np.full(len(W), np.nan) if form.fixed is None else form.fixed
+    shares = np.full(len(W), np.nan) if form.fixed is None else form.fixed[0]
     hub = Dyadic.zero(1, form.dim)
     for s in np.unique(shares):  # all NaN, the free ones, are one
         own = np.flatnonzero(np.isnan(shares) if np.isnan(s) else shares == s)

@@ -12,8 +12,9 @@ from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
 from lipsnn.certificate.chordal import solve_chain
 from lipsnn.certificate.exact import float_above
-from lipsnn.certificate.form import Form, first_layer, reach, root
+from lipsnn.certificate.form import Form, reach, root
 from lipsnn.certificate.interior import interior_point, work_of
+from lipsnn.certificate.linear import sides_of
 from lipsnn.certificate.lmi import solve_lmi
 from lipsnn.certificate.lowrank import low_rank
 from lipsnn.certificate.product import SMALLEST, product_multipliers, spectral_products
@@ -55,11 +56,11 @@ def solved(
     region: Region | None,
 ) -> Certificate:
     begun = time.perf_counter()
-    sides = None if region is None else region.sides(*first_layer(net))
+    sides = None if region is None else sides_of(net, region)
     form = form if sides is None else form.fixing(net, sides)
     live, seen = reach(form)
     alive = all(units.any() for units in live)
-    if region is not None and sl.slopes(form).constant:  # fixed slopes may cancel
+    if region is not None and form.small and sl.slopes(form).constant:  # fixed slopes may cancel
         alive = False
     if not alive:
         found = _constant(form)
@@ -71,7 +72,10 @@ def solved(
         found = _widened(found, form, live, seen, part)
     proved = _within_product(form, live, found) if alive else True
     if sides is not None and proved:
-        found.multipliers = [np.select([sides > 0, sides < 0], [np.inf, 0.0], found.multipliers[0])]
+        found.multipliers = [
+            np.select([own > 0, own < 0], [np.inf, 0.0], t)
+            for own, t in zip(sides, found.multipliers, strict=True)
+        ]
     tol = tol if solver is None else max(tol, _REFERENCE_TOL)
     closed = found.bound - found.lower <= tol * found.bound < np.inf
     status = found.failure or (Status.OPTIMAL if closed else Status.INACCURATE)
@@ -91,6 +95,11 @@ def solved(
         tol=tol,
         region=region,
     )
+
+
+def _moving(form: Form, live: list[Array]) -> list[Array]:
+    """The live units that are free."""
+    return [units & free for units, free in zip(live, form.free, strict=True)]
 
 
 def _constant(form: Form) -> _Found:
@@ -214,8 +223,10 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     """
     held = all(
         np.isfinite(t[units]).all() and (t[units] > SMALLEST).all()
-        for t, units in zip(found.multipliers, [live[0] & form.free, *live[1:]], strict=True)
+        for t, units in zip(found.multipliers, _moving(form, live), strict=True)
     )
+    if form.fixed is not None and not form.small:  # multipliers that are none fix no unit
+        live, _ = reach(Form(form.weights, form.sectors))
     part = form if form.small else form.part(live)
     product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
     most = float_above(product)

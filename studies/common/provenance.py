@@ -73,6 +73,7 @@ def write_table(
     commit: str,
     seconds: float,
     sources: str | list[str] | None = None,
+    packages: tuple[str, ...] = (),
     **facts: Any,
 ) -> None:
     """Write `table` to `path`, a .csv, and its provenance to the .json beside it.
@@ -91,6 +92,8 @@ def write_table(
         The script that made it, by its path in the repository, or several; by default the one
         that runs. Hashes of what it may use, and of the files that `settings` and `reads` name,
         are recorded, from which `studies.common.freshness` knows whether the table is current.
+    packages : tuple of str
+        Those, beside `PACKAGES`, whose versions are recorded: the peers of a comparison.
     **facts
         What else it was made with, as JSON: solver, settings file, parameters.
 
@@ -108,7 +111,7 @@ def write_table(
         "commit": commit,
         "seconds": round(seconds, 1),
         **facts,
-        "versions": versions(),
+        "versions": versions(*packages),
         "machine": machine(),
     }
     if entry := sources or freshness.running_script():

@@ -1,0 +1,144 @@
+"""The LMI of LipSDP-Neuron where units have one slope only: these pass their inputs on.
+
+A unit whose slope is s on a region is ``v = s u``, and no variable. What is left are the inputs and
+the free units, each of which sees a row w_j of all of them that came before. Multipliers
+that `chain` finds feasible are so here, where their matrix is restricted to a subspace.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from lipsnn._checks import Array
+from lipsnn.activations import Sector
+from lipsnn.certificate.chain import Banded, Chain
+from lipsnn.certificate.form import root
+
+_EPS = float(np.finfo(float).eps)
+
+
+class Skipped(Chain):
+    """`Chain` over the free units: all of N is one block.
+
+    Parameters
+    ----------
+    weights, sectors
+        As of a `Chain`.
+    fixed : sequence of ndarray
+        By layer the slopes of units that have one only, NaN for free ones.
+    """
+
+    def __init__(
+        self, weights: list[Array], sectors: tuple[Sector, ...], fixed: tuple[Array, ...]
+    ) -> None:
+        super().__init__(weights, sectors)
+        free = [np.isnan(own) for own in fixed]
+        ends = np.cumsum([self.inputs, *map(np.sum, free)])
+        self.order = int(ends[-1])
+        self.units = self.order - self.inputs
+        self.at = [slice(0, self.inputs), *(slice(int(a), int(b)) for a, b in pairwise(ends))]
+        self.of = [slice(s.start - self.inputs, s.stop - self.inputs) for s in self.at[1:]]
+        chosen = np.concatenate(free)
+        self.middle, self.radius = self.middle[chosen], self.radius[chosen]
+        V, size = np.eye(self.inputs, self.order), np.eye(self.inputs, self.order)
+        rows, sizes = [], []
+        for W, own, units, at in zip(weights, fixed, free, self.at[1:], strict=False):
+            u, largest = W @ V, np.abs(W) @ size
+            rows.append(u[units])
+            sizes.append(largest[units])
+            slope = np.where(units, 0.0, own)[:, None]
+            V, size = slope * u, np.abs(slope) * largest
+            V[np.flatnonzero(units), range(at.start, at.stop)] = 1.0
+            size[np.flatnonzero(units), range(at.start, at.stop)] = 1.0
+        # w_j (units, order), and what its entries would be without cancellation
+        self.rows, self.sizes = np.vstack(rows), np.vstack(sizes)
+        self.outer, largest = weights[-1] @ V, np.abs(weights[-1]) @ size
+        self.gram = self.outer.T @ self.outer
+        terms = self.depth + sum(W.shape[1] for W in weights)
+        # by how much rounding may move the outputs' rows, together
+        self.error = terms * _EPS * float(np.linalg.norm(largest))
+
+    def matrix(self, t: Array, rho: float, constant: bool = True) -> Banded:
+        """N(t, rho), or its linear part only if not `constant`."""
+        inputs = np.arange(self.inputs)
+        N = np.zeros((self.order, self.order))
+        weighted = 2 * t[:, None] * self.rows
+        mixed = self.middle[:, None] * weighted
+        N[self.inputs :] -= mixed
+        N[:, self.inputs :] -= mixed.T
+        bent = self.middle**2 - self.radius**2
+        if bent.any():
+            N += (bent[:, None] * self.rows).T @ weighted
+        N[inputs, inputs] += rho
+        units = np.arange(self.inputs, self.order)
+        N[units, units] += 2 * t
+        return Banded([N - self.gram if constant else N], [])
+
+    def inverse(self, matrix: Banded) -> Array:
+        """The inverse (order, order)."""
+        (L,), _ = matrix.cholesky()
+        half = solve_triangular(L, np.eye(self.order), lower=True, check_finite=False)
+        return half.T @ half
+
+    def completion(self, blocks: Banded) -> Array:
+        """All of it is known."""
+        return blocks.diagonal[0]
+
+    def part(self, full: Array) -> Banded:
+        """All of it."""
+        return Banded([full], [])
+
+    def product(self, X: Array, dN: Banded, Z: Array) -> Banded:
+        """The symmetric part of X dN Z."""
+        moved = X @ dN.diagonal[0] @ Z
+        return Banded([(moved + moved.T) / 2], [])
+
+    def cliques(self, blocks: Banded) -> list[Array]:
+        return blocks.diagonal
+
+    def _columns(self, full: Array) -> Array:
+        return full @ self.rows.T
+
+    def _rows(self, full: Array) -> Array:
+        return self.rows @ full
+
+    def backward(self, t: Array) -> Array:
+        """Q_0 with ``|f(x) - f(x')|^2 <= (x - x')'Q_0 (x - x')``, from multipliers t."""
+        N = self.matrix(t, 0.0).diagonal[0]
+        d = self.inputs
+        half = solve_triangular(np.linalg.cholesky(N[d:, d:]), N[d:, :d], lower=True)
+        return half.T @ half - N[:d, :d]
+
+    def first(self, most: float) -> Banded:
+        """Covariances that satisfy the sectors, as those of `Chain.first`."""
+        noise = min(most, 1 / self.depth)
+        Q, responses = self.gram, []
+        for at, of, (alpha, beta) in zip(
+            self.at[:0:-1], self.of[::-1], self.sectors[::-1], strict=True
+        ):
+            W = self.rows[of, : at.start]
+            side = (alpha + beta) * W + Q[at, : at.start]
+            core = 2 * np.eye(len(W)) - Q[at, at]
+            responses.append(cho_solve(cho_factor(core), side) if len(W) else side)
+            Q = Q[: at.start, : at.start] + side.T @ responses[-1] - 2 * alpha * beta * W.T @ W
+        C = self._start(Q, noise)
+        for i, response in enumerate(reversed(responses)):
+            W = self.rows[self.of[i], : self.at[i + 1].start]
+            gain, allowed = self._gain(i, W, response, C, noise)
+            below, own = gain @ C, gain @ C @ gain.T
+            own[np.diag_indices_from(own)] += np.maximum(noise * allowed, np.finfo(float).tiny)
+            C = np.block([[C, below.T], [below, own]])
+        return Banded([C], [])
+
+    def increments(self, X: Banded, t: Array, room: float) -> list[Array]:
+        """F_0 .. F_l of the inputs and of the free units of each layer, as X says but for rounding.
+
+        `room` is the share of the variance that may be dropped; rows may leave their sectors.
+        """
+        weight = np.append(np.ones(self.inputs), np.sqrt(np.maximum(t, np.finfo(float).tiny)))
+        scaled = X.diagonal[0] * np.outer(weight, weight)
+        F = root(scaled, room * float(np.trace(scaled))) / weight[:, None]
+        return [F[at] for at in self.at]
