@@ -292,6 +292,8 @@ def region_from(content: dict[str, Any], dim: int) -> Region:
     if kind != "polytope":
         raise ValueError(f"unknown region {kind!r:.80}")
     found = regions(dim, polytope=(content["A"], content["b"]))[0]
+    if not content["rows"]:  # of a constant, which has no use for them
+        return found
     rows = np.array(content["rows"])
     if rows.dtype.kind != "i" or rows.ndim != 2:
         raise TypeError("rows must be whole numbers")
