@@ -44,8 +44,11 @@ def trials_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
 def attacks_of(outcomes: Iterable[Outcome], enclosed: bool = False) -> pd.DataFrame:
     """A row per trial, model and attack size; if `enclosed`, those of `trial`'s enclosures."""
     name, columns = ("enclosed", ENCLOSED) if enclosed else ("attacks", ATTACKS)
-    done = [outcome for outcome in outcomes if outcome.value is not None]
-    rows = [regime_of(outcome) | row for outcome in done for row in outcome.value[name]]
+    rows = [
+        regime_of(outcome) | row
+        for outcome in outcomes
+        for row in (outcome.value or {}).get(name, [])
+    ]
     return pd.DataFrame(rows, columns=list(columns))
 
 
