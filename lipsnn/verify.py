@@ -10,14 +10,17 @@ import json
 import sys
 from pathlib import Path
 
-from lipsnn.certificate.document import from_json, or_no_proof
+from lipsnn.certificate import Certificate, ExactConstant
+from lipsnn.certificate.constant import SCHEMA as CONSTANT
+from lipsnn.certificate.constant import constant_of
+from lipsnn.certificate.document import certificate_of, or_no_proof, read
 from lipsnn.files import read_network
 from lipsnn.network import ShallowNet
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `run`."""
-    parser.add_argument("certificate", type=Path, help="a file written by Certificate.to_json")
+    parser.add_argument("certificate", type=Path, help="a file written by to_json")
     parser.add_argument(
         "--network",
         type=Path,
@@ -42,16 +45,20 @@ def run(options: argparse.Namespace) -> int:
 
 def _proved(path: Path, network: Path | None) -> str:
     """One sentence with what the certificate is proved to say: see `Certificate.verify`."""
-    certificate = from_json(path, None if network is None else read_network(network))
+    net = None if network is None else read_network(network)
+    content = read(path)
+    certificate: Certificate | ExactConstant
+    exact = isinstance(content, dict) and content.get("schema") == CONSTANT
+    certificate = constant_of(content, net) if exact else certificate_of(content, net)
     with or_no_proof("the proof failed: "):
         proved = certificate.verify()
     net = certificate.net
     where = f"on {certificate.region} " if certificate.region is not None else ""
     units = net.width if isinstance(net, ShallowNet) else " + ".join(map(str, net.widths))
+    below = "no diagonal multipliers prove less than" if not exact else "a slope there is at least"
     return (
         f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| {where}for a network of {units} units and "
-        f"{net.dim} inputs; no diagonal multipliers prove less than {certificate.lower!r} "
-        f"({certificate.status})"
+        f"{net.dim} inputs; {below} {certificate.lower!r} ({certificate.status})"
     )
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -24,6 +23,7 @@ from lipsnn.certificate.exact import Dyadic, float_above
 from lipsnn.certificate.form import Form, first_layer, phis_of
 from lipsnn.certificate.region import Ball, Region
 from lipsnn.certificate.slopes import ROUNDING, slopes
+from lipsnn.certificate.tree import Node
 from lipsnn.status import Status
 
 _EPS = float(np.finfo(float).eps)
@@ -33,31 +33,18 @@ _LINES = 8  # through each cell
 _STEPS = 12  # of a bound, at most
 
 
-@dataclass(eq=False)
-class Node:
-    """A cell: the rows that bound it and their sides; the side of every row, or 0; points inside.
-
-    And of its bound the matrix P and the terms ``sqrt(v'Pv)`` of the units.
-    """
-
-    rows: Array
-    on: Array
-    sides: Array
-    points: Array
-    P: Array
-    bound: float = np.inf
-    terms: Array = field(default_factory=lambda: np.empty(0))
-
-
 class Search:
     """The nodes that are left, in a heap, and what is known of the constant."""
 
-    def __init__(self, net: Any, region: Region | None, gap: float, seed: int) -> None:
-        self.region, self.gap, (self.phi, *_), form = region, gap, phis_of(net), Form.of(net)
+    def __init__(
+        self, net: Any, region: Region | None, gap: float, seed: int, keep: bool = False
+    ) -> None:
+        self.region, self.gap, self.phi, form = region, gap, phis_of(net)[0], Form.of(net)
+        self.keep = keep  # whether the root leads to all other nodes
         if not (form.small and self.phi.homogeneous):
             raise ValueError("needs one hidden layer of relu, leaky_relu, prelu or abs, one output")
         (W, b), outer = first_layer(net), form.weights[1][0]
-        live = W.any(axis=1) & (outer != 0)
+        self.live = live = W.any(axis=1) & (outer != 0)
         self.W, self.b, self.outer = W[live], b[live], outer[live]
         self.m, self.dim = self.W.shape
         problem, (alpha, beta) = slopes(form), form.sectors[0]
@@ -79,8 +66,8 @@ class Search:
         if point is None:
             raise ValueError("the region has no inner point that float64 can tell: widen it")
         sides = np.repeat([0.0, 1.0], [self.m, len(rows)])
-        root = Node(rows, sides[rows], sides, point[None], np.eye(self.dim) / self.dim)
-        self.heap, self.count = [(-np.inf, 0, root)], itertools.count(1)
+        self.root = Node(rows, sides[rows], sides, point[None], np.eye(self.dim) / self.dim)
+        self.heap, self.count = [(-np.inf, 0, self.root)], itertools.count(1)
         self.closed, self.nodes = 0.0, 1  # the largest bound of those that are done; how many
         self.length, self.witness = 0.0, self.cells.locate(point)  # the steepest slope, scaled
         self.rng = np.random.default_rng(seed)
@@ -144,7 +131,8 @@ class Search:
     def _branch(self, node: Node) -> list[Node]:
         unit = int(np.argmax(np.where(node.sides[: self.m] == 0, node.terms, -1.0)))
         values = node.points @ self.cells.units[unit]
-        found = []
+        found: list[Node] = []
+        parts: list[Any] = []
         for side in (1.0, -1.0):
             rows, on, sides = np.append(node.rows, unit), np.append(node.on, side), node.sides + 0
             sides[unit] = side
@@ -152,9 +140,13 @@ class Search:
             if not len(points):
                 point, among, proved = self.cells.decide(rows, on)
                 if proved or (point is None and self.cells.excludes(rows[among], on[among])):
+                    parts.append(rows[among])
                     continue
                 points = points if point is None else point[None]
             found.append(Node(rows, on, sides, points, node.P, node.bound))
+            parts.append(found[-1])
+        if self.keep:
+            node.cut, node.parts, node.points = unit, parts, node.points[:0]
         return found
 
     def _settle(self, node: Node, crossed: Array) -> bool:
@@ -183,9 +175,13 @@ class Search:
                 basis, others = among[:-1], np.append(unit, left.nonzero()[0])
                 held = others[cells.implied(rows[basis], sides[basis], others, on[others])]
                 node.sides[held], left[held] = on[held], False
-                proved = unit in held
+                node.fixed += [(u, np.append(rows[basis], u)) for u in held.tolist()]
+                if unit in held:
+                    fixed = True
+                    continue
             if proved or cells.excludes(rows[among], sides[among]):
                 node.sides[unit], fixed = on[unit], True
+                node.fixed.append((unit, rows[among]))
         node.points = np.vstack(points)
         if len(node.points) > _POINTS:
             node.points = self.rng.permutation(node.points)[:_POINTS]
@@ -242,14 +238,17 @@ class Search:
     def _attain(self, point: Array) -> None:
         """Take the slope at a point of homogeneous coordinates, if it has one without rounding."""
         x = self.cells.locate(point)
+        length = self.slope_at(x)
+        if length is not None and (length > self.length or not self.length):
+            self.length, self.witness = float(np.nextafter(float_above(length), 0.0)), x
+
+    def slope_at(self, x: Array) -> Fraction | None:
+        """The length of the scaled slope at a point of the region; None where units are zero."""
         if not np.isfinite(x).all() or not (self.region is None or self.region.contains(x)):
-            return
+            return None
         at = Dyadic.of(self.W) @ Dyadic.of(x[:, None]) + Dyadic.of(self.b[:, None])
         values = at.fractions()
-        if all(values):
-            length = self._slope(np.array([1.0 if v > 0 else -1.0 for v in values]))
-            if length > self.length or not self.length:
-                self.length, self.witness = float(np.nextafter(float_above(length), 0.0)), x
+        return self._slope(np.where([v > 0 for v in values], 1.0, -1.0)) if all(values) else None
 
     def _slope(self, sides: Array) -> Fraction:
         """The length of the scaled slope on these sides, rounded down after 60 binary digits."""
@@ -282,7 +281,9 @@ class Search:
             for k, bound, term in zip(left, bounds, terms, strict=True):
                 node = nodes[k]
                 if bound < node.bound or not len(node.terms):
-                    node.bound, node.terms, node.P = min(bound, node.bound), term[1:], P[k]
+                    # a parent's bound is not one that this P proves
+                    best = bound if self.keep else min(bound, node.bound)
+                    node.bound, node.terms, node.P = best, term[1:], P[k] + 0
             # P <- B P B is the low-rank ascent; B^2 takes two steps at once
             B = (frame * ((values / top) ** 2)[:, None, :]) @ np.swapaxes(frame, 1, 2)
             own = B @ own @ B

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,16 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.branch import Search
+from lipsnn.certificate.document import array, network_of, number, or_no_proof, read, written
 from lipsnn.certificate.entry import _network
-from lipsnn.certificate.region import Region, regions
+from lipsnn.certificate.proof import ProofError
+from lipsnn.certificate.region import Region, region_from, regions
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.certificate.tree import entries, proved_at, proved_upper
 from lipsnn.status import Status
+
+SCHEMA = "lipsnn-constant/1"
+_SAID = ("lower", "upper", "witness", "status", "nodes", "seconds", "tree")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +44,9 @@ class ExactConstant:
         Wall time.
     region : Region or None
         The ball, box or polytope that it is about; None for the whole space.
+    net : ShallowNet or Network
+    tree : list of dict or None
+        What `verify` proves `upper` by, if it was asked for: see `certificate.tree`.
     """
 
     lower: float
@@ -46,6 +56,8 @@ class ExactConstant:
     nodes: int
     seconds: float
     region: Region | None
+    net: Any
+    tree: list[dict[str, Any]] | None = None
 
     @property
     def gap(self) -> float:
@@ -61,6 +73,69 @@ class ExactConstant:
             f"gap {self.gap:.1e}, {self.status}, {self.nodes} nodes, {self.seconds:.2g} s)"
         )
 
+    @one_blas_thread
+    def verify(self) -> float:
+        """Prove both sides in exact arithmetic, without any search.
+
+        Returns
+        -------
+        float
+            The proved upper side: `upper`, its last digits raised if they must be (by 1e-9 at
+            most).
+
+        Raises
+        ------
+        ProofError
+            A ValueError with the reason why there is no proof.
+        """
+        if self.tree is None:
+            raise ProofError("the tree was not kept: call exact_constant with proof=True")
+        if not 0 <= self.lower <= self.upper < np.inf:
+            raise ProofError("the sides are not numbers in order")
+        search = Search(self.net, self.region, 1.0, 0)
+        proved_at(search, self.witness, self.lower)
+        return proved_upper(self.net, search, self.tree, self.upper)
+
+    def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
+        """As JSON text for ``lipsnn verify``, also written to `path`; see `Certificate.to_json`."""
+        if self.tree is None:
+            raise ValueError("there is no proof to write: call exact_constant with proof=True")
+        content: dict[str, Any] = {name: getattr(self, name) for name in _SAID}
+        text = written(SCHEMA, self, content, network)
+        if path is not None:
+            Path(path).write_text(text)
+        return text
+
+    @staticmethod
+    def from_json(text: str | Path, net: Any = None) -> ExactConstant:
+        """From JSON text, or from a file given as a Path; `net` if the weights are not inside.
+
+        Raises
+        ------
+        ProofError
+            If it is no such document, was changed, or belongs to another network.
+        """
+        return constant_of(read(text), net)
+
+
+def constant_of(content: Any, net: Any) -> ExactConstant:
+    """What `ExactConstant.to_json` wrote."""
+    with or_no_proof("a field is missing or malformed: "):
+        net = network_of(content, SCHEMA, net)
+        numbers = {name: number(content[name], name) for name in ("lower", "upper", "seconds")}
+        region, tree = content.get("region"), content["tree"]
+        if not isinstance(tree, list) or type(content["nodes"]) is not int:
+            raise TypeError("tree must be a list and nodes a whole number")
+        return ExactConstant(
+            witness=array(content["witness"], 1),
+            status=Status(content["status"]),  # type: ignore[call-arg]  # by its word
+            nodes=content["nodes"],
+            region=None if region is None else region_from(region, net.dim),
+            net=net,
+            tree=tree,
+            **numbers,
+        )
+
 
 @one_blas_thread
 def exact_constant(
@@ -71,6 +146,7 @@ def exact_constant(
     gap: float = 1e-3,
     time_limit: float = 60.0,
     seed: int = 0,
+    proof: bool = False,
 ) -> ExactConstant:
     """The Lipschitz constant of `net` in the l2 norm, from below and from above.
 
@@ -93,6 +169,8 @@ def exact_constant(
         Seconds after which to stop.
     seed : int
         Of the lines along which slopes are looked for.
+    proof : bool
+        Keep the tree, a kilobyte or so for each of its nodes, for `verify` and `to_json`.
 
     Raises
     ------
@@ -106,7 +184,8 @@ def exact_constant(
         raise ValueError("exact_constant takes the ball of one centre: call it for each")
     gap = _checks.positive(gap, "gap")
     stop = begun + _checks.positive(time_limit, "time_limit")
-    search = Search(net, found[0] if found else None, gap, _checks.count(seed, "seed", least=0))
+    seed = _checks.count(seed, "seed", least=0)
+    search = Search(net, found[0] if found else None, gap, seed, keep=proof)
     status = search.run(stop)
     lower, upper = search.interval()
     return ExactConstant(
@@ -117,4 +196,6 @@ def exact_constant(
         nodes=search.nodes,
         seconds=time.perf_counter() - begun,
         region=search.region,
+        net=net,
+        tree=entries(search.root) if proof else None,
     )

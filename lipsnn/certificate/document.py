@@ -14,7 +14,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.activations import Activation
 from lipsnn.certificate.proof import ProofError
-from lipsnn.certificate.region import Polytope, Region, regions
+from lipsnn.certificate.region import region_from
 from lipsnn.certificate.result import Certificate
 from lipsnn.convert import as_network
 from lipsnn.network import Network, ShallowNet
@@ -54,10 +54,7 @@ def _json(content: dict[str, Any], **options: Any) -> str:
 
 def to_json(certificate: Certificate, network: bool = True) -> str:
     """The certificate as JSON text; without the weights, only with their hash, if not `network`."""
-    net = certificate.net
-    content: dict[str, Any] = {"schema": SCHEMA, "network_sha256": network_hash(net)}
-    if network:
-        content["network"] = content_of(net)
+    content: dict[str, Any] = {}
     for name in (*_NUMBERS, *_WORDS, "iterations"):
         value = getattr(certificate, name)
         # JSON has no infinite number
@@ -66,14 +63,34 @@ def to_json(certificate: Certificate, network: bool = True) -> str:
     content["multipliers"] = [
         [None if not np.isfinite(t) else t for t in own.tolist()] for own in certificate.layers
     ]
-    if certificate.region is not None:
-        content["region"] = certificate.region.content()
     content["factors"] = certificate.factors
-    return _json(content | {"sha256": content_hash(content)}) + "\n"
+    return written(SCHEMA, certificate, content, network)
+
+
+def written(schema: str, about: Any, content: dict[str, Any], network: bool) -> str:
+    """A document about a network and a region, as JSON text with its hashes."""
+    whole: dict[str, Any] = {"schema": schema, "network_sha256": network_hash(about.net)}
+    if network:
+        whole["network"] = content_of(about.net)
+    whole |= content
+    if about.region is not None:
+        whole["region"] = about.region.content()
+    return _json(whole | {"sha256": content_hash(whole)}) + "\n"
 
 
 def from_json(text: str | Path, net: Any = None) -> Certificate:
     """See `Certificate.from_json`."""
+    return certificate_of(read(text), net)
+
+
+def read(text: str | Path) -> Any:
+    """The content of a document.
+
+    Raises
+    ------
+    ProofError
+        If it is no JSON, or larger than anything that can be proved.
+    """
     size = text.stat().st_size if isinstance(text, Path) else len(text)
     if size > _LARGEST:
         raise ProofError(f"larger than {_LARGEST >> 20} MiB: leave the network out of it")
@@ -81,9 +98,7 @@ def from_json(text: str | Path, net: Any = None) -> Certificate:
     if given.count("[") > _ARRAYS:
         raise ProofError(f"not a certificate: more than {_ARRAYS} arrays")
     with or_no_proof("not JSON: "):
-        content = json.loads(given, object_pairs_hook=_once, parse_constant=_refuse)
-    with or_no_proof("a field is missing or malformed: "):
-        return _certificate(content, None if net is None else as_network(net))
+        return json.loads(given, object_pairs_hook=_once, parse_constant=_refuse)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -109,44 +124,13 @@ def or_no_proof(what: str) -> Iterator[None]:
         raise ProofError(f"{what}{reason}") from None
 
 
-def _certificate(content: Any, net: Any) -> Certificate:
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise ProofError(f"not a certificate of schema {SCHEMA!r}")
+def network_of(content: Any, schema: str, net: Any) -> Any:
+    """The network inside a document of this schema, or `net`; all hashes checked."""
+    net = None if net is None else as_network(net)
+    if not isinstance(content, dict) or content.get("schema") != schema:
+        raise ProofError(f"not a certificate of schema {schema!r}")
     if content.get("sha256") != content_hash(content):
         raise ProofError("the content was changed: its sha256 is not the one stated")
-    net = _network_of(content, net)
-    words = {name: content[name] for name in _WORDS}
-    if not all(isinstance(word, str) and word.isprintable() for word in words.values()):
-        raise TypeError("status, method and solver must be strings of one line")
-    beyond = words["status"] == Status.PRODUCT
-    numbers = {name: _number(content[name], name, beyond) for name in _NUMBERS}
-    if words["status"] in set(Status):
-        words["status"] = Status(words["status"])  # type: ignore[call-arg]  # by its word
-    elif not words["status"].startswith(f"{Status.SOLVER_ERROR}: "):
-        raise ProofError(f"unknown status {words['status'][:80]!r}")
-    iterations = content["iterations"]
-    if not (iterations is None or (type(iterations) is int and iterations >= 0)):
-        raise TypeError("iterations must be a whole number")
-    layers = content["multipliers"]
-    widths = [net.width] if isinstance(net, ShallowNet) else net.widths
-    if len(layers) != len(widths):
-        raise TypeError(f"{len(layers)} layers of multipliers for a network of {len(widths)}")
-    # null is the multiplier of a unit that does not act
-    nothing = np.nan if beyond else np.inf
-    t = tuple(_array([nothing if own is None else own for own in layer], 1) for layer in layers)
-    return Certificate(
-        net=net,
-        multipliers=t[0] if isinstance(net, ShallowNet) else t,
-        factors=tuple(_array(F, 2) for F in content["factors"]),
-        iterations=iterations,
-        region=_region(content["region"], net.dim) if "region" in content else None,
-        **numbers,  # type: ignore[arg-type]
-        **words,
-    )
-
-
-def _network_of(content: dict[str, Any], net: Any) -> Any:
-    """The network inside, or `net`; its hash checked."""
     wanted = content["network_sha256"]
     # one hidden layer of ReLU units may be written by layers, and is certified as a `ShallowNet`
     if net is not None and net.is_shallow and network_hash(net) != wanted:
@@ -163,22 +147,41 @@ def _network_of(content: dict[str, Any], net: Any) -> Any:
     return net
 
 
-def _region(content: dict[str, Any], dim: int) -> Region:
-    """What `Region.content` wrote, of `dim` inputs."""
-    kind = content["kind"]
-    if kind == "ball":
-        if np.ndim(content["center"]) != 1:
-            raise ValueError("a ball has one center")
-        return regions(dim, ball=(content["center"], content["radius"]))[0]
-    if kind == "box":
-        return regions(dim, box=(content["low"], content["high"]))[0]
-    if kind != "polytope":
-        raise ValueError(f"unknown region {kind!r:.80}")
-    found = regions(dim, polytope=(content["A"], content["b"]))[0]
-    rows = np.array(content["rows"])
-    if rows.dtype.kind != "i" or rows.ndim != 2:
-        raise TypeError("rows must be whole numbers")
-    return Polytope(found.A, found.b, rows)  # type: ignore[attr-defined]
+def certificate_of(content: Any, net: Any) -> Certificate:
+    """What `to_json` wrote."""
+    with or_no_proof("a field is missing or malformed: "):
+        return _certificate(content, network_of(content, SCHEMA, net))
+
+
+def _certificate(content: dict[str, Any], net: Any) -> Certificate:
+    words = {name: content[name] for name in _WORDS}
+    if not all(isinstance(word, str) and word.isprintable() for word in words.values()):
+        raise TypeError("status, method and solver must be strings of one line")
+    beyond = words["status"] == Status.PRODUCT
+    numbers = {name: number(content[name], name, beyond) for name in _NUMBERS}
+    if words["status"] in set(Status):
+        words["status"] = Status(words["status"])  # type: ignore[call-arg]  # by its word
+    elif not words["status"].startswith(f"{Status.SOLVER_ERROR}: "):
+        raise ProofError(f"unknown status {words['status'][:80]!r}")
+    iterations = content["iterations"]
+    if not (iterations is None or (type(iterations) is int and iterations >= 0)):
+        raise TypeError("iterations must be a whole number")
+    layers = content["multipliers"]
+    widths = [net.width] if isinstance(net, ShallowNet) else net.widths
+    if len(layers) != len(widths):
+        raise TypeError(f"{len(layers)} layers of multipliers for a network of {len(widths)}")
+    # null is the multiplier of a unit that does not act
+    nothing = np.nan if beyond else np.inf
+    t = tuple(array([nothing if own is None else own for own in layer], 1) for layer in layers)
+    return Certificate(
+        net=net,
+        multipliers=t[0] if isinstance(net, ShallowNet) else t,
+        factors=tuple(array(F, 2) for F in content["factors"]),
+        iterations=iterations,
+        region=region_from(content["region"], net.dim) if "region" in content else None,
+        **numbers,  # type: ignore[arg-type]
+        **words,
+    )
 
 
 def content_of(net: Any) -> dict[str, Any]:
@@ -203,16 +206,16 @@ def network_from(content: Any) -> Any:
     if unknown:
         raise ValueError(f"the network has an unknown entry {min(unknown)!r}")
     if "outer" in content:
-        offset = float(_array(content.get("offset", 0.0), 0))
-        return ShallowNet(_array(content["weights"], 2), _array(content["outer"], 1), offset)
+        offset = float(array(content.get("offset", 0.0), 0))
+        return ShallowNet(array(content["weights"], 2), array(content["outer"], 1), offset)
     return Network(
-        [_array(weight, 2) for weight in content["weights"]],
-        [_array(bias, 1) for bias in content["biases"]],
+        [array(weight, 2) for weight in content["weights"]],
+        [array(bias, 1) for bias in content["biases"]],
         [Activation(name, tuple(parameters)) for name, *parameters in content["activations"]],
     )
 
 
-def _number(value: Any, name: str, beyond: bool) -> float:
+def number(value: Any, name: str, beyond: bool = False) -> float:
     if value is None and name == "bound" and beyond:
         return float("inf")
     if type(value) not in (int, float):
@@ -220,8 +223,8 @@ def _number(value: Any, name: str, beyond: bool) -> float:
     return float(value)
 
 
-def _array(values: Any, ndim: int) -> Array:
-    array = np.array(values)
-    if array.ndim != ndim or array.dtype.kind not in "fiu":
-        raise TypeError(f"expected numbers in {ndim} dimensions, got shape {array.shape}")
-    return array.astype(np.float64)
+def array(values: Any, ndim: int) -> Array:
+    found = np.array(values)
+    if found.ndim != ndim or found.dtype.kind not in "fiu":
+        raise TypeError(f"expected numbers in {ndim} dimensions, got shape {found.shape}")
+    return found.astype(np.float64)

@@ -25,6 +25,7 @@ TRIALS = (
     "status",
 )
 ATTACKS = ("regime", "dataset", "base", "model", "trial", "norm", "radius", "mse")
+ENCLOSED = (*ATTACKS[:5], "radius", "mse", "reached", "certified")
 TIMES = ("regime", "dataset", "trial", "problem", "base", "step", "seconds")
 
 
@@ -40,15 +41,15 @@ def trials_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(TRIALS))
 
 
-def attacks_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
-    """A row per trial, model and attack size."""
+def attacks_of(outcomes: Iterable[Outcome], enclosed: bool = False) -> pd.DataFrame:
+    """A row per trial, model and attack size; if `enclosed`, those of `trial`'s enclosures."""
+    name, columns = ("enclosed", ENCLOSED) if enclosed else ("attacks", ATTACKS)
     rows = [
         regime_of(outcome) | row
         for outcome in outcomes
-        if outcome.value is not None
-        for row in outcome.value["attacks"]
+        for row in (outcome.value or {}).get(name, [])
     ]
-    return pd.DataFrame(rows, columns=list(ATTACKS))
+    return pd.DataFrame(rows, columns=list(columns))
 
 
 def times_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:

@@ -54,7 +54,12 @@ def one(task):
     ]
     if task["problem"] == "l2":
         attacks = []
-    return {"trials": rows, "attacks": attacks, "seconds": {"base": 0.1, method: 0.3}}
+    enclosed = [
+        {k: v for k, v in row.items() if k != "norm"} | {"reached": 0.2, "certified": 0.3}
+        for row in attacks
+    ]
+    seconds = {"base": 0.1, method: 0.3}
+    return {"trials": rows, "attacks": attacks, "enclosed": enclosed, "seconds": seconds}
 
 
 @pytest.fixture
@@ -88,10 +93,9 @@ def test_failed_trials_are_named_and_no_table_is_written(command, capsys):
 
 def test_all_writes_every_table_with_its_provenance(command):
     assert command("all", "--allow-failed") == 0
+    names = ("trials", "cost", "table1", "figure1", "figure1-enclosed", "sensitivity")
     assert sorted(path.name for path in command.output.iterdir()) == sorted(
-        f"{name}.{kind}"
-        for name in ("trials", "cost", "table1", "figure1", "sensitivity", "sensitivity-attacks")
-        for kind in ("csv", "json")
+        f"{name}.{kind}" for name in (*names, "sensitivity-attacks") for kind in ("csv", "json")
     )
     trials = pd.read_csv(command.output / "trials.csv")
     assert list(trials) == list(tables.TRIALS)
@@ -116,6 +120,9 @@ def test_all_writes_every_table_with_its_provenance(command):
     attacks = pd.read_csv(command.output / "figure1.csv")
     assert list(attacks) == list(tables.ATTACKS)
     assert len(attacks) == 2 * 2 * 2 * 2
+    enclosed = pd.read_csv(command.output / "figure1-enclosed.csv")
+    assert list(enclosed) == list(tables.ENCLOSED)
+    assert len(enclosed) == len(attacks)
     moved = pd.read_csv(command.output / "sensitivity.csv")
     assert list(moved)[:2] == ["choice", "factor"]
     best = moved[moved.method == "C-lip"].groupby("choice").objective.min()

@@ -1,0 +1,118 @@
+"""The proof of an exact constant: what is found is proved, also as a file, and nothing else is."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from degenerate import KINDS, draw
+from drawing import draw_network
+
+from lipsnn import ShallowNet, exact_constant
+from lipsnn.certificate import ExactConstant, ProofError
+from lipsnn.certificate.document import content_hash
+from lipsnn.verify import main
+
+REGIONS = {
+    "everywhere": {},
+    "ball": {"ball": (np.array([0.3, -0.2]), 0.8)},
+    "box": {"box": (-0.7, 0.9)},
+    "polytope": {"polytope": (np.array([[1.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]), np.ones(3))},
+}
+
+
+@pytest.mark.parametrize("where", REGIONS)
+def test_what_is_found_is_proved(where):
+    fixed = empty = 0
+    for seed in range(4):
+        net = draw_network(seed, 14, 2)
+        found = exact_constant(net, gap=1e-6, proof=True, **REGIONS[where])
+        assert found.upper <= found.verify() <= found.upper * (1 + 1e-9)
+        again = ExactConstant.from_json(found.to_json())
+        assert again.verify() == found.verify()
+        assert (again.lower, again.status, again.nodes) == (found.lower, "optimal", found.nodes)
+        fixed += sum(len(entry.get("fixed", [])) for entry in found.tree)
+        empty += sum("empty" in entry for entry in found.tree)
+    assert fixed  # else the proof has not been asked for all that it can do
+    assert empty or where != "ball"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "parallel units"])
+def test_networks_at_the_edge(kind):
+    rng = np.random.default_rng(5)
+    for _ in range(4):
+        net = draw(rng, kind, rng.integers(1, 13), rng.integers(1, 4))
+        found = exact_constant(net, gap=1e-6, proof=True)
+        assert found.verify() <= found.upper * (1 + 1e-9)
+
+
+def test_a_search_that_was_stopped_is_proved_as_far_as_it_came():
+    found = exact_constant(draw_network(1, 60, 8), proof=True, time_limit=0.3)
+    assert found.status == "time_limit"
+    assert found.verify() <= found.upper * (1 + 1e-9)
+
+
+def spoiled(content):
+    """Documents that claim more than they prove, with hashes that fit."""
+    changes = {
+        "upper too low": lambda c: c.update(upper=c["lower"] * 0.999),
+        "lower too high": lambda c: c.update(lower=c["upper"], upper=2 * c["upper"]),
+        "witness on a hyperplane": lambda c: c.update(witness=[0.0] * len(c["witness"])),
+        "one part less": lambda c: c["tree"].pop(),
+        "one part more": lambda c: c["tree"].append(c["tree"][-1]),
+        "empty without a reason": lambda c: c.update(tree=[{"empty": []}]),
+        "empty by a row": lambda c: c.update(tree=[{"empty": [14]}]),
+        "a leaf with another P": lambda c: leaf(c).update(P=[1.0, 0.0, 0.0]),
+        "a leaf without P": lambda c: leaf(c).pop("P"),
+        "P that is no number": lambda c: leaf(c).update(P=[None, 0.0, 1.0]),
+        "fixed without a reason": lambda c: c["tree"][0].update(fixed=[[0, 1, [0]]]),
+        "fixed twice": lambda c: c["tree"][0].update(fixed=[[0, 1, [0, 0]]]),
+        "cut at no unit": lambda c: c["tree"][0].update(cut=14),
+        "another side": lambda c: implied(c).__setitem__(1, -implied(c)[1]),
+        "no side": lambda c: implied(c).__setitem__(1, 0),
+        "other rows": lambda c: implied(c).__setitem__(2, implied(c)[2][:-1]),
+    }
+    for name, change in changes.items():
+        changed = copy.deepcopy(content)
+        change(changed)
+        changed["sha256"] = content_hash(changed)
+        yield name, changed
+
+
+def leaf(content):
+    return next(entry for entry in content["tree"] if "P" in entry)
+
+
+def implied(content):
+    return next(entry["fixed"][0] for entry in content["tree"] if entry.get("fixed"))
+
+
+def test_what_was_spoiled_is_rejected(tmp_path, capsys):
+    net = draw_network(3, 14, 2)
+    on_origin = np.ones((14, 3))
+    on_origin[0, -1] = 0.0
+    net = ShallowNet(net.weights * on_origin, net.outer)
+    path = tmp_path / "constant.json"
+    found = exact_constant(net, gap=1e-6, proof=True)
+    found.to_json(path)
+    assert main([str(path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{found.verify()!r} |x - x'| for a network of 14 units" in said
+    assert f"a slope there is at least {found.lower!r}" in said
+    for name, changed in spoiled(json.loads(path.read_text())):
+        path.write_text(json.dumps(changed))
+        assert main([str(path)]) == 1, name
+        assert capsys.readouterr().err.startswith("rejected: "), name
+
+
+def test_without_a_tree_there_is_no_proof():
+    found = exact_constant(draw_network(0, 5, 2))
+    with pytest.raises(ProofError, match="proof=True"):
+        found.verify()
+    with pytest.raises(ValueError, match="proof=True"):
+        found.to_json()
+    kept = exact_constant(draw_network(0, 5, 2), proof=True)
+    with pytest.raises(ProofError, match="was changed"):
+        ExactConstant.from_json(kept.to_json().replace('"nodes": ', '"nodes": 1'))
+    with pytest.raises(ProofError, match="beside the certificate"):
+        ExactConstant.from_json(kept.to_json(network=False))
