@@ -11,16 +11,17 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._optional import tqdm
 from lipsnn.convert import as_network
+from lipsnn.convex import layers
 from lipsnn.convex.backend import Backend, backend
-from lipsnn.convex.layers import layered, only_relu, sweeps
+from lipsnn.convex.layers import layered, only_relu
 from lipsnn.convex.mapping import sample_half
-from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss
+from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss, smooth_loss
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
 from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
-from lipsnn.losses import SQUARED, Loss
+from lipsnn.losses import Loss
 from lipsnn.network import ShallowNet
 
 ROUNDS, SWEEPS = 50, 3  # if not said
@@ -29,7 +30,12 @@ METHODS: dict[str, Callable[..., Iterator[None]]] = {
     "alternating": alternation,
     "walk": walk,
     "polish": polish,
-    "layers": sweeps,
+}
+# Of deep networks and of several outputs.
+LAYERED: dict[str, Callable[..., Iterator[None]]] = {
+    "layers": layers.sweeps,
+    "polish": polish,
+    "joint": layers.joint,
 }
 
 
@@ -141,29 +147,43 @@ def refine(
     shallow = isinstance(net, ShallowNet) or net.is_shallow
     if method is None:
         method = "joint" if shallow else "layers"
-    _checks.one_of(method, "method", tuple(METHODS))
+    _checks.one_of(method, "method", (*METHODS, "layers"))
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
+    methods = METHODS if shallow and method != "layers" else LAYERED
     if rounds is None:
         rounds = SWEEPS if method == "layers" else ROUNDS
     rounds, tol = _checks.count(rounds, "rounds"), _checks.nonnegative(tol, "tol")
-    programs = backend(solver)
+    if (strength is None) == (bound is None):
+        raise ValueError(
+            "give either strength, the price of L^2 in the objective, or bound, the largest L "
+            f"that the result may have, got strength={strength!r} and bound={bound!r}"
+        )
+    if bound is None:
+        strength = _checks.positive(strength, "strength")
+    elif regularizer == "l2":
+        raise ValueError(
+            'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
+        )
+    elif bound != "own":
+        bound = _checks.positive(bound, "bound")
+    programs, kind = backend(solver), smooth_loss(loss)
+    terms = strength, regularizer, programs, reduction, bound
     given: Any
     search: Any
-    if method == "layers":
-        scalar = sample is not None or bound is not None or output_bias is False
-        if scalar or regularizer != "lipschitz":
+    if methods is LAYERED:
+        if sample is not None or output_bias is False or regularizer != "lipschitz":
             raise ValueError(
-                'method="layers" takes regularizer="lipschitz" and a strength, and neither bound, '
-                "sample nor output_bias=False"
+                'deep networks, several outputs and method="layers" take regularizer="lipschitz", '
+                "and neither sample nor output_bias=False"
             )
         net = net.to_network() if isinstance(net, ShallowNet) else net
-        given = search = layered(net, X, y, strength, programs, reduction, loss)
-    elif not shallow:
-        raise ValueError(
-            f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
-            f'{net!r}: leave method out, or take "layers"'
-        )
+        if method not in LAYERED or (method == "joint" and len(net.widths) > 1):
+            raise ValueError(
+                f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
+                f'{net!r}: leave method out, or take "layers" or "polish"'
+            )
+        given = search = layered(net, X, y, kind, *terms)
     else:
         net = net if isinstance(net, ShallowNet) else net.to_shallow()
         samples, y = checked(X, y, net.dim)
@@ -177,25 +197,9 @@ def refine(
         if output_bias is None:
             output_bias = net.offset != 0
         _checks.warn_of_scales(first, -kind.gradient(net(first), y[:CHUNK]), centred=output_bias)
-        if (strength is None) == (bound is None):
-            raise ValueError(
-                "give either strength, the price of L^2 in the objective, or bound, the largest L "
-                f"that the result may have, got strength={strength!r} and bound={bound!r}"
-            )
-        if bound is None:
-            strength = _checks.positive(strength, "strength")
-        elif regularizer == "l2":
-            raise ValueError(
-                'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
-            )
-        elif bound != "own":
-            bound = _checks.positive(bound, "bound")
-        if method == "polish" and kind is not SQUARED:
-            raise ValueError('method "polish" trains on the squared loss only: use "walk"')
         if method == "polish" or programs.name != "structured":
             samples.array()  # whole, or an error
-        terms = samples, y, strength, regularizer, programs, reduction
-        given = search = Search(net, *terms, bound, kind, output_bias)
+        given = search = Search(net, samples, y, *terms, kind, output_bias)
         keys = given.cells.patterns.keys
         if not any(key and a != 0 for key, a in zip(keys, net.outer, strict=True)):
             raise ValueError(
@@ -204,8 +208,9 @@ def refine(
             )
         if sample is not None:
             halved = sample_half(net, _checks.count(sample, "sample", least=0))
-            search = Search(halved, *terms, given.limit, kind, output_bias)
-    steps = (restriction if regularizer == "l2" else METHODS[method])(search, rounds, tol)
+            terms = *terms[:-1], given.limit
+            search = Search(halved, samples, y, *terms, kind, output_bias)
+    steps = (restriction if regularizer == "l2" else methods[method])(search, rounds, tol)
     hidden = None if progress is None else not progress
     try:
         for _ in tqdm.tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):
