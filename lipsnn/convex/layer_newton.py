@@ -22,10 +22,10 @@ from lipsnn.losses import SQUARED
 from lipsnn.status import Status
 
 TOL = 1e-5  # gap and residuals at the end, relative to the value
-_STEPS = 60  # most Newton steps
+_STEPS = 100  # most Newton steps
 _WIDE = 10.0  # gap at the start, relative to the value: the dual is far off there
 _FLOOR = 1e-6  # of the value at the start, which later ones count as at least
-_SHORT = 0.98  # of the way to the boundary
+_SHORT = 0.9  # of the way to the boundary
 _REACH = 5.0  # most that a step moves an output of a loss that is not quadratic
 _PROXIMAL = 1e-9  # of each diagonal entry: biases that nothing holds
 

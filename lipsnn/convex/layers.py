@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,11 @@ def _sizes(net: Network) -> list[int]:
     return [W.size + int(b) + sum(net.widths) + 1 for W, b in zip(net.weights, later, strict=True)]
 
 
+@dataclass(eq=False)
 class Layers(Best):
     """A refinement of a deep network, or of several outputs, one layer at a time."""
+
+    output_bias: bool = True
 
     def within(self, net: Any = None) -> Iterator[None]:
         """A sweep from the first layer to the output, each step kept only if it is better."""
@@ -66,10 +70,10 @@ class Layers(Best):
             self.record(name, status)
 
 
-def layered(net: Network, X: Any, y: Any, kind: Any, *terms: Any) -> Layers:
+def layered(net: Network, X: Any, y: Any, *terms: Any) -> Layers:
     """The state of a refinement of `net`, the arguments those of `refine`, checked."""
     X = _checks.inputs(X, net.dim)
-    y = kind.targets(y, (net.outputs,))
+    y = terms[-1].targets(y, (net.outputs,))
     if len(X) == 0 or len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows but y has {len(y)}: give one target for each sample")
     if min(_sizes(net)) > LIMIT:
@@ -77,7 +81,7 @@ def layered(net: Network, X: Any, y: Any, kind: Any, *terms: Any) -> Layers:
             f"every layer's program has more than {LIMIT} unknowns: refine a smaller network, or "
             "train this one on (lipsnn.autograd.lipschitz_bound)"
         )
-    return Layers(net, Samples(X), y, *terms, kind, output_bias=True)
+    return Layers(net, Samples(X), y, *terms)
 
 
 def sweeps(search: Layers, rounds: int, tol: float) -> Iterator[None]:
