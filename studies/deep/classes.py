@@ -195,8 +195,8 @@ def table(outcomes: Sequence[runner.Outcome]) -> pd.DataFrame:
 
 def paired(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Mean over the splits of after minus before, and its standard error, for each column."""
-    wide = rows.set_index(["dataset", "training", "split", "refined"])[list(columns)].unstack()
-    change = wide.xs(True, axis=1, level=1) - wide.xs(False, axis=1, level=1)
+    wide = rows.set_index(["dataset", "training", "split", "refined"])[list(columns)]
+    change = wide.xs(True, level="refined") - wide.xs(False, level="refined")
     return change.groupby(level=["dataset", "training"], sort=False).agg(["mean", "sem"])
 
 
