@@ -83,7 +83,7 @@ def main(given: list[str] | None = None) -> int:
         "--output", required=True, type=Path, metavar="NET2", help=".npz, .json or .pt"
     )
     refine.add_argument(
-        "--method", help="joint, alternating, walk, polish; layers, for deep networks the only one"
+        "--method", help="joint, alternating, walk, polish; for deep networks layers, polish"
     )
     refine.add_argument("--regularizer", default="lipschitz", help="lipschitz or l2")
     refine.add_argument(

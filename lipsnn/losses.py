@@ -15,6 +15,9 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 
+# Newton's method moves no output further, in the units of the outputs, and no curvature is less.
+_REACH, _LEAST = 20.0, 1e-6
+
 
 class Loss(Protocol):
     """What training asks of a loss.
@@ -59,6 +62,15 @@ class Squared:
     def curvature(self, outputs: Array, targets: Array) -> Array:
         """Its second derivative, where there is one."""
         return np.ones_like(outputs)
+
+    def damped(self, outputs: Array, targets: Array) -> Array:
+        """The curvature for Newton's method: large enough that its steps are of order one."""
+        slope = np.abs(self.gradient(outputs, targets))
+        return np.maximum(self.curvature(outputs, targets), np.maximum(slope / _REACH, _LEAST))
+
+    def roots(self, outputs: Array, targets: Array) -> Array:
+        """R (n, k, k) with R R' that curvature, by outputs (n, k)."""
+        return np.eye(outputs.shape[1]) * np.sqrt(self.damped(outputs, targets))[:, None, :]
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the samples, differentiable."""
@@ -156,7 +168,7 @@ class CrossEntropy:
         by[np.arange(len(by)), targets] -= 1
         return by
 
-    def roots(self, outputs: Array) -> Array:
+    def roots(self, outputs: Array, targets: Array) -> Array:
         """R (n, k, k) with R R' its second derivative."""
         p = scipy.special.softmax(outputs, axis=1)
         root = np.sqrt(p)

@@ -38,6 +38,27 @@ def test_the_listing_is_ten_lines_and_prints_what_is_shown(capsys):
     assert one == pytest.approx(other, rel=1e-3)
 
 
+def test_its_listing_works_for_a_deep_classifier(capsys):
+    listing = block("python")
+    (call,) = re.findall(r'`refine\(net, X, y, (bound="own", loss="cross_entropy")\)`', README)
+    for one, other in {
+        "nn.Linear(50, 1)": "nn.Linear(50, 8), nn.ReLU(), nn.Linear(8, 3)",
+        "torch.tensor(data.y_train)[:, None]": "torch.tensor(data.y_train).sign().long() + 1",
+        "mse_loss": "cross_entropy",
+        "range(1000)": "range(50)",
+        'strength=1.0, method="joint"': call,
+    }.items():
+        assert listing.count(one) == 1
+        listing = listing.replace(one, other)
+    exec(compile(listing, "README.md", "exec"), {})
+    first, loss, bound = capsys.readouterr().out.strip().splitlines()
+    assert first.startswith("layers refinement")
+    before, after = map(float, re.findall(NUMBER, loss))
+    assert after < before
+    before, after, _ = map(float, re.findall(NUMBER, bound))
+    assert after <= before
+
+
 def test_the_table_names_public_calls():
     calls = re.findall(r"^\| `(\w+)\(", README, flags=re.M)
     assert calls

@@ -18,7 +18,7 @@ from lipsnn.convex.layer_program import LayerProgram
 from lipsnn.network import with_bias
 
 _CARRIED = 6  # rows of each unit at the beginning, in numbers of its inputs
-_SLACK = 0.1  # of a row at the start, at least, relative to its unit's root mean square
+_SLACK = 0.1  # of a row at the start, relative to the root mean square of its layer
 _CHUNK = 512  # samples whose Jacobian is formed at a time
 
 
@@ -36,7 +36,7 @@ class Forms:
         self.later, self.gates = weights[j + 1 :], program.gates
         self.parts = _slices(*(u.shape[1] for u in program.pre))  # each layer's rows
         none = np.empty((len(program.X), 0))
-        pre, self.signs = np.hstack([none, *program.pre]), np.hstack([none, *program.signs])
+        self.signs = np.hstack([none, *program.signs])
         self.inner = len(weights[j])
         self.V = with_bias(program.inputs)
         self.p1 = self.inner * self.V.shape[1]
@@ -44,10 +44,9 @@ class Forms:
         self.fit = self.tails[-1].stop if self.tails else self.p1  # what the outputs depend on
         self.units = slice(self.at[0].stop, self.at[-1].start)
         self.total = self.fit + (self.units.stop - self.units.start) + 1
-        x = [np.column_stack([weights[j], program.biases[j]]).ravel(), *program.biases[j + 1 :]]
-        self.x = np.concatenate([*x, np.ones(self.total - self.fit)])
         self.arms = self._arms()
-        self.least = _SLACK * np.maximum(np.sqrt(np.mean(pre**2, axis=0)), 1e-12)
+        sizes = [max(float(np.sqrt(np.mean(u**2))), 1e-12) for u in program.pre]
+        self.least = _SLACK * np.repeat(sizes, [u.shape[1] for u in program.pre])
         self.carried = self._nearest()
         self.dense: dict[int, tuple[int, Any]] = {}  # gradients of carried rows, by layer
 
@@ -91,6 +90,20 @@ class Forms:
         found[self.fit : -1] = 2 * np.einsum("qi,iq->q", Q[self.units], self.arms)
         found[-1] = np.trace(Q[at[0], at[0]])
         return found
+
+    def start(self) -> Array:
+        """Zero weights and biases, and multipliers and rho at which M_j is well inside its cone.
+
+        Each layer's multipliers take half of what the layer before, or after it, leaves.
+        """
+        weights, j, x = self.program.weights, self.program.layer, np.zeros(self.total)
+        x[-1] = 1.0 if self.program.bound is None else self.program.bound**2
+        shift = self.fit - self.units.start
+        for layers, level in (range(1, j + 1), x[-1]), (range(self.depth, j, -1), 1.0):
+            for i in layers:
+                level = level / np.linalg.norm(weights[i - 1] if i <= j else weights[i], 2) ** 2
+                x[self.at[i].start + shift : self.at[i].stop + shift] = level
+        return x
 
     def _arms(self) -> Array:
         """Column q is g with ``e_q g' + g e_q'`` the matrix of multiplier q, (order, units)."""

@@ -1,8 +1,9 @@
 """An interior-point method for one layer's program (see `layer_program`).
 
-Primal-dual, with Nesterov and Todd's scaling of M_j and Mehrotra's corrector. It starts at the
-network itself; rows that it meets with too little slack are shifted, and the shifts vanish with the
-residual of the dual. Rows that are not carried enter when they are about to be violated.
+Primal-dual, with Nesterov and Todd's scaling of M_j and Mehrotra's corrector. It starts at zero
+weights, near the central path: at the network itself the slack and multipliers of a weak unit may
+be many orders from those of a strong one. Rows are shifted to have slack, and the shifts vanish
+with the residual of the dual. Rows that are not carried enter when they are about to be violated.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from lipsnn.losses import SQUARED
 from lipsnn.status import Status
 
 TOL = 1e-5  # gap and residuals at the end, relative to the value
-_STEPS = 60  # most Newton steps
-_WIDE = 100.0  # gap at the start, relative to the value: the dual is far off there
-_SHORT = 0.98  # of the way to the boundary
+_STEPS = 100  # most Newton steps
+_WIDE = 10.0  # gap at the start, relative to the value: the dual is far off there
+_FLOOR = 1e-6  # of the value at the start, which later ones count as at least
+_SHORT = 0.9  # of the way to the boundary
 _REACH = 5.0  # most that a step moves an output of a loss that is not quadratic
 _PROXIMAL = 1e-9  # of each diagonal entry: biases that nothing holds
 
@@ -35,17 +37,15 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
     Predictor and corrector until gap and residuals are below `tol`, relative to the value.
     """
     forms = Forms(program)
-    fit, x, held = forms.fit, forms.x, forms.carried
-    loss, lam, order = program.loss, program.strength, forms.at[-1].stop
-    for x[-1] in (1.1, 1.5, 4.0):  # rho, until M_j is positive definite
-        if np.linalg.eigvalsh(M := forms.matrix(x))[0] > 0:
-            break
-    else:
-        return StepSolution(None, [], float("nan"), Status.NUMERICAL_ERROR)
+    fit, x, held = forms.fit, forms.start(), forms.carried
+    loss, order, free = program.loss, forms.at[-1].stop, program.bound is None
+    lam = float(program.strength or 0.0) if free else 0.0
+    M = forms.matrix(x)
     rows, f = forms.forward(x)
-    shift = np.where(held, np.maximum(forms.least - rows, 0.0), 0.0)
+    shift = np.where(held, forms.least - rows, 0.0)
     value = float(loss.value(f, program.y).sum()) + lam * x[-1]
-    mu = _WIDE * value / (order + held.sum())
+    floor = max(_FLOOR * value, np.finfo(float).tiny)
+    mu = _WIDE * max(value, floor) / (order + held.sum())
     Z = mu * np.linalg.inv(M)
     z = np.where(held, mu / np.where(held, rows + shift, 1.0), 0.0)
     gram = forms.gram() if loss is SQUARED else None
@@ -57,18 +57,22 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
         mu = gap / (order + held.sum())
         by = loss.gradient(f, program.y)
         residual = forms.pull(-z, by) - forms.pull_matrix(Z)
-        residual[-1] += lam
-        off = np.linalg.norm(residual * (np.abs(x) + 1e-3)) / value
-        if gap <= tol * value and off <= tol and (shift <= tol * forms.least).all():
+        price = -residual[-1]  # of rho, where it is held
+        residual[-1] = residual[-1] + lam if free else 0.0
+        size = max(value, floor)
+        off = np.linalg.norm(residual * (np.abs(x) + 1e-3)) / size
+        if gap <= tol * size and off <= tol and (shift <= tol * forms.least).all():
             status = Status.OPTIMAL
             break
         try:
             scaling = Scaling(M, Z)
             D, inverse = np.diag(scaling.sigma), scaling.inverse
             H = np.zeros((forms.total, forms.total))
-            H[:fit, :fit] = forms.gram(loss.roots(f)) if gram is None else gram
+            H[:fit, :fit] = forms.gram(loss.roots(f, program.y)) if gram is None else gram
             forms.add_rows(z / s, H)
             forms.add_cone(inverse.T @ inverse, H)
+            if not free:
+                H[-1], H[:, -1], H[-1, -1] = 0.0, 0.0, 1.0
             newton = _factor(H)
             target, crossed, second = 0.0, np.zeros_like(s), tuple[Array, ...]()
             for corrected in (False, True):
@@ -76,7 +80,7 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
                 C = scaling.centre(target * mu, *second)
                 toward = np.where(held, (target * mu - crossed + z * eta * shift) / s, 0.0)
                 rhs = forms.pull(toward, -by) + forms.pull_matrix(scaling.back(D + C))
-                rhs[-1] -= lam
+                rhs[-1] = rhs[-1] - lam if free else 0.0
                 dx = newton(rhs)
                 drows, df = forms.forward(dx)
                 ds = np.where(held, drows - eta * shift, 0.0)
@@ -112,7 +116,8 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
         held |= new
     weight = x[: forms.p1].reshape(forms.inner, -1)
     biases = [weight[:, -1], *(x[tail] for tail in forms.tails)]
-    return StepSolution(weight[:, :-1], biases, value, status, gap, iteration)
+    price = lam if free else price
+    return StepSolution(weight[:, :-1], biases, value, status, gap, iteration, price)
 
 
 def _factor(H: Array) -> Any:

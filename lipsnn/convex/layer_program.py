@@ -23,6 +23,7 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn._optional import cp
+from lipsnn.convex.programs import cost
 from lipsnn.losses import SQUARED
 from lipsnn.solvers import solve
 
@@ -38,9 +39,11 @@ class StepSolution:
     biases : list of ndarray
         b_j .. b_l.
     value : float
-        Loss + strength rho there.
+        Loss + strength rho there, or the loss under a bound.
     gap : float or None
         How far `value` is at most above the optimum, where the solver tells.
+    strength : float or None
+        As given; under a bound the multiplier of ``rho <= L^2``.
     """
 
     weight: Array | None
@@ -49,11 +52,12 @@ class StepSolution:
     status: str
     gap: float | None = None
     iterations: int | None = None
+    strength: float | None = None
 
 
 @dataclass(eq=False)
 class LayerProgram:
-    """The program of layer j at a network whose multipliers are all 1.
+    """The program of layer j at a network.
 
     Parameters
     ----------
@@ -63,9 +67,11 @@ class LayerProgram:
     y : ndarray, (n, k), or (n,) class numbers for cross-entropy
     layer : int
         j, from 0; l is the output layer, whose program has no rows.
-    strength : float
-        lam, beside the loss summed over the samples.
+    strength : float or None
+        lam, beside the loss summed over the samples; without meaning where there is a `bound`.
     loss : Squared or CrossEntropy
+    bound : float, optional
+        L, where the loss alone is minimised under ``rho <= L^2``.
     """
 
     weights: list[Array]
@@ -73,8 +79,9 @@ class LayerProgram:
     X: Array
     y: Array
     layer: int
-    strength: float
+    strength: float | None
     loss: Any = SQUARED
+    bound: float | None = None
 
     def __post_init__(self) -> None:
         v, pre = [self.X], []
@@ -109,12 +116,12 @@ class LayerProgram:
         for i, (gate, sign) in enumerate(zip(self.gates, self.signs, strict=True)):
             rows.append(cp.multiply(sign, u) >= 0)
             u = cp.multiply(gate, u) @ weights[j + i + 1].T + _row(b[i + 1])
-        if self.loss is SQUARED:
-            fit = 0.5 * cp.sum_squares(u - self.y)
+        value, constraints = cost(u, self.y, self.loss), [*rows, (M + M.T) / 2 >> 0]
+        if self.bound is None:
+            value += self.strength * rho
         else:
-            right = np.eye(u.shape[1])[self.y.astype(int)]
-            fit = cp.sum(cp.log_sum_exp(u, axis=1)) - cp.sum(cp.multiply(right, u))
-        problem = cp.Problem(cp.Minimize(fit + self.strength * rho), [*rows, (M + M.T) / 2 >> 0])
+            constraints.append(rho <= self.bound**2)
+        problem = cp.Problem(cp.Minimize(value), constraints)
         return problem, {"W": W, "b": b, "t": t, "rho": rho}
 
     def solve_reference(self, solver: str) -> StepSolution:
@@ -124,7 +131,10 @@ class LayerProgram:
         if not said.has_point or variables["W"].value is None:
             return StepSolution(None, [], float("nan"), said.status)
         weight, biases = variables["W"].value, [b.value for b in variables["b"]]
-        return StepSolution(weight, biases, said.value, said.status, None, said.iterations)
+        strength = self.strength if self.bound is None else problem.constraints[-1].dual_value
+        return StepSolution(
+            weight, biases, said.value, said.status, None, said.iterations, strength
+        )
 
 
 def _row(b: Any) -> Any:

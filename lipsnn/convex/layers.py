@@ -1,7 +1,8 @@
 """Refinement of deep networks and of several outputs, one layer at a time (facts F and G).
 
 Each step solves one layer's program (`layer_program`), which contains the network at its own
-certified bound, and is kept only if loss + strength L^2, evaluated afresh, is less. A step at layer
+certified bound, and is kept only if loss + strength L^2, or the loss alone under an enforced bound,
+evaluated afresh, is less. A step at layer
 j holds the patterns of the layers after it, and the weights of all other layers. Its variables are
 W_j, the biases b_j .. b_l from there to the output, and the multipliers of all layers. Units that
 are constant on X, or that weight decay has switched off, are left out: their weights become zero,
@@ -12,25 +13,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.certificate import certify, certify_layers
-from lipsnn.convex.backend import Backend
+from lipsnn.convex.best import Best
 from lipsnn.convex.layer_newton import solve_layer
 from lipsnn.convex.layer_program import LayerProgram
 from lipsnn.convex.samples import Samples
-from lipsnn.convex.search import Best
-from lipsnn.losses import LOSSES, Loss, as_loss
 from lipsnn.network import Network
 from lipsnn.status import Status
 
 LIMIT = 4000  # unknowns of one program: beyond, a Newton matrix takes too long
 _TINY = 1e-6  # |in| |out| of a unit that is left out, relative to its layer's largest
-_LOOSE = 1e-2  # gap of the multipliers at which a step starts: well inside the LMI
 
 
 def only_relu(net: Network) -> None:
@@ -50,57 +48,61 @@ def _sizes(net: Network) -> list[int]:
     return [W.size + int(b) + sum(net.widths) + 1 for W, b in zip(net.weights, later, strict=True)]
 
 
-def layered(
-    net: Network,
-    X: Any,
-    y: Any,
-    strength: float | None,
-    programs: Backend,
-    reduction: str,
-    loss: str | Loss,
-) -> Best:
-    """The state of a refinement by `sweeps`, its arguments those of `refine`, checked."""
-    kind = as_loss(loss)
-    if kind not in (LOSSES["squared"], LOSSES["cross_entropy"]):
-        raise ValueError(f'loss must be "squared" or "cross_entropy" here, got {loss!r}')
+@dataclass(eq=False)
+class Layers(Best):
+    """A refinement of a deep network, or of several outputs, one layer at a time."""
+
+    output_bias: bool = True
+
+    def within(self, net: Any = None) -> Iterator[None]:
+        """A sweep from the first layer to the output, each step kept only if it is better."""
+        for layer in range(len(self.net.weights)):
+            self.step(layer)
+            yield
+        self.status = Status.OPTIMAL
+
+    def step(self, layer: int) -> None:
+        """One layer's program, or an entry of the history that says why there is none."""
+        last = layer == len(self.net.weights) - 1
+        name = "output layer" if last else f"layer {layer}"
+        if status := _solve(self, name, layer):
+            logging.getLogger("lipsnn").info("%s %s", name, status)
+            self.record(name, status)
+
+
+def layered(net: Network, X: Any, y: Any, *terms: Any) -> Layers:
+    """The state of a refinement of `net`, the arguments those of `refine`, checked."""
     X = _checks.inputs(X, net.dim)
-    y = kind.targets(y, (net.outputs,))
+    y = terms[-1].targets(y, (net.outputs,))
     if len(X) == 0 or len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows but y has {len(y)}: give one target for each sample")
-    strength = _checks.positive(strength, "strength")
     if min(_sizes(net)) > LIMIT:
         raise ValueError(
             f"every layer's program has more than {LIMIT} unknowns: refine a smaller network, or "
             "train this one on (lipsnn.autograd.lipschitz_bound)"
         )
-    return Best(net, Samples(X), y, strength, "lipschitz", programs, reduction, kind=kind)
+    return Layers(net, Samples(X), y, *terms)
 
 
-def sweeps(search: Best, rounds: int, tol: float) -> Iterator[None]:
-    """Sweeps from the first layer to the output, each step kept only if it is better."""
-    search.status = Status.ROUND_LIMIT
+def sweeps(search: Layers, rounds: int, tol: float) -> Iterator[None]:
+    """Sweeps over the layers while they help."""
     for _ in range(rounds):
         before = search.objective
-        for layer in range(len(search.net.weights)):
-            _step(search, layer)
-            yield
+        yield from search.within()
         if before - search.objective <= tol * abs(before):
             better = search.objective < search.initial_objective
             search.status = Status.CONVERGED if better else search.history[-1].status
             return
+    search.status = Status.ROUND_LIMIT
 
 
-def _step(search: Best, layer: int) -> None:
-    """One layer's program, or an entry of the history that says why there is none."""
-    last = layer == len(search.net.weights) - 1
-    name = "output layer" if last else f"layer {layer}"
-    status = _solve(search, name, layer)
-    if status:
-        logging.getLogger("lipsnn").info("%s %s", name, status)
-        search.record(name, status)
+def joint(search: Layers, *_: Any) -> Iterator[None]:
+    """The joint program of one hidden layer, the directions of several outputs fixed (fact G)."""
+    search.step(0)
+    yield
 
 
-def _solve(search: Best, name: str, layer: int) -> str:
+def _solve(search: Layers, name: str, layer: int) -> str:
     """Solve it and offer what it gives; the reason if that is nothing."""
     if (size := _sizes(search.net)[layer]) > LIMIT:
         return f"left as it is: {size} unknowns, more than {LIMIT}"
@@ -108,17 +110,23 @@ def _solve(search: Best, name: str, layer: int) -> str:
     weights, biases, live = _live_part(search.net, X)
     if not all(len(W) for W in weights):
         return "left as it is: the network is constant on this data"
-    loose = certify_layers(Network(weights, biases), tol=_LOOSE)
-    t = np.concatenate(loose.layers)
-    if not (np.isfinite(t).all() and (t > 0).all() and loose.bound > 0):
-        return "left as it is: no multipliers for its certificate"
-    # all multipliers 1 and the bound 1, which changes neither f nor the program
-    scaled = Network(weights, biases).rescale(*map(np.sqrt, loose.layers))
-    weights, biases = list(scaled.weights), list(scaled.biases)
-    unit = loose.bound
+    assert search.certificate is not None
+    unit = search.limit or search.certificate.bound
+    if not 0 < unit < np.inf:
+        return f"left as it is: its certified bound is {unit:g}"
+    # inputs in units of the bound, so that rho is of order one
     weights[0] = weights[0] / unit
+    _normalise(weights, biases, layer)
+    strength = None if search.limit else search.price * unit**2
     program = LayerProgram(
-        weights, biases, X * unit, search.y, layer, search.price * unit**2, search.kind
+        weights,
+        biases,
+        X * unit,
+        search.y,
+        layer,
+        strength,
+        search.kind,
+        1.0 if search.limit else None,
     )
     if search.programs.name == "structured":
         solution = solve_layer(program)
@@ -126,11 +134,24 @@ def _solve(search: Best, name: str, layer: int) -> str:
         solution = program.solve_reference(search.programs.name)
     if solution.weight is None or not np.isfinite(solution.weight).all():
         return solution.status
+    if solution.strength is not None:
+        search.price = solution.strength / unit**2
     weights[layer], biases[layer:] = solution.weight, solution.biases
     weights[0] = weights[0] * unit
-    candidate = _widened(weights, biases, live, search.net)
-    search.keep(name, solution.status, candidate, certify(candidate))
+    search.offer(name, _widened(weights, biases, live, search.net), solution.status)
     return ""
+
+
+def _normalise(weights: list[Array], biases: list[Array], layer: int) -> None:
+    """Rescale units, in place, to weights of norm 1 on the side that the layer's step holds."""
+    for i in range(layer):
+        size = np.linalg.norm(weights[i], axis=1)
+        weights[i], biases[i] = weights[i] / size[:, None], biases[i] / size
+        weights[i + 1] = weights[i + 1] * size
+    for i in range(len(weights) - 1, layer, -1):
+        size = np.linalg.norm(weights[i], axis=0)
+        weights[i] = weights[i] / size
+        weights[i - 1], biases[i - 1] = weights[i - 1] * size[:, None], biases[i - 1] * size
 
 
 def _live_part(net: Network, X: Array) -> tuple[list[Array], list[Array], list[Array]]:

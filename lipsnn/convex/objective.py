@@ -37,13 +37,24 @@ def loss(
     return total / len(y) if reduction == "mean" else total
 
 
-def scalar_loss(loss: str | Loss) -> Squared:
-    """The loss of this name, or `loss` itself, of one output with value and derivatives."""
+def smooth_loss(loss: str | Loss) -> Any:
+    """The loss of this name, or `loss` itself, with value and derivatives."""
     found = as_loss(loss)
-    if not isinstance(found, Squared) or isinstance(found, MeanSquared):
+    if isinstance(found, MeanSquared) or not hasattr(found, "roots"):
+        names = [name for name in LOSSES if name != "mse"]
+        raise ValueError(f"loss must be one of {', '.join(names)} here, got {loss!r}")
+    return found
+
+
+def scalar_loss(loss: str | Loss) -> Squared:
+    """Such a loss of one output."""
+    found = smooth_loss(loss)
+    if not isinstance(found, Squared):
         names = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
-        layers = f'; {loss!r} is for refine\'s method "layers"' if loss == "cross_entropy" else ""
-        raise ValueError(f"loss must be one of {', '.join(names)} here, got {loss!r}{layers}")
+        raise ValueError(
+            f"loss must be one of {', '.join(names)} for one output, got {loss!r}: "
+            "cross-entropy needs an output for each class"
+        )
     return found
 
 

@@ -1,44 +1,43 @@
-"""Polishing: the joint program in turns with descent on the certificate's gradient (fact E).
+"""Polishing: convex programs in turns with descent on the certificate's gradient (fact E).
 
-Within its cells the joint program is exact but cannot leave them; gradient descent on problem (4)
-itself leaves cells freely but is slow within them. In turns, each starts where the other stopped.
+Within its cells a program is exact but cannot leave them; gradient descent on problem (4) itself
+leaves cells freely but is slow within them. In turns, each starts where the other stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from lipsnn.convex.search import Cells, Search
-from lipsnn.network import ShallowNet
+from lipsnn.convex.best import Best
+from lipsnn.network import Network, ShallowNet
 from lipsnn.status import Status
-from lipsnn.train.lipschitz import train_lipschitz
+from lipsnn.train.deep import descend
 
-# Full-batch steps of one turn, and step sizes relative to the weights' own: from coarse to fine,
-# the next finer one when a turn brings nothing.
+# Full-batch steps of one turn, and step sizes relative to each layer's weights: from coarse to
+# fine, the next finer one when a turn brings nothing.
 EPOCHS = 300
 STEP_SIZES = (3e-2, 1e-2, 3e-3)
+_TINY = 1e-6  # |in| |out| of a unit that is started anew, relative to its layer's largest
 
 
-def polish(search: Search, rounds: int, tol: float) -> Iterator[None]:
-    """The joint program, then turns of training and joint program while that helps."""
-    search.solve_joint()
-    yield
+def polish(search: Best, rounds: int, tol: float) -> Iterator[None]:
+    """The search's programs, then turns of training and programs while that helps."""
+    yield from search.within(search.net)
     sizes = iter(STEP_SIZES)
     size = next(sizes)
     for turn in range(rounds):
         if search.status != Status.OPTIMAL:
             return
-        if not search.net.outer.any():  # zero is the best; training has no scale to start from
-            search.status = "converged"
+        if search.certificate is None or search.certificate.bound == 0:
+            search.status = Status.CONVERGED  # a constant is best; training has no scale
             return
         before = search.objective
         trained = _descend(search, size, seed=turn)
         search.offer("training", trained)
-        search.cells = Cells.of(trained, search.samples)
-        search.solve_joint()
-        yield
+        yield from search.within(trained)
         if before - search.objective <= tol * before:
             size = next(sizes, 0.0)
             if size == 0.0:
@@ -47,23 +46,40 @@ def polish(search: Search, rounds: int, tol: float) -> Iterator[None]:
     search.status = Status.ROUND_LIMIT
 
 
-def _descend(search: Search, size: float, seed: int) -> ShallowNet:
+def _descend(search: Best, size: float, seed: int) -> Any:
     """The best network so far after one turn of training on problem (4)."""
-    net = search.net
-    # units that the program left at zero could never move: give them a direction, but no output
-    rng = np.random.default_rng(seed)
-    scale = float(np.abs(net.outer).max())
-    zero = np.abs(net.outer) < 1e-6 * scale
-    weights, outer = net.weights.copy(), net.outer.copy()
-    weights[zero] = rng.normal(scale=scale / np.sqrt(net.dim + 1), size=weights[zero].shape)
-    outer[zero] = 0.0
-    return train_lipschitz(
+    shallow = isinstance(search.net, ShallowNet)
+    net = _balanced(search.net.to_network() if shallow else search.net, np.random.default_rng(seed))
+    trained = descend(
+        net,
         search.samples.array()[:, :-1],
         search.y,
-        net.width,
         search.price,
-        seed,
+        search.kind,
         epochs=EPOCHS,
-        learning_rate=size * scale,
-        init=ShallowNet(weights, outer, net.offset),
+        learning_rate=size,
+        output_bias=search.output_bias,
     )
+    return trained.to_shallow() if shallow else trained
+
+
+def _balanced(net: Network, rng: np.random.Generator) -> Network:
+    """The same function, each unit's weights in as long as those out.
+
+    Units that a program left at zero could never move: they get a direction, but no output.
+    """
+    weights, biases = [W.copy() for W in net.weights], [b.copy() for b in net.biases]
+    for i in range(len(weights) - 1):
+        W, b, V = weights[i], biases[i], weights[i + 1]
+        into, out = np.linalg.norm(np.column_stack([W, b]), axis=1), np.linalg.norm(V, axis=0)
+        zero = into * out <= _TINY * (into * out).max()
+        factor = np.sqrt(np.divide(out, into, out=np.ones_like(out), where=~zero))
+        factor[zero] = 1.0
+        W *= factor[:, None]
+        b *= factor
+        V /= factor
+        scale = np.linalg.norm(np.column_stack([W, b])[~zero], axis=1).max(initial=0.0)
+        W[zero] = rng.normal(scale=scale / np.sqrt(W.shape[1] + 1), size=W[zero].shape)
+        b[zero] = rng.normal(scale=scale / np.sqrt(W.shape[1] + 1), size=b[zero].shape)
+        V[:, zero] = 0.0
+    return Network(weights, biases, net.activations, net.dtype)

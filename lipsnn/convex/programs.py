@@ -20,7 +20,7 @@ from lipsnn._checks import Array
 from lipsnn._optional import cp
 from lipsnn.certificate.lmi import lmi_matrix
 from lipsnn.convex.solution import ProgramSolution
-from lipsnn.losses import SQUARED, Huber, Logistic, Squared
+from lipsnn.losses import SQUARED, CrossEntropy, Huber, Logistic, Squared
 from lipsnn.solvers import solve
 
 
@@ -125,11 +125,19 @@ def _loss(
     """``1/2 |sum_i a_i D_i X w_i + b - y|^2`` or another loss, b free if `offset` is True."""
     fitted = cp.sum(cp.multiply(patterns * outer[None, :], X @ w.T), axis=1)
     fitted += cp.Variable() if offset is True else float(offset)
+    return cost(fitted, y, loss)
+
+
+def cost(outputs: cp.Expression, y: Array, loss: Squared | CrossEntropy) -> cp.Expression:
+    """The sum of a loss over samples and outputs."""
+    if isinstance(loss, CrossEntropy):
+        right = cp.multiply(np.eye(outputs.shape[1])[y.astype(int)], outputs)
+        return cp.sum(cp.log_sum_exp(outputs, axis=1)) - cp.sum(right)
     if isinstance(loss, Huber):
-        return 0.5 * cp.sum(cp.huber(fitted - y, loss.delta))  # type: ignore[arg-type]
+        return 0.5 * cp.sum(cp.huber(outputs - y, loss.delta))  # type: ignore[arg-type]
     if isinstance(loss, Logistic):
-        return cp.sum(cp.logistic(-cp.multiply(y, fitted)))
-    return 0.5 * cp.sum_squares(fitted - y)
+        return cp.sum(cp.logistic(-cp.multiply(y, outputs)))
+    return 0.5 * cp.sum_squares(outputs - y)
 
 
 def _cones(X: Array, patterns: Array, w: cp.Expression) -> list[cp.Constraint]:

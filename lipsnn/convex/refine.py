@@ -11,16 +11,17 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._optional import tqdm
 from lipsnn.convert import as_network
+from lipsnn.convex import layers
 from lipsnn.convex.backend import Backend, backend
-from lipsnn.convex.layers import layered, only_relu, sweeps
+from lipsnn.convex.layers import layered, only_relu
 from lipsnn.convex.mapping import sample_half
-from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss
+from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss, smooth_loss
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
 from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
-from lipsnn.losses import SQUARED, Loss
+from lipsnn.losses import Loss
 from lipsnn.network import ShallowNet
 
 ROUNDS, SWEEPS = 50, 3  # if not said
@@ -29,7 +30,12 @@ METHODS: dict[str, Callable[..., Iterator[None]]] = {
     "alternating": alternation,
     "walk": walk,
     "polish": polish,
-    "layers": sweeps,
+}
+# Of deep networks and of several outputs.
+LAYERED: dict[str, Callable[..., Iterator[None]]] = {
+    "layers": layers.sweeps,
+    "polish": polish,
+    "joint": layers.joint,
 }
 
 
@@ -66,7 +72,7 @@ def refine(
         (`numpy.memmap`) or a Dask array is read chunk by chunk, on a Dask cluster where its chunks
         are, and may be larger than memory.
     y : array_like, (n,)
-        Or, for "layers", (n, k) for k outputs, or class numbers (n,).
+        Or (n, k) for k outputs, or class numbers (n,).
     strength : float
         lam_lip or lam_reg of problem (4), positive; or give `bound`. How to choose one: try a few
         powers of ten by `refine_path` and look at its table for the bound that can be afforded,
@@ -75,15 +81,16 @@ def refine(
         "l2" solves program (6), once, whatever `method` says.
     method : {"joint", "alternating", "walk", "polish", "layers"}, optional
         If None, "joint" for one hidden layer and one output, else "layers": sweeps over the layers,
-        each a convex program, the only method for deep networks and several outputs (see
-        `lipsnn.convex.layers`, which says what its variables are). A layer whose program has more
-        than 4000 unknowns is left as it is, and its entry in the history says so.
+        each a convex program (see `lipsnn.convex.layers`, which says what its variables are). A
+        layer whose program has more than 4000 unknowns is left as it is, and its entry in the
+        history says so. Deep networks and several outputs take "layers", "polish" and, with one
+        hidden layer, "joint", which holds the directions of the outer weights.
         "joint" solves over the weights, the outer weights and T in one program. "alternating" is
         the paper's Algorithm 1: T from (2), then (12) at that T, and again; its limit is never
         below the joint program, and it takes a program for each round. "walk" goes on from the
         joint optimum into neighbouring cells while that helps, and "polish" takes turns between
-        the joint program and training on the certificate's gradient: both end below the joint
-        program or where it ended.
+        the joint program, or a sweep, and training on the certificate's gradient: both end below
+        the joint program or where it ended.
     solver : str or Backend, optional
         "structured" (our interior-point method, also if None), "reference" (the programs in CVXPY
         as printed, by MOSEK with a licence, else Clarabel), or the name of a CVXPY solver.
@@ -96,7 +103,7 @@ def refine(
         worse than that network (it may have a larger loss than `net`).
     rounds : int, optional
         Most rounds of the alternation, steps of the walk or turns of the polish, 50 if None; most
-        sweeps over the layers, 3 if None.
+        sweeps over the layers, or turns with a sweep each, 3 if None.
     tol : float
         These have converged when one lowers the objective by less than this, relative to it.
     sample : int, optional
@@ -107,11 +114,11 @@ def refine(
     reduction : {"sum", "mean"}
         Of the loss, as in torch: the paper's problem (4) has the sum. "mean" divides it by n, so
         that a strength means the same at every n (that of "sum", divided by n).
-    loss : {"squared", "huber", "logistic"} or Loss
+    loss : {"squared", "huber", "logistic", "cross_entropy"} or Loss
         The paper's half of the squared error; `lipsnn.losses.Huber(delta)`, delta being 1 by name;
-        or that of labels y, -1 and 1 or 0 and 1. The structured solver takes the others by
-        Newton's method, a program for each step. "polish" trains on the squared loss only.
-        "layers" takes "squared" and, for class numbers, "cross_entropy".
+        or that of labels y, -1 and 1 or 0 and 1; or that of class numbers and an output for each
+        class. With one output the structured solver takes the others by Newton's method, a program
+        for each step.
     output_bias : bool, optional
         Whether the output bias is a variable of the programs too: it costs nothing and belongs to
         no activation pattern. If None, whether the network has one, which is to say that its
@@ -141,33 +148,47 @@ def refine(
     shallow = isinstance(net, ShallowNet) or net.is_shallow
     if method is None:
         method = "joint" if shallow else "layers"
-    _checks.one_of(method, "method", tuple(METHODS))
+    _checks.one_of(method, "method", (*METHODS, "layers"))
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
+    methods = METHODS if shallow and method != "layers" else LAYERED
     if rounds is None:
-        rounds = SWEEPS if method == "layers" else ROUNDS
+        rounds = ROUNDS if methods is METHODS else SWEEPS
     rounds, tol = _checks.count(rounds, "rounds"), _checks.nonnegative(tol, "tol")
-    programs = backend(solver)
+    if (strength is None) == (bound is None):
+        raise ValueError(
+            "give either strength, the price of L^2 in the objective, or bound, the largest L "
+            f"that the result may have, got strength={strength!r} and bound={bound!r}"
+        )
+    if bound is None:
+        strength = _checks.positive(strength, "strength")
+    elif regularizer == "l2":
+        raise ValueError(
+            'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
+        )
+    elif bound != "own":
+        bound = _checks.positive(bound, "bound")
+    programs, kind = backend(solver), smooth_loss(loss)
+    terms = strength, regularizer, programs, reduction, bound, kind
     given: Any
     search: Any
-    if method == "layers":
-        scalar = sample is not None or bound is not None or output_bias is False
-        if scalar or regularizer != "lipschitz":
+    if methods is LAYERED:
+        if sample is not None or output_bias is False or regularizer != "lipschitz":
             raise ValueError(
-                'method="layers" takes regularizer="lipschitz" and a strength, and neither bound, '
-                "sample nor output_bias=False"
+                'deep networks, several outputs and method="layers" take regularizer="lipschitz", '
+                "and neither sample nor output_bias=False"
             )
         net = net.to_network() if isinstance(net, ShallowNet) else net
-        given = search = layered(net, X, y, strength, programs, reduction, loss)
-    elif not shallow:
-        raise ValueError(
-            f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
-            f'{net!r}: leave method out, or take "layers"'
-        )
+        if method not in LAYERED or (method == "joint" and len(net.widths) > 1):
+            raise ValueError(
+                f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
+                f'{net!r}: leave method out, or take "layers" or "polish"'
+            )
+        given = search = layered(net, X, y, *terms)
     else:
         net = net if isinstance(net, ShallowNet) else net.to_shallow()
         samples, y = checked(X, y, net.dim)
-        kind = scalar_loss(loss)
+        kind = scalar_loss(kind)
         y = kind.targets(y, ())
         _ = samples.mean_square  # finds what is beyond float64, as the programs need it
         with np.errstate(over="ignore"):
@@ -177,25 +198,9 @@ def refine(
         if output_bias is None:
             output_bias = net.offset != 0
         _checks.warn_of_scales(first, -kind.gradient(net(first), y[:CHUNK]), centred=output_bias)
-        if (strength is None) == (bound is None):
-            raise ValueError(
-                "give either strength, the price of L^2 in the objective, or bound, the largest L "
-                f"that the result may have, got strength={strength!r} and bound={bound!r}"
-            )
-        if bound is None:
-            strength = _checks.positive(strength, "strength")
-        elif regularizer == "l2":
-            raise ValueError(
-                'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
-            )
-        elif bound != "own":
-            bound = _checks.positive(bound, "bound")
-        if method == "polish" and kind is not SQUARED:
-            raise ValueError('method "polish" trains on the squared loss only: use "walk"')
         if method == "polish" or programs.name != "structured":
             samples.array()  # whole, or an error
-        terms = samples, y, strength, regularizer, programs, reduction
-        given = search = Search(net, *terms, bound, kind, output_bias)
+        given = search = Search(net, samples, y, *terms, output_bias)
         keys = given.cells.patterns.keys
         if not any(key and a != 0 for key, a in zip(keys, net.outer, strict=True)):
             raise ValueError(
@@ -204,8 +209,9 @@ def refine(
             )
         if sample is not None:
             halved = sample_half(net, _checks.count(sample, "sample", least=0))
-            search = Search(halved, *terms, given.limit, kind, output_bias)
-    steps = (restriction if regularizer == "l2" else METHODS[method])(search, rounds, tol)
+            terms = *terms[:-2], given.limit, kind
+            search = Search(halved, samples, y, *terms, output_bias)
+    steps = (restriction if regularizer == "l2" else methods[method])(search, rounds, tol)
     hidden = None if progress is None else not progress
     try:
         for _ in tqdm.tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):

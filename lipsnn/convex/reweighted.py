@@ -20,8 +20,6 @@ from lipsnn.convex.solution import ProgramSolution
 from lipsnn.losses import Squared
 from lipsnn.status import Status
 
-# No sample's target is further from its output, in the units of the outputs, and no weight less.
-_REACH, _LEAST = 20.0, 1e-6
 # Ends when a program lowers the objective by less than this share; after so many in any case.
 _TOL, _PROGRAMS = 1e-9, 60
 
@@ -56,9 +54,8 @@ def solve(
     best = float(loss.value(f, y).sum())
     iterations, status = 0, str(Status.ITERATION_LIMIT)
     for _ in range(_PROGRAMS):
-        slope = loss.gradient(f, y)
-        h = np.maximum(loss.curvature(f, y), np.maximum(np.abs(slope) / _REACH, _LEAST))
-        target = f - slope / h
+        h = loss.damped(f, y)
+        target = f - loss.gradient(f, y) / h
         found = program(target - (offset or 0.0), h)
         iterations += found.iterations or 0
         if found.weights is None or not np.isfinite(found.weights).all():

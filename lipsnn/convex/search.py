@@ -1,8 +1,7 @@
-"""The best network so far, and the programs solved in its own cells to better it."""
+"""The search within a network's own cells, and the methods that solve programs there."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,12 +10,10 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from lipsnn._checks import Array
-from lipsnn.certificate import Certificate, certify
 from lipsnn.convex import reweighted
-from lipsnn.convex.backend import Backend
+from lipsnn.convex.best import Best
 from lipsnn.convex.mapping import cone_violation, fitted, from_products
-from lipsnn.convex.objective import outputs, representable, value
-from lipsnn.convex.result import Refinement, Round
+from lipsnn.convex.objective import outputs
 from lipsnn.convex.samples import Patterns, Samples
 from lipsnn.convex.solution import ProgramSolution
 from lipsnn.losses import SQUARED
@@ -41,130 +38,24 @@ class Cells:
 
 
 @dataclass(eq=False)
-class Best:
-    """The best network so far and what led to it: what every method shares.
-
-    Parameters
-    ----------
-    net : ShallowNet or Network
-        The initial one.
-    samples, y : Samples and ndarray
-        As `checked` gives them.
-    strength, reduction
-        Of problem (4), in the form with the sum which the programs have: `price`.
-    bound
-        L where it is enforced, or "own" for that of `net`. What is lowered is then the loss alone,
-        and `price` is the multiplier of ``rho <= L^2`` in the last program.
-    """
-
-    net: Any
-    samples: Samples
-    y: Array
-    strength: float | None
-    regularizer: str
-    programs: Backend
-    reduction: str = "sum"
-    bound: float | str | None = None
-    kind: Any = SQUARED
-
-    def __post_init__(self) -> None:
-        self.began = time.perf_counter()
-        self.copies = len(self.y) if self.reduction == "mean" else 1
-        self.price = self.copies * (self.strength or 0.0)
-        self.certificate = self.initial_certificate = self.certify(self.net)
-        own = np.inf if self.certificate is None else self.certificate.bound
-        if self.bound == "own" and not 0.0 < own < np.inf:
-            raise ValueError(f'the network\'s own bound is {own:g}: give a number, not bound="own"')
-        self.limit = own if isinstance(self.bound, str) else self.bound
-        self.status: str = Status.OPTIMAL
-        self.violation = 0.0
-        self.history: list[Round] = []
-        self.objective, fit = self.evaluate(self.net, self.certificate)
-        self.initial_objective = representable(self.objective)
-        inside = self.limit is None or own <= self.limit
-        self.record("initial", "given", inside, self.objective, fit, self.certificate)
-        if not inside:
-            self.objective = np.inf
-
-    def certify(self, net: Any) -> Certificate | None:
-        """Of problem (4) with the Lipschitz penalty."""
-        return certify(net) if self.regularizer == "lipschitz" else None
-
-    def evaluate(self, net: Any, certificate: Certificate | None) -> tuple[float, float]:
-        """The value of problem (4), or the loss where the bound is enforced; and the loss."""
-        terms = self.strength, certificate, self.reduction, self.kind
-        return value(net, self.samples, self.y, *terms)
-
-    def keep(self, step: str, status: str, candidate: Any, certificate: Certificate | None) -> bool:
-        """Keep `candidate` if, freshly evaluated, it is better than the best so far."""
-        reached, fit = self.evaluate(candidate, certificate)
-        accepted = reached < self.objective
-        self.record(step, status, accepted, reached, fit, certificate)
-        if accepted:
-            self.net, self.certificate, self.objective = candidate, certificate, reached
-        return accepted
-
-    def record(
-        self,
-        step: str,
-        status: str,
-        accepted: bool = False,
-        reached: float = np.nan,
-        fit: float = np.nan,
-        certificate: Certificate | None = None,
-    ) -> None:
-        """Put a step into the history; without values one that led to no network."""
-        bound = None if certificate is None else certificate.bound
-        elapsed = time.perf_counter() - self.began
-        self.history.append(Round(step, reached, fit, bound, elapsed, status, accepted))
-
-    def result(self, method: str) -> Refinement:
-        """What was found; the initial network if nothing was better."""
-        improved = any(entry.accepted for entry in self.history[1:])
-        if not improved and self.status != Status.INTERRUPTED:
-            self.status = f"not improved ({self.status})"
-        return Refinement(
-            net=self.net,
-            objective=self.objective,
-            initial_objective=self.initial_objective,
-            history=tuple(self.history),
-            status=self.status,
-            seconds=time.perf_counter() - self.began,
-            regularizer=self.regularizer,
-            strength=self.price / self.copies,
-            bound=self.limit,
-            method=method,
-            solver=self.programs.name,
-            loss_reduction=self.reduction,
-            certificate=self.certificate,
-            initial_certificate=self.initial_certificate,
-            cone_violation=self.violation,
-        )
-
-
-@dataclass(eq=False)
 class Search(Best):
     """A refinement of a network (1) within cells.
 
     A method asks `solve_*` for candidates; `_offer` evaluates each afresh, by forward pass and
-    certificate, and keeps it only if problem (4) really falls. A candidate above an enforced bound
-    has its outer weights scaled down to it.
-
-    Parameters
-    ----------
-    output_bias
-        Whether the offset is a variable too; it stays as it is otherwise.
+    certificate, and keeps it only if problem (4) really falls.
     """
-
-    output_bias: bool = False
 
     def __post_init__(self) -> None:
         # where the programs have no output bias they fit what the given one leaves
         self.target = self.y if self.output_bias else self.y - self.net.offset
         self.cells = Cells.of(self.net, self.samples)
         super().__post_init__()
-        if self.objective == np.inf:
-            self.offer("scaled", self.net)
+
+    def within(self, net: ShallowNet) -> Iterator[None]:
+        """The joint program in the cells of `net`."""
+        self.cells = Cells.of(net, self.samples)
+        self.solve_joint()
+        yield
 
     def solve_l2(self) -> bool:
         """Program (6), mapped by (7)."""
@@ -232,23 +123,19 @@ class Search(Best):
 
     def offer(self, step: str, candidate: ShallowNet, status: str = Status.OPTIMAL) -> bool:
         """Keep `candidate` if it is better than the best so far, freshly evaluated."""
-        self.status, hair = status, 1e-15
-        while True:
-            if self.output_bias:  # the best one for what the network really computes
-                more = self.bias(outputs(candidate, self.samples))
-                candidate = replace(candidate, offset=candidate.offset + more)
-            certificate = self.certify(candidate)
-            if certificate is None or self.limit is None or certificate.bound <= self.limit:
-                break
-            shrunk = self.limit / certificate.bound * (1.0 - hair)
-            candidate = replace(candidate, outer=candidate.outer * shrunk)
-            hair = min(4.0 * hair, 0.5)
-        accepted = self.keep(step, status, candidate, certificate)
+        accepted = super().offer(step, candidate, status)
         if accepted:
             self.violation = cone_violation(
-                candidate, self.samples, self.y - candidate.offset, self.cells.patterns
+                self.net, self.samples, self.y - self.net.offset, self.cells.patterns
             )
         return accepted
+
+    def completed(self, candidate: ShallowNet) -> ShallowNet:
+        """With the best output bias, where it is free, for what the network really computes."""
+        if not self.output_bias:
+            return candidate
+        more = self.bias(outputs(candidate, self.samples))
+        return replace(candidate, offset=candidate.offset + more)
 
     def bias(self, raw: Array) -> float:
         """The best number to add to the outputs `raw`."""

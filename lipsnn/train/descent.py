@@ -80,7 +80,7 @@ class Adam:
     def __init__(self, size: int) -> None:
         self.first, self.second, self.count = np.zeros(size), np.zeros(size), 0
 
-    def __call__(self, point: Array, gradient: Array, rate: float) -> None:
+    def __call__(self, point: Array, gradient: Array, rate: float | Array) -> None:
         self.count += 1
         self.first += 0.1 * (gradient - self.first)
         self.second *= 0.999

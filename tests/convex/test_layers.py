@@ -28,9 +28,9 @@ def drawn(sizes, seed=0, n=25):
     return Network(weights, biases), rng.normal(size=(n, sizes[0])), rng.normal(size=(n, sizes[-1]))
 
 
-def program_of(net, X, y, layer, tol=1e-8, **kinds):
+def program_of(net, X, y, layer, **kinds):
     """The program of a layer, the network scaled to multipliers and bound 1, and that bound."""
-    certificate = certify_layers(net, tol=tol)
+    certificate = certify_layers(net, tol=1e-8)
     scaled = net.rescale(*map(np.sqrt, certificate.layers))
     L = certificate.bound
     weights = [scaled.weights[0] / L, *scaled.weights[1:]]
@@ -58,24 +58,29 @@ def test_every_program_has_the_network_at_its_own_bound(sizes):
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
-def test_own_method_agrees_with_the_printed_program(sizes, loss):
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy", "huber", "logistic"])
+@pytest.mark.parametrize("bound", [None, 0.9])
+def test_own_method_agrees_with_the_printed_program(sizes, loss, bound):
     net, X, y = drawn(sizes)
     if loss == "cross_entropy":
         if sizes[-1] == 1:
             return
         y = np.random.default_rng(1).integers(sizes[-1], size=len(X))
+    kinds = {"loss": LOSSES[loss], "bound": bound}
+    y = np.sign(y) if loss == "logistic" else y
     for layer in range(len(net.weights)):
-        printed = program_of(net, X, y, layer, loss=LOSSES[loss])[0].solve_reference("CLARABEL")
-        own = solve_layer(program_of(net, X, y, layer, tol=1e-2, loss=LOSSES[loss])[0], tol=1e-6)
-        assert own.value == pytest.approx(printed.value, rel=2e-6)
+        program = program_of(net, X, y, layer, **kinds)[0]
+        printed, own = program.solve_reference("CLARABEL"), solve_layer(program, tol=1e-6)
+        assert own.status == "optimal"
+        assert own.value == pytest.approx(printed.value, rel=3e-6)
+        assert own.strength == pytest.approx(printed.strength, rel=1e-3, abs=1e-6)
 
 
 def test_rows_that_are_left_out_change_nothing(monkeypatch):
     from lipsnn.convex import layer_forms
 
     net, X, y = drawn((3, 6, 4, 1), n=120)
-    program = program_of(net, X, y, 0, tol=1e-2)[0]
+    program = program_of(net, X, y, 0)[0]
     whole = program.solve_reference("CLARABEL").value
     monkeypatch.setattr(layer_forms, "_CARRIED", 1)
     assert sum(k.sum() for k in layer_forms.Forms(program).carried) < 0.1 * 120 * 10
@@ -148,6 +153,46 @@ def test_never_worse(case):
     fit = 0.5 * np.sum((result.net(X) - y) ** 2)
     assert result.objective == fit + strength * certify(result.net).bound ** 2
     assert [W.shape for W in result.net.weights] == [W.shape for W in net.weights]
+    if certify(net).bound > 0:
+        held = refine(net, X, y, bound="own", rounds=1, method="layers")
+        assert held.objective <= held.initial_objective
+        assert held.certificate.bound <= held.initial_certificate.bound
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber", "cross_entropy"])
+def test_a_bound_is_enforced(loss):
+    net, X, y = drawn((3, 6, 4, 2))
+    if loss == "cross_entropy":
+        y = (X[:, 0] > 0).astype(int)
+    L = 0.5 * certify(net).bound
+    result = refine(net, X, y, bound=L, rounds=1, loss=loss)
+    assert result.history[1].step == "scaled"
+    assert result.certificate.bound <= L
+    assert result.certificate.bound == certify(result.net).bound
+    assert result.objective < result.history[1].objective
+
+
+@pytest.mark.parametrize("how", [{"strength": 0.1}, {"bound": "own"}])
+def test_polish_goes_past_a_sweep(how, monkeypatch):
+    monkeypatch.setattr("lipsnn.convex.polish.EPOCHS", 60)
+    net, X, y = drawn((3, 6, 4, 1))
+    swept = refine(net, X, y, **how, rounds=1)
+    polished = refine(net, X, y, **how, rounds=1, method="polish")
+    assert [e.step for e in polished.history[4:6]] == ["training", "layer 0"]
+    assert polished.objective < swept.objective
+    assert polished.objective <= min(e.objective for e in polished.history if e.accepted)
+
+
+def test_the_joint_program_of_several_outputs():
+    """It is the first layer's, and is the joint program where there is one output."""
+    net, X, y = drawn((3, 6, 2))
+    result = refine(net, X, y, 0.1, method="joint")
+    assert [e.step for e in result.history] == ["initial", "layer 0"]
+    assert result.status == "optimal"
+    before, after = (
+        one.weights[1] / np.linalg.norm(one.weights[1], axis=0) for one in (net, result.net)
+    )
+    np.testing.assert_allclose(after, before, atol=1e-12)
 
 
 def test_bad_input(monkeypatch):
@@ -156,12 +201,12 @@ def test_bad_input(monkeypatch):
         refine(Network(net.weights, net.biases, "tanh"), X, y, 1.0)
     with pytest.raises(ValueError, match=r"leaky_relu.*not convex"):
         refine(Network(net.weights, net.biases, "leaky_relu"), X, y, 1.0, method="joint")
-    for method in ("joint", "walk", "polish", "alternating"):
-        with pytest.raises(ValueError, match=r'one output, .* or take "layers"'):
+    for method in ("joint", "walk", "alternating"):
+        with pytest.raises(ValueError, match=r'one output, .* or take "layers" or "polish"'):
             refine(net, X, y, 1.0, method=method)
     with pytest.raises(ValueError, match=r"one of .*layers"):
         refine(net, X, y, 1.0, method="no such")
-    with pytest.raises(ValueError, match='takes regularizer="lipschitz"'):
+    with pytest.raises(ValueError, match='take regularizer="lipschitz"'):
         refine(net, X, y, 1.0, regularizer="l2")
     with pytest.raises(ValueError, match="y must be finite numbers of shape"):
         refine(net, X, np.zeros((len(X), 2)), 1.0)
@@ -169,8 +214,10 @@ def test_bad_input(monkeypatch):
         refine(net, X, y[:-1], 1.0)
     with pytest.raises(ValueError, match="classes need a network"):
         refine(net, X, np.zeros(len(X)), 1.0, loss="cross_entropy")
-    with pytest.raises(ValueError, match="'cross_entropy' is for"):
+    with pytest.raises(ValueError, match="needs an output for each class"):
         refine(drawn((3, 5, 1))[0], X, y, 1.0, loss="cross_entropy")
+    with pytest.raises(ValueError, match="give either strength"):
+        refine(net, X, y)
     monkeypatch.setattr(layers, "LIMIT", 10)
     with pytest.raises(ValueError, match="more than 10 unknowns"):
         refine(net, X, y, 1.0)
