@@ -51,13 +51,19 @@ def build(name: str, dim: int, width: int, depth: int, bound: float, seed: int) 
     ModuleNotFoundError
         With what to install, if the package is missing.
     """
+    before = torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # residual layers keep the number of inputs
         sizes = [dim, *[dim if name == "SLL" else width] * depth]
-        layers = [_head(name, sizes[-1])]
-        for inputs in reversed(sizes[:-1]):
-            layers = [*_hidden(name, inputs, width, len(layers) == 2 * depth - 1), *layers]
+        try:
+            if name in ("orthogonium", "SLL"):  # their norms keep the dtype that they are made in
+                torch.set_default_dtype(torch.float64)
+            layers = [_head(name, sizes[-1])]
+            for k in range(depth - 1, -1, -1):
+                layers = [*_hidden(name, sizes[k], width, first=k == 0), *layers]
+        finally:
+            torch.set_default_dtype(before)
         return Scaled(bound**0.5, *layers).double()
 
 

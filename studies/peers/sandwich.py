@@ -1,5 +1,5 @@
 """The sandwich layer: Wang and Manchester (2023), Direct parameterization of Lipschitz-bounded
-deep networks, equations (10) to (13).
+deep networks (arXiv 2301.11526).
 
 Every choice of its parameters is a layer whose certificate is 1 at the multipliers ``Psi^2``, so
 that a chain of them between two factors ``sqrt(L)`` is L-Lipschitz by itself.
