@@ -50,7 +50,9 @@ def curves(rows: pd.DataFrame, column: str, label: str) -> Figure:
         own = rows[(rows["dataset"] == name) & rows["method"].isin(LOOKS)]
         for k, (method, part) in enumerate(parts_of(own, "method")):
             color, marker = LOOKS[method]
-            quartiles = part.groupby("asked")[column].quantile([0.25, 0.5, 0.75]).unstack()
+            quartiles = (
+                part.groupby("asked")[column].quantile(np.array([0.25, 0.5, 0.75])).unstack()
+            )
             low, middle, high = (quartiles[q].to_numpy() for q in (0.25, 0.5, 0.75))
             shifted = quartiles.index.to_numpy() * 1.015 ** (k - len(LOOKS) / 2)
             bars = (middle - low, high - middle)
