@@ -168,7 +168,7 @@ def read(module: Scaled, dim: int, reach: float | None = None) -> Network:
     return net
 
 
-def _take(signal: _Signal, layer: nn.Module) -> None:
+def _take(signal: _Signal, layer: Any) -> None:
     """Pass the signal through a layer."""
     kind, n = type(layer).__name__, len(signal.g)
     eye = np.eye(n)

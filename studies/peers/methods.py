@@ -236,8 +236,9 @@ def _held(
     own: float = float("nan"),
 ) -> Trained:
     """A network of one hidden layer, certified and held to the bound."""
-    region = {} if reach is None else {"ball": (np.zeros(net.dim), reach)}
-    certificate = certify(net, **region).bound
+    on_ball = reach is not None
+    found = certify(net, ball=(np.zeros(net.dim), reach)) if on_ball else certify(net)
+    certificate = found.bound
     factor = min(1.0, bound / certificate) if certificate else 1.0
     size = net.weights.size + net.width
     value = factor * certificate

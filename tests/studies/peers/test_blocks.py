@@ -49,7 +49,7 @@ def test_the_product_of_the_layers_certificates_is_the_bound(widths):
     net = disturbed(Scaled(bound**0.5, *layers, Last(widths[-1])).double())
     with torch.no_grad():
         net[-1].Y /= net[-1].Y.norm()  # the longest that the last layer may be
-    assert float(net[-1].weight.norm()) == pytest.approx(1.0, rel=1e-12)
+    assert float(net[-1].weight.detach().norm()) == pytest.approx(1.0, rel=1e-12)
     product = np.prod([least_rho(layer) for layer in net[:-1]]) ** 0.5 * net.root**2
     assert product == pytest.approx(bound, rel=1e-6)
     assert certify(read(net, widths[0])).bound <= bound * (1 + 1e-6)
