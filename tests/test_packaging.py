@@ -64,7 +64,7 @@ def test_the_packages_that_are_fixed_are_there():
 
 def test_extras():
     named = {"torch", "reference", "mosek", "onnx", "studies", "book", "bench", "dask", "dev"}
-    assert {*named, "all"} == set(PROJECT["optional-dependencies"])
+    assert {*named, "peers", "all"} == set(PROJECT["optional-dependencies"])
 
 
 def test_python_versions_agree():

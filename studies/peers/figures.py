@@ -1,0 +1,128 @@
+"""Figures of the comparison at equal bound, and its ranking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from scipy.stats import friedmanchisquare, studentized_range
+
+from studies.common.style import COLORS, INK, axes_of, parts_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Ours keep the colours that they have elsewhere.
+LOOKS = {
+    "torchlip": ("#b98a1e", "s"),
+    "orthogonium": ("#c55a91", "D"),
+    "SLL": ("#6f8f3a", "^"),
+    "monotonicnetworks": ("#8a6f5c", "v"),
+    "sandwich": ("#a878c8", "P"),
+    "spectral norm": (INK, "o"),
+    "weight decay": (INK, "x"),
+    "CLIP": (COLORS["base"], "X"),
+    "direct": ("#a878c8", "*"),
+    "ADMM": ("#6f8f3a", "<"),
+    "refine": (COLORS["joint"], "o"),
+    "walk": (COLORS["alternating"], "h"),
+}
+
+
+def curves(rows: pd.DataFrame, column: str, label: str) -> Figure:
+    """Error against the bound, a panel for each data set, a line for each method.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``dataset``, ``split``, ``method``, ``asked`` and `column`; the median over the
+        splits is drawn, and bars from quartile to quartile where there are several.
+    column, label : str
+        The error, and its axis label.
+    """
+    names = list(dict.fromkeys(rows["dataset"]))
+    figure, axes = plt.subplots(1, len(names), figsize=(1.5 + 3.4 * len(names), 4.4), squeeze=False)
+    for ax, name in zip(axes[0], names, strict=True):
+        own = rows[(rows["dataset"] == name) & rows["method"].isin(LOOKS)]
+        for k, (method, part) in enumerate(parts_of(own, "method")):
+            color, marker = LOOKS[method]
+            quartiles = (
+                part.groupby("asked")[column].quantile(np.array([0.25, 0.5, 0.75])).unstack()
+            )
+            low, middle, high = (quartiles[q].to_numpy() for q in (0.25, 0.5, 0.75))
+            shifted = quartiles.index.to_numpy() * 1.015 ** (k - len(LOOKS) / 2)
+            bars = (middle - low, high - middle)
+            ax.errorbar(
+                shifted, middle, bars, color=color, marker=marker, ms=5, lw=1.2, label=method
+            )
+        ax.set(xscale="log", yscale="log", title=name, xlabel="certified Lipschitz bound $L$")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
+    axes[0, 0].set_ylabel(label)
+    handles = {
+        text: handle
+        for ax in axes[0]
+        for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
+    return figure
+
+
+def ranks(rows: pd.DataFrame, column: str) -> tuple[pd.Series, int, float, float]:
+    """Mean ranks over data sets, Friedman's test and Nemenyi's critical difference.
+
+    On each data set the methods are ranked by the mean of `column` over splits and bounds, each
+    divided by the best method's there (Demsar 2006: data sets are the independent draws).
+
+    Returns
+    -------
+    ranks : Series
+        By method, best first; only methods that are there on all data sets.
+    count : int
+        Data sets.
+    p : float
+        Of Friedman's test; `nan` for fewer than two data sets or three methods.
+    difference : float
+        Nemenyi's, at the level 0.05.
+    """
+    cells = rows.pivot_table(index=["dataset", "split", "asked"], columns="method", values=column)
+    cells = cells.dropna(axis=1)
+    scores = cells.div(cells.min(axis=1), axis=0).groupby("dataset").mean()
+    found = scores.rank(axis=1).mean().sort_values()
+    n, k = scores.shape
+    p = float("nan")
+    if n > 1 and k > 2:
+        p = float(friedmanchisquare(*scores.to_numpy().T).pvalue)
+    quantile = studentized_range.ppf(0.95, k, np.inf) / 2**0.5
+    return found, n, p, float(quantile * (k * (k + 1) / (6 * n)) ** 0.5)
+
+
+def critical_difference(found: pd.Series, difference: float, ax: Axes | None = None) -> Figure:
+    """Mean ranks on a line, and bars over those that do not differ by the critical difference."""
+    figure, ax = axes_of(ax)
+    places = found.to_numpy()
+    ax.plot(places, np.zeros(len(places)), "o", color=INK, ms=5)
+    for k, (method, place) in enumerate(found.items()):
+        left = k < len(found) / 2
+        height = -(k if left else len(found) - 1 - k) - 1
+        edge = 1 - 0.3 if left else len(found) + 0.3
+        ax.plot([place, place, edge], [0, height, height], color=INK, lw=0.8)
+        side = "right" if left else "left"
+        ax.text(edge, height, f" {method} ({place:.1f}) ", ha=side, va="center", fontsize=9)
+    row, last = 0, -1
+    for first, place in enumerate(places):
+        end = int(np.searchsorted(places, place + difference, side="right")) - 1
+        if end > max(first, last):
+            row, last = row + 1, end
+            ax.plot([place, places[end]], [row, row], color=COLORS["base"], lw=3)
+    ax.set(yticks=[], xlim=(-2.5, len(found) + 3.5), xlabel="mean rank (1 is best)")
+    ax.set_xticks(range(1, len(found) + 1, 2))
+    ax.spines["left"].set_visible(False)
+    ax.grid(False)
+    return figure
