@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         done=len(outcomes) - len(failed),
         planned=len(tasks(profile, free)),
         failed=len(failed),
-        packages=provenance.versions(*packages.DISTRIBUTIONS),
+        packages=packages.DISTRIBUTIONS,
     )
     print(rows.groupby(["dataset", "asked", "method"], sort=False)["test"].mean().to_string())
     return int(bool(failed))
