@@ -60,7 +60,7 @@ def test_derivatives_of_cross_entropy_are_those_of_autograd():
     (by,) = torch.autograd.grad(total(outputs), outputs)
     np.testing.assert_allclose(loss.gradient(f, c), by, atol=1e-12)
     second = torch.autograd.functional.hessian(total, outputs).numpy()
-    roots = loss.roots(f)
+    roots = loss.roots(f, c)
     for i, root in enumerate(roots):
         np.testing.assert_allclose(root @ root.T, second[i, :, i], atol=1e-12)
 

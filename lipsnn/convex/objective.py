@@ -52,7 +52,7 @@ def scalar_loss(loss: str | Loss) -> Squared:
     if not isinstance(found, Squared):
         names = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
         raise ValueError(
-            f"loss must be one of {', '.join(names)} for one output, got {loss!r}: "
+            f"loss must be one of {', '.join(names)} for one output: "
             "cross-entropy needs an output for each class"
         )
     return found
