@@ -12,10 +12,18 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.branch import Search
-from lipsnn.certificate.document import array, network_of, number, or_no_proof, read, written
+from lipsnn.certificate.document import (
+    array,
+    network_of,
+    number,
+    or_no_proof,
+    read,
+    region_from,
+    written,
+)
 from lipsnn.certificate.entry import _network
 from lipsnn.certificate.proof import ProofError
-from lipsnn.certificate.region import Region, region_from, regions
+from lipsnn.certificate.region import Region, regions
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.certificate.tree import entries, proved_at, proved_upper
 from lipsnn.status import Status
@@ -92,9 +100,10 @@ class ExactConstant:
             raise ProofError("the tree was not kept: call exact_constant with proof=True")
         if not 0 <= self.lower <= self.upper < np.inf:
             raise ProofError("the sides are not numbers in order")
-        search = Search(self.net, self.region, 1.0, 0)
-        proved_at(search, self.witness, self.lower)
-        return proved_upper(self.net, search, self.tree, self.upper)
+        with or_no_proof("the region, the tree or the witness is malformed: "):
+            search = Search(self.net, self.region, 1.0, 0)
+            proved_at(search, self.witness, self.lower)
+            return proved_upper(self.net, search, self.tree, self.upper)
 
     def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
         """As JSON text for ``lipsnn verify``, also written to `path`; see `Certificate.to_json`."""

@@ -14,7 +14,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.activations import Activation
 from lipsnn.certificate.proof import ProofError
-from lipsnn.certificate.region import region_from
+from lipsnn.certificate.region import Polytope, Region, regions
 from lipsnn.certificate.result import Certificate
 from lipsnn.convert import as_network
 from lipsnn.network import Network, ShallowNet
@@ -145,6 +145,26 @@ def network_of(content: Any, schema: str, net: Any) -> Any:
     if network_hash(net) != wanted:
         raise ProofError("the weights are not those of the certificate: their sha256 differs")
     return net
+
+
+def region_from(content: dict[str, Any], dim: int) -> Region:
+    """What `Region.content` wrote, of `dim` inputs."""
+    kind = content["kind"]
+    if kind == "ball":
+        if np.ndim(content["center"]) != 1:
+            raise ValueError("a ball has one center")
+        return regions(dim, ball=(content["center"], content["radius"]))[0]
+    if kind == "box":
+        return regions(dim, box=(content["low"], content["high"]))[0]
+    if kind != "polytope":
+        raise ValueError(f"unknown region {kind!r:.80}")
+    found = regions(dim, polytope=(content["A"], content["b"]))[0]
+    if not content["rows"]:  # of a constant, which has no use for them
+        return found
+    rows = np.array(content["rows"])
+    if rows.dtype.kind != "i" or rows.ndim != 2:
+        raise TypeError("rows must be whole numbers")
+    return Polytope(found.A, found.b, rows)  # type: ignore[attr-defined]
 
 
 def certificate_of(content: Any, net: Any) -> Certificate:

@@ -291,23 +291,3 @@ def regions(dim: int, ball: Any = None, box: Any = None, polytope: Any = None) -
             raise ValueError(f"A must have {dim} columns and a row for each b, got {A.shape}")
         return [Polytope(A, b)]
     return []
-
-
-def region_from(content: dict[str, Any], dim: int) -> Region:
-    """What `Region.content` wrote, of `dim` inputs."""
-    kind = content["kind"]
-    if kind == "ball":
-        if np.ndim(content["center"]) != 1:
-            raise ValueError("a ball has one center")
-        return regions(dim, ball=(content["center"], content["radius"]))[0]
-    if kind == "box":
-        return regions(dim, box=(content["low"], content["high"]))[0]
-    if kind != "polytope":
-        raise ValueError(f"unknown region {kind!r:.80}")
-    found = regions(dim, polytope=(content["A"], content["b"]))[0]
-    if not content["rows"]:  # of a constant, which has no use for them
-        return found
-    rows = np.array(content["rows"])
-    if rows.dtype.kind != "i" or rows.ndim != 2:
-        raise TypeError("rows must be whole numbers")
-    return Polytope(found.A, found.b, rows)  # type: ignore[attr-defined]

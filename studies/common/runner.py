@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
@@ -191,6 +192,22 @@ def report_failed(outcomes: Iterable[Outcome], *names: str) -> list[Outcome]:
     if failed:
         print(failed[0].traceback, file=sys.stderr)
     return failed
+
+
+def table(
+    outcomes: Iterable[Outcome],
+    names: Sequence[str],
+    rows: Callable[[Any], Iterable[dict[str, Any]]] = lambda value: [value],
+) -> pd.DataFrame:
+    """`rows` of what each task that was done has found, behind the task's entries `names`."""
+    return pd.DataFrame(
+        [
+            {name: outcome.task[name] for name in names if name in outcome.task} | row
+            for outcome in outcomes
+            if outcome.value is not None
+            for row in rows(outcome.value)
+        ]
+    )
 
 
 def _work_through(

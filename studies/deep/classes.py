@@ -180,17 +180,12 @@ def tasks(
 
 def table(outcomes: Sequence[runner.Outcome]) -> pd.DataFrame:
     """Two rows for each task that was done, the network before and after its refinement."""
-    named = ("dataset", "split", "training")
-    return pd.DataFrame(
-        [
-            {name: outcome.task[name] for name in named}
-            | {"refined": refined, "cpu": outcome.value["cpu"] if refined else 0.0}
-            | outcome.value["after" if refined else "before"]
-            for outcome in outcomes
-            if outcome.value is not None
-            for refined in (False, True)
-        ]
-    )
+
+    def rows(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+        before = {"refined": False, "cpu": 0.0} | value["before"]
+        return [before, {"refined": True, "cpu": value["cpu"]} | value["after"]]
+
+    return runner.table(outcomes, ("dataset", "split", "training"), rows)
 
 
 def paired(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lipsnn.attack import adversarial_mse
 from lipsnn.certificate import certify
@@ -118,18 +117,6 @@ def tasks(
     ]
 
 
-def table(outcomes: Sequence[runner.Outcome]) -> pd.DataFrame:
-    """A row for each task that was done."""
-    named = ("dataset", "split", "depth", "method")
-    return pd.DataFrame(
-        [
-            {name: outcome.task[name] for name in named} | outcome.value
-            for outcome in outcomes
-            if outcome.value is not None
-        ]
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     parser = argparse.ArgumentParser(
@@ -155,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     grid = tasks(options.datasets, options.splits, **common)
     outcomes = runner.run(grid, run, cache=options.cache, version=VERSION, jobs=options.jobs)
     failed = runner.report_failed(outcomes, "dataset", "split", "depth", "method")
-    rows = table(outcomes)
+    rows = runner.table(outcomes, ("dataset", "split", "depth", "method"))
     provenance.write_table(
         options.output,
         rows,

@@ -245,15 +245,7 @@ def _tensor(net: nn.Sequential, X: Array) -> torch.Tensor:
 
 def collect(outcomes: Sequence[runner.Outcome], part: str) -> pd.DataFrame:
     """The "rows" or the "history" of all trials, with what tells them apart."""
-    labels = ("example", "rate", "seed")
-    return pd.DataFrame(
-        [
-            {name: outcome.task[name] for name in labels if name in outcome.task} | line
-            for outcome in outcomes
-            if outcome.value is not None
-            for line in outcome.value[part]
-        ]
-    )
+    return runner.table(outcomes, ("example", "rate", "seed"), lambda value: value[part])
 
 
 def write(

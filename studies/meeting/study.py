@@ -149,18 +149,6 @@ def tasks(
     ]
 
 
-def table(outcomes: list[runner.Outcome]) -> pd.DataFrame:
-    """A row for each task that was done."""
-    named = ("dataset", "split", "method", "setting")
-    return pd.DataFrame(
-        [
-            {name: outcome.task[name] for name in named} | outcome.value
-            for outcome in outcomes
-            if outcome.value is not None
-        ]
-    )
-
-
 def at_strength(rows: pd.DataFrame, strength: float) -> pd.DataFrame:
     """The rows that stand for each method in problem (4) at this lam_lip, with its ``objective``.
 
@@ -196,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     outcomes = runner.run(grid, run, cache=options.cache, version=VERSION, jobs=options.jobs)
     failed = runner.report_failed(outcomes, "dataset", "split", "method", "setting")
-    rows = table(outcomes)
+    rows = runner.table(outcomes, ("dataset", "split", "method", "setting"))
     common = {name: grid[0][name] for name in ("width", "epochs", "decay", "rounds")}
     provenance.write_table(
         options.output,

@@ -142,14 +142,7 @@ def _error(net: Any, X: Array, y: Array) -> float:
 
 def table(outcomes: Sequence[runner.Outcome]) -> pd.DataFrame:
     """A row for each data set, split, method and bound that is done."""
-    return pd.DataFrame(
-        [
-            {"dataset": outcome.task["dataset"], "split": outcome.task["split"], **row}
-            for outcome in outcomes
-            if outcome.value is not None
-            for row in outcome.value["rows"]
-        ]
-    )
+    return runner.table(outcomes, ("dataset", "split"), lambda value: value["rows"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -65,6 +65,8 @@ def spoiled(content):
         "a leaf with another P": lambda c: leaf(c).update(P=[1.0, 0.0, 0.0]),
         "a leaf without P": lambda c: leaf(c).pop("P"),
         "P that is no number": lambda c: leaf(c).update(P=[None, 0.0, 1.0]),
+        "P that is too large": lambda c: leaf(c).update(P=[10**400, 0.0, 1.0]),
+        "an entry that is none": lambda c: c["tree"].__setitem__(0, 7),
         "fixed without a reason": lambda c: c["tree"][0].update(fixed=[[0, 1, [0]]]),
         "fixed twice": lambda c: c["tree"][0].update(fixed=[[0, 1, [0, 0]]]),
         "cut at no unit": lambda c: c["tree"][0].update(cut=14),
@@ -101,6 +103,8 @@ def test_what_was_spoiled_is_rejected(tmp_path, capsys):
     assert f"a slope there is at least {found.lower!r}" in said
     for name, changed in spoiled(json.loads(path.read_text())):
         path.write_text(json.dumps(changed))
+        with pytest.raises(ProofError):
+            ExactConstant.from_json(path).verify()
         assert main([str(path)]) == 1, name
         assert capsys.readouterr().err.startswith("rejected: "), name
 
