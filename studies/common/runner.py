@@ -184,13 +184,22 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def report_failed(outcomes: Iterable[Outcome], *names: str) -> list[Outcome]:
-    """Print the tasks that failed, each by its entries `names`, and one traceback; return them."""
+    """Print the tasks that failed, each by its entries `names`, and one traceback; return them.
+
+    Raises
+    ------
+    SystemExit
+        If each task failed: there is nothing to write then, and what was written before stays.
+    """
+    outcomes = list(outcomes)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failed:
         named = ", ".join(str(outcome.task[name]) for name in names if name in outcome.task)
         print(f"FAILED: {named}: {outcome.error}", file=sys.stderr)
     if failed:
         print(failed[0].traceback, file=sys.stderr)
+        if len(failed) == len(outcomes):
+            raise SystemExit(f"nothing is written: tasks failed {len(failed)}, succeeded 0")
     return failed
 
 

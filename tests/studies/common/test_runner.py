@@ -11,7 +11,7 @@ import trials
 
 from studies.common import freshness
 from studies.common.cache import Cache
-from studies.common.runner import run
+from studies.common.runner import report_failed, run
 
 GRID = [{"trial": k} for k in range(5)]
 
@@ -79,6 +79,15 @@ def test_a_failed_trial_is_recorded_and_the_rest_go_on(tmp_path):
         assert bad.value is None
         assert bad.error == "ValueError: the trial with number 1 fails"
         assert "in failing" in bad.traceback
+
+
+def test_where_all_failed_no_table_is_written(tmp_path, capsys):
+    outcomes = run([{"trial": 1}, {"trial": 2}], trials.failing, cache=tmp_path, jobs=1)
+    assert report_failed(outcomes, "trial") == outcomes[:1]
+    with pytest.raises(SystemExit, match="failed 1, succeeded 0"):
+        report_failed(iter(outcomes[:1]), "trial")
+    assert capsys.readouterr().err.count("FAILED: 1: ValueError") == 2
+    assert report_failed([]) == []
 
 
 def test_only_what_failed_is_tried_again(tmp_path):
