@@ -230,8 +230,8 @@ def on_threads(limit: float) -> pd.DataFrame:
 def beside_before(cases: list[str], limit: float) -> pd.DataFrame:
     """Our solver now and at its last commit without a working set, a case after the other.
 
-    A case is "wine" (its three programs) or kind-m-n, as in "random-100-10000". Of what takes a
-    second or two either is measured three times, in turns, and the middle one counts.
+    A case is "wine" (its three programs) or kind-m-n, as in "random-100-10000". Up to 1e4
+    samples either is measured three times, in turns, and the middle one counts.
     """
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -247,7 +247,7 @@ def beside_before(cases: list[str], limit: float) -> pd.DataFrame:
                 kind, width, samples = case.split("-")
                 calls = {"joint": ("grow", kind, width, samples)}
             for program, call in calls.items():
-                rounds = 3 if case == "wine" or quick(int(width), int(samples)) else 1
+                rounds = 3 if case == "wine" or int(samples) <= 10_000 else 1
                 both = [
                     {"now": apart(limit, *call), "before": apart(limit, *call, path=folder)}
                     for _ in range(rounds)
