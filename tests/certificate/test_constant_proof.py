@@ -1,6 +1,7 @@
 """The proof of an exact constant: what is found is proved, also as a file, and nothing else is."""
 
 import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from degenerate import KINDS, draw
 from drawing import draw_network
 
-from lipsnn import ShallowNet, exact_constant
+from lipsnn import ShallowNet, certify, exact_constant
 from lipsnn.certificate import ExactConstant, ProofError
 from lipsnn.certificate.document import content_hash
 from lipsnn.verify import main
@@ -72,6 +73,11 @@ def spoiled(content):
         "cut at no unit": lambda c: c["tree"][0].update(cut=14),
         "another side": lambda c: implied(c).__setitem__(1, -implied(c)[1]),
         "no side": lambda c: implied(c).__setitem__(1, 0),
+        "another gap": lambda c: c.update(upper=2 * c["upper"]),
+        "a tolerance that is none": lambda c: c.update(tol=1.0, upper=2 * c["upper"]),
+        "not the end of a search": lambda c: c.update(status="done"),
+        "no nodes": lambda c: c.update(nodes=0),
+        "time that ran backwards": lambda c: c.update(seconds=-1.0),
         "other rows": lambda c: implied(c).__setitem__(2, implied(c)[2][:-1]),
     }
     for name, change in changes.items():
@@ -120,3 +126,23 @@ def test_without_a_tree_there_is_no_proof():
         ExactConstant.from_json(kept.to_json().replace('"nodes": ', '"nodes": 1'))
     with pytest.raises(ProofError, match="beside the certificate"):
         ExactConstant.from_json(kept.to_json(network=False))
+
+
+def test_a_witness_of_no_slope_has_to_be_in_the_region():
+    found = exact_constant(draw_network(0, 5, 2), ball=REGIONS["ball"]["ball"], proof=True, gap=0.9)
+    outside = dataclasses.replace(found, lower=0.0, status="inaccurate", witness=np.full(2, 9.0))
+    with pytest.raises(ProofError, match="not in the region"):
+        outside.verify()
+
+
+def test_a_region_that_is_far_from_where_units_switch():
+    rng = np.random.default_rng(0)
+    for size in (1e3, 1e9, 1e15):
+        net = ShallowNet(
+            np.column_stack([size * rng.normal(size=(5, 2)), rng.normal(size=5)]), np.ones(5)
+        )
+        for region in ({"ball": ([1.5, 0.3], 0.5)}, {"box": ([1.0, -0.2], [2.0, 0.8])}):
+            found = exact_constant(net, proof=True, **region)
+            assert found.lower <= certify(net, **region).bound * (1 + 1e-9)
+            assert found.lower > 0.9 * found.upper
+            assert found.verify() <= found.upper * (1 + 1e-9)
