@@ -193,22 +193,22 @@ class _Search:
             if not len(open_):
                 break
         trees = {}
-        for i, b in enumerate(open_.tolist() if self.gap is not None else ()):
-            place = sample[[b]], at[[b]]
+        for i, row in enumerate(open_.tolist() if self.gap is not None else ()):
+            place = sample[[row]], at[[row]]
 
             def target(e: Array, place: tuple[Array, Array] = place) -> float:
                 self._tried(*place, e)
                 return float(self._target(*place, self.gap or 0.0)[0])
 
-            if best[b] > target(np.zeros_like(X[:1])):
+            if best[row] > target(np.zeros_like(X[:1])):
                 bound, tree = closed(problems.one(i), target)
-                if bound < best[b]:
-                    best[b], trees[b] = bound, tree
+                if bound < best[row]:
+                    best[row], trees[row] = bound, tree
         self.bounds[sample, at, of] = best
         if self.keep:
-            for b, (s, j, q) in enumerate(zip(sample, at, of, strict=True)):
-                parts = trees.get(b) or [part_of(proofs[0][b], proofs[1][b])]
-                self.trees[s][j][q] = {"bound": float(best[b]), "parts": parts}
+            for row, (s, j, q) in enumerate(zip(sample, at, of, strict=True)):
+                parts = trees.get(row) or [part_of(proofs[0][row], proofs[1][row])]
+                self.trees[s][j][q] = {"bound": float(best[row]), "parts": parts}
 
     def _tried(self, sample: Array, at: Array, moves: Array) -> None:
         """Points of the ascent as attacks."""
