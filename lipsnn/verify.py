@@ -46,7 +46,10 @@ def _proved(path: Path, network: Path | None) -> str:
     """One sentence with what the certificate is proved to say: see `Certificate.verify`."""
     net = None if network is None else read_network(network)
     content = read(path)
-    kinds: dict[str, Any] = {constant.SCHEMA: constant.constant_of, lifted.SCHEMA: lifted.errors_from}
+    kinds: dict[str, Any] = {
+        constant.SCHEMA: constant.constant_of,
+        lifted.SCHEMA: lifted.errors_from,
+    }
     schema = content.get("schema") if isinstance(content, dict) else None
     certificate: Any = kinds.get(f"{schema}", certificate_of)(content, net)
     with or_no_proof("the proof failed: "):

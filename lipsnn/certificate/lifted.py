@@ -41,16 +41,8 @@ _BITS = 160  # of a quotient
 class Around:
     """The last hidden layer on the ball around x: ``u = p + G e``, ``|e_g| <= R_g``.
 
-    Attributes
-    ----------
-    values : Dyadic, (m, k + 1)
-        G, and p last.
-    groups : ndarray of int, (k,)
-        The group of each entry of e, the perturbation first.
-    R : ndarray
-        The radii of the groups.
-    sides : ndarray, (m,)
-        1 for a unit that is >= 0 on all of it, -1 if <= 0, else 0.
+    `values` (m, k + 1) has G, and p last; `groups` (k,) the group of each entry of e; `R` their
+    radii; `sides` (m,) 1 for a unit that is >= 0 on all of it, -1 if <= 0, else 0.
     """
 
     def __init__(self, net: Network, x: Array, radius: float, norm: float) -> None:
@@ -65,14 +57,9 @@ class Around:
             if k + 1 < len(net.activations):
                 V = self._through(phi, low, high)
 
-    def rows(self) -> Array:
-        """G and p in float64 (m, k + 1), each entry rounded once."""
-        entries = np.array([_float(v) for v in self.values.fractions()])
-        return entries.reshape(-1, len(self.groups) + 1)
-
     def _ends(self) -> tuple[Array, Array]:
         """Bounds of the units, rounded outwards."""
-        G, p = np.split(self.rows(), [-1], axis=1)
+        G, p = np.split(self.values.floats(), [-1], axis=1)
         size = np.abs(G).max(axis=1, keepdims=True)
         squares = np.zeros((len(self.R), len(G)))
         np.add.at(squares, self.groups, (G / np.where(size > 0, size, 1.0)).T ** 2)
@@ -106,27 +93,16 @@ class Around:
         return Dyadic.of(np.eye(n + 1, n)) @ passed + Dyadic.of(added)
 
 
-def _float(value: Fraction) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
-
-
 @dataclass(frozen=True, eq=False)
 class Errors:
     """Proved errors under attack: what `certified_error` writes as a document.
 
     Attributes
     ----------
-    net : Network
-    X : ndarray, (n, d)
-    y : ndarray, (n,)
-        Targets, or classes for a network of several outputs.
-    radii : ndarray, (k,)
-    norm : float
+    net, X, y, radii, norm
+        As they were given.
     trees : list
-        For each sample, radius and row of `combinations` the bound B and the parts that prove it.
+        For each sample, radius and row of `combinations` a bound and the parts that prove it.
     """
 
     net: Network
@@ -136,11 +112,6 @@ class Errors:
     norm: float
     trees: list[list[list[dict[str, Any]]]]
 
-    def table(self) -> pd.DataFrame:
-        """sample, radius, upper: what the trees say."""
-        bounds = [[max(tree["bound"] for tree in own) for own in row] for row in self.trees]
-        return self.columns(upper=errors_of(np.array(bounds), self.radii, self.net.outputs > 1))
-
     def columns(self, **values: Array) -> pd.DataFrame:
         """A table with a row for each sample and radius, of `values` (n, k)."""
         n, k = len(self.X), len(self.radii)
@@ -149,17 +120,12 @@ class Errors:
 
     @one_blas_thread
     def verify(self) -> pd.DataFrame:
-        """Prove all bounds in exact arithmetic, without any search.
+        """Prove all bounds in exact arithmetic; a ProofError, with the reason, if that fails.
 
         Returns
         -------
         DataFrame
             Columns sample, radius and upper, as of `certified_error`.
-
-        Raises
-        ------
-        ProofError
-            A ValueError with the reason why there is no proof.
         """
         with or_no_proof("the trees are malformed: "):
             for x, y, row in zip(self.X, self.y, self.trees, strict=True):
@@ -168,7 +134,9 @@ class Errors:
                     around = Around(self.net, x, radius, self.norm)
                     for C, shift, tree in zip(signs, shifts, trees, strict=True):
                         _prove(self.net, around, C, shift, tree)
-            return self.table()
+            bounds = [[max(tree["bound"] for tree in own) for own in row] for row in self.trees]
+            several = self.net.outputs > 1
+            return self.columns(upper=errors_of(np.array(bounds), self.radii, several))
 
     def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
         """As JSON text for ``lipsnn verify``, also written to `path`; see `Certificate.to_json`."""
@@ -266,10 +234,8 @@ def _holds(
     m, k = len(outer), len(around.groups)
     if len(given) != m or len(lam) != len(around.R):
         raise ProofError("multipliers are missing, or there are too many")
-    if not (np.isfinite(given).all() and np.isfinite(lam).all()):
-        raise ProofError("a multiplier is NaN or infinite")
-    if (given < 0).any() or (lam < 0).any():
-        raise ProofError("a multiplier is negative")
+    if not all(np.isfinite(own).all() and (own >= 0).all() for own in (given, lam)):
+        raise ProofError("a multiplier is negative, NaN or infinite")
     linear, curved = [], np.zeros(m, dtype=bool)
     for i, (a, z, side) in enumerate(zip(outer, given.tolist(), around.sides, strict=True)):
         if side:
@@ -294,11 +260,8 @@ def _holds(
     half = (last @ (ones @ V.weighted(linear))).times(Fraction(1, 2))
     form = Dyadic.diagonal([*ends, room]) - V.T @ V.weighted(nu) - half - half.T
     # rows and columns to a diagonal near 1
-    diagonal = [form.integers[j, j] for j in range(k + 1)]
-    if any(x < 0 for x in diagonal):
-        raise ProofError("the multipliers do not prove the bound")
-    powers = [-(int(x).bit_length() + form.exponent) // 2 for x in diagonal]
-    scale = Dyadic.diagonal([Fraction(2) ** p for p in powers])
+    bits = [int(form.integers[j, j]).bit_length() + form.exponent for j in range(k + 1)]
+    scale = Dyadic.diagonal([Fraction(2) ** (-b // 2) for b in bits])
     form = scale @ form @ scale
     if not positive(Matrix([Fraction(0)] * (k + 1), [form], [], 0), 0.0):
         raise ProofError("the multipliers do not prove the bound")

@@ -39,10 +39,9 @@ _UNDERFLOW = 1e-300
 
 
 class Found(NamedTuple):
-    """Of multipliers: the bound (B,), and (P, e) that attain it where the multipliers are best.
+    """Of multipliers the bound (B,), lam (B,), and (P, e) that attain it where they are best.
 
-    e (B, k) is a point; z and U (B, m) are of the units, scaled; Q (B, G) are the squares of the
-    groups in units of R_g^2, and lam (B,) the multiplier of the ellipsoid.
+    With e (B, k), z and U (B, m) of the units, scaled, and Q (B, G), the groups' squares by R_g^2.
     """
 
     bound: Array

@@ -118,14 +118,7 @@ class _Search:
     """What `combinations` names, for radii that rise: attained (n, k), and at most (n, k)."""
 
     def __init__(
-        self,
-        net: Network,
-        X: Array,
-        y: Array,
-        radii: Array,
-        norm: float,
-        gap: float | None,
-        keep: bool,
+        self, net: Network, X: Array, y: Array, radii: Array, norm: float, gap: Any, keep: bool
     ) -> None:
         self.net, self.X, self.radii, self.norm = net, X, radii, norm
         self.gap, self.keep = gap, keep
@@ -150,7 +143,7 @@ class _Search:
                 of = np.arange(q)
                 R, origin = np.tile(around.R, (q, 1)), np.zeros((q, len(around.groups)))
                 place = np.full(q, s), np.full(q, j), of
-                self._run(*place, around.rows(), origin, around.groups, R)
+                self._run(*place, around.values.floats(), origin, around.groups, R)
         self.high = self.bounds.max(axis=2)
 
     def _attained(self, rows: Array, j: int, points: Array) -> None:
@@ -192,23 +185,23 @@ class _Search:
             problems.keep(left)
             if not len(open_):
                 break
-        trees = {}
-        for i, row in enumerate(open_.tolist() if self.gap is not None else ()):
+        parts: dict[int, Any] = {}
+        for i, row in enumerate(open_.tolist() if self.gap else ()):
             place = sample[[row]], at[[row]]
 
             def target(e: Array, place: tuple[Array, Array] = place) -> float:
                 self._tried(*place, e)
-                return float(self._target(*place, self.gap or 0.0)[0])
+                return float(self._target(*place, self.gap)[0])
 
             if best[row] > target(np.zeros_like(X[:1])):
-                bound, tree = closed(problems.one(i), target)
+                bound, found_parts = closed(problems.one(i), target)
                 if bound < best[row]:
-                    best[row], trees[row] = bound, tree
+                    best[row], parts[row] = bound, found_parts
         self.bounds[sample, at, of] = best
         if self.keep:
             for row, (s, j, q) in enumerate(zip(sample, at, of, strict=True)):
-                parts = trees.get(row) or [part_of(proofs[0][row], proofs[1][row])]
-                self.trees[s][j][q] = {"bound": float(best[row]), "parts": parts}
+                own = parts.get(row) or [part_of(proofs[0][row], proofs[1][row])]
+                self.trees[s][j][q] = {"bound": float(best[row]), "parts": own}
 
     def _tried(self, sample: Array, at: Array, moves: Array) -> None:
         """Points of the ascent as attacks."""
