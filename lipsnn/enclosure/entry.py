@@ -200,8 +200,8 @@ class _Search:
         self.bounds[sample, at, of] = best
         if self.keep:
             for row, (s, j, q) in enumerate(zip(sample, at, of, strict=True)):
-                own = parts.get(row) or [part_of(proofs[0][row], proofs[1][row])]
-                self.trees[s][j][q] = {"bound": float(best[row]), "parts": own}
+                tree = parts.get(row) or [part_of(proofs[0][row], proofs[1][row])]
+                self.trees[s][j][q] = {"bound": float(best[row]), "parts": tree}
 
     def _tried(self, sample: Array, at: Array, moves: Array) -> None:
         """Points of the ascent as attacks."""
