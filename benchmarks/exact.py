@@ -5,8 +5,9 @@
 On the box [-1, 1]^2, to a gap of 1e-3. `lipsnn` is ``exact_constant(net, box=(-1, 1))``; `milp` a
 mixed-integer program in HiGHS (scipy.optimize.milp) with a binary number for each unit, as LipMIP
 (Jordan and Dimakis, 2020). Its norms are linear; the l2 norm is put between ``max_k u_k'g`` and
-that over cos(pi / n), of n directions u_k with a binary number each, hence the two inputs. Networks are Gaussian
-ReLU networks: `rng = default_rng(seed)`, weights, biases and outer weights standard normal.
+that over cos(pi / n), of n directions u_k with a binary number each, hence the two inputs.
+Networks are Gaussian ReLU networks: `rng = default_rng(seed)`, weights, biases and outer weights
+standard normal.
 Each call has one thread and stops after the limit (wall time); a method that leaves a gap is left
 out from the next size on. Deep networks: neither `exact_constant` nor this program takes any.
 """
