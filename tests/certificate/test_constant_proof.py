@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,43 @@ def test_networks_at_the_edge(kind):
         net = draw(rng, kind, rng.integers(1, 13), rng.integers(1, 4))
         found = exact_constant(net, gap=1e-6, proof=True)
         assert found.verify() <= found.upper * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("where", ["box", "polytope"])
+def test_a_part_outside_of_the_region_is_proved_empty(where):
+    """What the region implies of a unit, cut at that unit instead: its other part is empty."""
+    rejected = 0
+    for seed in range(4):
+        net = draw_network(seed, 14, 2)
+        found = exact_constant(net, gap=1e-6, proof=True, **REGIONS[where])
+        upper, (root, *rest) = found.verify(), found.tree
+        for unit, side, rows in root["fixed"]:
+            others = [entry for entry in root["fixed"] if entry[0] != unit]
+            inside, outside = [{**root, "fixed": others}, *rest], [{"empty": rows}]
+            parts = inside + outside if side > 0 else outside + inside
+            cut = replace(found, tree=[{"fixed": [], "cut": unit}, *parts])
+            if any(unit in reasons for _, _, reasons in others):
+                continue  # another unit's side follows from this one's
+            assert cut.verify() == upper
+            # without one of its reasons, or in a region that is larger, the part is not empty
+            for reason in rows:
+                fewer = [{"empty": [row for row in rows if row != reason]}]
+                wrong = inside + fewer if side > 0 else fewer + inside
+                short = replace(found, tree=[{"fixed": [], "cut": unit}, *wrong])
+                with pytest.raises(ProofError):
+                    short.verify()
+            wide = replace(cut, region=wider(found.region))
+            with pytest.raises(ProofError):
+                wide.verify()
+            rejected += 1
+    assert rejected
+
+
+def wider(region):
+    """A region of the same kind in which every unit switches."""
+    if hasattr(region, "low"):
+        return replace(region, low=region.low - 1e6, high=region.high + 1e6)
+    return replace(region, b=region.b + 1e6)
 
 
 def test_a_search_that_was_stopped_is_proved_as_far_as_it_came():
