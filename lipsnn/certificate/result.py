@@ -24,8 +24,8 @@ from lipsnn.network import ShallowNet
 from lipsnn.status import Status
 
 # What only other computations say of how they ended.
-_NEVER = (Status.CONVERGED, Status.ROUND_LIMIT, Status.TIME_LIMIT, Status.INTERRUPTED)
-_NEVER += (Status.DONE, Status.OVERFLOW)
+_NEVER = {Status.CONVERGED, Status.ROUND_LIMIT, Status.TIME_LIMIT, Status.INTERRUPTED}
+_NEVER |= {Status.DONE, Status.OVERFLOW}
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,9 @@ def solved(
         found = _widened(found, form, live, seen, part)
     proved = _within_product(form, live, found) if alive else True
     # increments that float64 cannot hold, or of fixed units that nothing says are fixed
-    held = all(np.isfinite(F).all() and np.abs(F).max(initial=0.0) > SMALLEST for F in found.factors)
+    held = all(
+        np.isfinite(F).all() and np.abs(F).max(initial=0.0) > SMALLEST for F in found.factors
+    )
     if not held or not (proved or sides is None):
         found.factors, found.lower = [np.eye(form.dim, 1)], 0.0
     if sides is not None and proved:

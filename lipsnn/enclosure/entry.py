@@ -104,6 +104,10 @@ def certified_error(
         lower[part, order], bounds[part, order] = search.low, search.high
         trees += [[row[k] for k in np.argsort(order)] for row in search.trees]
     with np.errstate(over="ignore"):
+        if any(net.rounding):
+            moved = _moved(net, X, radii)
+            lower, bounds = lower - moved, bounds + moved
+            lower = lower if net.outputs > 1 else np.maximum(lower, 0.0)
         upper = errors_of(bounds, radii, net.outputs > 1)
         lower = np.where(lower > 0, 1.0, 0.0) if net.outputs > 1 else lower**2
     if not (np.isfinite(bounds) & (lower <= upper)).all() or not np.isfinite(upper).all():
@@ -112,6 +116,15 @@ def certified_error(
     if proof is not None:
         found.to_json(proof)
     return found.columns(lower=lower, upper=upper)
+
+
+def _moved(net: Network, X: Array, radii: Array) -> Array:
+    """What the rounding of layers that were multiplied can move a difference of outputs, (n, k)."""
+    sizes = np.abs(X)[:, None] + radii[:, None]
+    for i, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+        sizes = sizes @ np.abs(W).T + np.abs(b)
+        sizes = sizes * max(map(abs, net.sectors[i])) if i < len(net.sectors) else sizes
+    return 2.1 * sum(net.rounding) * sizes.max(axis=2)
 
 
 class _Search:

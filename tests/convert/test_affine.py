@@ -182,3 +182,14 @@ def test_exact_constants_of_rounded_layers():
         found = lipsnn.exact_constant(net.select((0, 1)), ball=REGIONS["ball"], proof=True)
         assert Fraction(found.lower) <= slope <= Fraction(found.upper)
         assert found.verify() >= found.upper
+
+
+def test_certified_errors_of_rounded_layers():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        module, slope = two_linear(rng)
+        x = 2.0
+        value = slope * Fraction(x)  # f is linear above 0, with f(0) = 0
+        found = lipsnn.certified_error(module, [[x]], [0.0], [0.0, 0.5])
+        for row, most in zip(found.itertuples(), (value, slope * Fraction(2.5)), strict=True):
+            assert Fraction(row.lower) <= most**2 <= Fraction(row.upper)
