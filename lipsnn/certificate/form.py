@@ -155,9 +155,11 @@ def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
     acts = [np.ones(form.dim, bool), *(own != 0 for own in fixed), np.ones(form.outputs, bool)]
     layers = zip(form.weights, acts, acts[1:], strict=False)
     parts = [weight[np.ix_(after, before)] for weight, before, after in layers]
-    if not all(part.size for part in parts):
+    if not any(rounding) or not all(part.size for part in parts):
         return 0.0
-    errors = [e * float(np.linalg.norm(part)) for e, part in zip(rounding, parts, strict=True)]
+    errors = [
+        e and e * float(np.linalg.norm(part)) for e, part in zip(rounding, parts, strict=True)
+    ]
     norms = np.array([np.linalg.norm(part, 2) for part in parts]) + errors
     total = sum(e * float(np.delete(norms, k).prod()) for k, e in enumerate(errors) if e)
     return total * (1 + 1e-9) * float(np.prod([max(map(abs, own)) for own in form.sectors]))
