@@ -25,6 +25,7 @@ TOL = 1e-5  # gap and residuals at the end, relative to the value
 _STEPS = 100  # most Newton steps
 _WIDE = 10.0  # gap at the start, relative to the value: the dual is far off there
 _FLOOR = 1e-6  # of the value at the start, which later ones count as at least
+_LAST = 0.1  # of the gap at the end, below which it waits for the residuals: else slacks round to 0
 _SHORT = 0.9  # of the way to the boundary
 _REACH = 5.0  # most that a step moves an output of a loss that is not quadratic
 _PROXIMAL = 1e-9  # of each diagonal entry: biases that nothing holds
@@ -45,8 +46,11 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
     shift = np.where(held, forms.least - rows, 0.0)
     value = float(loss.value(f, program.y).sum()) + lam * x[-1]
     floor = max(_FLOOR * value, np.finfo(float).tiny)
-    mu = _WIDE * max(value, floor) / (order + held.sum())
-    Z = mu * np.linalg.inv(M)
+    Z = np.linalg.inv(M)
+    # at least the level at which the cone meets the price of rho: far below it many rows drive the
+    # weights, and rho with them, out of all proportion
+    mu = max(_WIDE * max(value, floor) / (order + held.sum()), lam / float(forms.pull_matrix(Z)[-1]))
+    Z *= mu
     z = np.where(held, mu / np.where(held, rows + shift, 1.0), 0.0)
     gram = forms.gram() if loss is SQUARED else None
     status, gap, iteration = Status.ITERATION_LIMIT, np.inf, 0
@@ -74,9 +78,8 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
             if not free:
                 H[-1], H[:, -1], H[-1, -1] = 0.0, 0.0, 1.0
             newton = _factor(H)
-            target, crossed, second = 0.0, np.zeros_like(s), tuple[Array, ...]()
+            target, eta, crossed, second = 0.0, 1.0, np.zeros_like(s), tuple[Array, ...]()
             for corrected in (False, True):
-                eta = 1 - target
                 C = scaling.centre(target * mu, *second)
                 toward = np.where(held, (target * mu - crossed + z * eta * shift) / s, 0.0)
                 rhs = forms.pull(toward, -by) + forms.pull_matrix(scaling.back(D + C))
@@ -96,6 +99,7 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
                     after = float(np.vdot(s + step * ds, z + step * dz))
                     after += float(np.vdot(D + step * dM, D + step * dZ))
                     target = max(float(np.clip(after / gap, 0.0, 1.0)) ** 3, 1e-4)
+                    eta, target = 1 - target, max(target, _LAST * tol * size / gap)
                     crossed, second = ds * dz, (dM, dZ)
         except np.linalg.LinAlgError:
             status = Status.NUMERICAL_ERROR
