@@ -15,7 +15,7 @@ from lipsnn.convex import layers
 from lipsnn.convex.backend import Backend, backend
 from lipsnn.convex.layers import layered, only_relu
 from lipsnn.convex.mapping import sample_half
-from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss, smooth_loss
+from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
@@ -23,6 +23,7 @@ from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
 from lipsnn.losses import Loss
 from lipsnn.network import ShallowNet
+from lipsnn.train.descent import scalar_loss, smooth_loss
 
 ROUNDS, SWEEPS = 50, 3  # if not said
 METHODS: dict[str, Callable[..., Iterator[None]]] = {
@@ -50,6 +51,7 @@ def refine(
     *,
     bound: float | str | None = None,
     rounds: int | None = None,
+    sweeps: int | None = None,
     tol: float = 1e-5,
     sample: int | None = None,
     reduction: str = "sum",
@@ -102,8 +104,9 @@ def refine(
         weights are first scaled down to it, which is always feasible, and the result is never
         worse than that network (it may have a larger loss than `net`).
     rounds : int, optional
-        Most rounds of the alternation, steps of the walk or turns of the polish, 50 if None; most
-        sweeps over the layers, or turns with a sweep each, 3 if None.
+        Most rounds of the alternation, steps of the walk or turns of the polish, 50 if None.
+    sweeps : int, optional
+        The same of sweeps over the layers, or turns with a sweep each, 3 if None; `rounds` will do.
     tol : float
         These have converged when one lowers the objective by less than this, relative to it.
     sample : int, optional
@@ -152,6 +155,12 @@ def refine(
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
     methods = METHODS if shallow and method != "layers" else LAYERED
+    if sweeps is not None and (methods is METHODS or rounds is not None):
+        raise ValueError(
+            f"sweeps are over the layers of a deep network or of several outputs: for {method!r} "
+            "give rounds" if methods is METHODS else "give sweeps or rounds, which mean the same"
+        )
+    rounds = sweeps if rounds is None else rounds
     if rounds is None:
         rounds = ROUNDS if methods is METHODS else SWEEPS
     rounds, tol = _checks.count(rounds, "rounds"), _checks.nonnegative(tol, "tol")
@@ -167,7 +176,13 @@ def refine(
             'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
         )
     elif bound != "own":
-        bound = _checks.positive(bound, "bound")
+        try:
+            bound = _checks.positive(bound, "bound")
+        except ValueError as error:
+            raise ValueError(
+                f"{error}: every bound above 0 can be kept, by scaling the last weights down, and "
+                "at 0 there are only constants"
+            ) from None
     programs, kind = backend(solver), smooth_loss(loss)
     terms = strength, regularizer, programs, reduction, bound, kind
     given: Any

@@ -90,7 +90,7 @@ def test_rows_that_are_left_out_change_nothing(monkeypatch):
 @pytest.mark.parametrize("sizes", [(3, 6, 4, 1), (3, 6, 2)])
 def test_sweeps_are_monotone_and_evaluated_afresh(sizes):
     net, X, y = drawn(sizes)
-    result = refine(net, X, y, 0.1, rounds=2)
+    result = refine(net, X, y, 0.1, sweeps=2)
     taken = [entry.objective for entry in result.history if entry.accepted]
     assert result.method == "layers"
     assert taken == sorted(taken, reverse=True)
@@ -218,6 +218,10 @@ def test_bad_input(monkeypatch):
         refine(drawn((3, 5, 1))[0], X, y, 1.0, loss="cross_entropy")
     with pytest.raises(ValueError, match="give either strength"):
         refine(net, X, y)
+    with pytest.raises(ValueError, match="which mean the same"):
+        refine(net, X, y, 1.0, sweeps=1, rounds=1)
+    with pytest.raises(ValueError, match="for 'walk' give rounds"):
+        refine(drawn((3, 5, 1))[0], X, y[:, 0], 1.0, method="walk", sweeps=1)
     monkeypatch.setattr(layers, "LIMIT", 10)
     with pytest.raises(ValueError, match="more than 10 unknowns"):
         refine(net, X, y, 1.0)
