@@ -40,16 +40,24 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
     forms = Forms(program)
     fit, x, held = forms.fit, forms.start(), forms.carried
     loss, order, free = program.loss, forms.at[-1].stop, program.bound is None
+    fixed = np.arange(forms.total if free else forms.total - 1, forms.total)
+    if program.multipliers is not None:
+        fixed = np.concatenate([np.arange(forms.fit, forms.total - 1), fixed])
     lam = float(program.strength or 0.0) if free else 0.0
     M = forms.matrix(x)
     rows, f = forms.forward(x)
     shift = np.where(held, forms.least - rows, 0.0)
     value = float(loss.value(f, program.y).sum()) + lam * x[-1]
     floor = max(_FLOOR * value, np.finfo(float).tiny)
-    Z = np.linalg.inv(M)
+    try:
+        Z = np.linalg.inv(M)
+    except np.linalg.LinAlgError:  # multipliers that are held may have no interior
+        return StepSolution(None, [], np.nan, Status.NUMERICAL_ERROR)
     # at least the level at which the cone meets the price of rho: far below it many rows drive the
     # weights, and rho with them, out of all proportion
-    mu = max(_WIDE * max(value, floor) / (order + held.sum()), lam / float(forms.pull_matrix(Z)[-1]))
+    mu = max(
+        _WIDE * max(value, floor) / (order + held.sum()), lam / float(forms.pull_matrix(Z)[-1])
+    )
     Z *= mu
     z = np.where(held, mu / np.where(held, rows + shift, 1.0), 0.0)
     gram = forms.gram() if loss is SQUARED else None
@@ -62,7 +70,8 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
         by = loss.gradient(f, program.y)
         residual = forms.pull(-z, by) - forms.pull_matrix(Z)
         price = -residual[-1]  # of rho, where it is held
-        residual[-1] = residual[-1] + lam if free else 0.0
+        residual[-1] += lam
+        residual[fixed] = 0.0
         size = max(value, floor)
         off = np.linalg.norm(residual * (np.abs(x) + 1e-3)) / size
         if gap <= tol * size and off <= tol and (shift <= tol * forms.least).all():
@@ -75,15 +84,16 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
             H[:fit, :fit] = forms.gram(loss.roots(f, program.y)) if gram is None else gram
             forms.add_rows(z / s, H)
             forms.add_cone(inverse.T @ inverse, H)
-            if not free:
-                H[-1], H[:, -1], H[-1, -1] = 0.0, 0.0, 1.0
+            H[fixed], H[:, fixed] = 0.0, 0.0
+            H[fixed, fixed] = 1.0
             newton = _factor(H)
             target, eta, crossed, second = 0.0, 1.0, np.zeros_like(s), tuple[Array, ...]()
             for corrected in (False, True):
                 C = scaling.centre(target * mu, *second)
                 toward = np.where(held, (target * mu - crossed + z * eta * shift) / s, 0.0)
                 rhs = forms.pull(toward, -by) + forms.pull_matrix(scaling.back(D + C))
-                rhs[-1] = rhs[-1] - lam if free else 0.0
+                rhs[-1] -= lam
+                rhs[fixed] = 0.0
                 dx = newton(rhs)
                 drows, df = forms.forward(dx)
                 ds = np.where(held, drows - eta * shift, 0.0)
@@ -121,7 +131,7 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
     weight = x[: forms.p1].reshape(forms.inner, -1)
     biases = [weight[:, -1], *(x[tail] for tail in forms.tails)]
     price = lam if free else price
-    return StepSolution(weight[:, :-1], biases, value, status, gap, iteration, price)
+    return StepSolution(weight[:, :-1], biases, value, status, gap, iteration, price, z)
 
 
 def _factor(H: Array) -> Any:

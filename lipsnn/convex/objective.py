@@ -13,7 +13,7 @@ from lipsnn.certificate import Certificate, certify
 from lipsnn.convert import as_shallow
 from lipsnn.convex.samples import Samples, checked
 from lipsnn.losses import SQUARED, Loss
-from lipsnn.train.descent import scalar_loss, smooth_loss
+from lipsnn.train.descent import scalar_loss
 
 REGULARIZERS = ("l2", "lipschitz")
 REDUCTIONS = ("sum", "mean")

@@ -37,6 +37,8 @@ LAYERED: dict[str, Callable[..., Iterator[None]]] = {
     "layers": layers.sweeps,
     "polish": polish,
     "joint": layers.joint,
+    "alternating": layers.alternation,
+    "walk": layers.walk,
 }
 
 
@@ -85,8 +87,8 @@ def refine(
         If None, "joint" for one hidden layer and one output, else "layers": sweeps over the layers,
         each a convex program (see `lipsnn.convex.layers`, which says what its variables are). A
         layer whose program has more than 4000 unknowns is left as it is, and its entry in the
-        history says so. Deep networks and several outputs take "layers", "polish" and, with one
-        hidden layer, "joint", which holds the directions of the outer weights.
+        history says so. Deep networks take "layers" and "polish"; with one hidden layer and
+        several outputs all do, and those below hold the directions of the outer weights.
         "joint" solves over the weights, the outer weights and T in one program. "alternating" is
         the paper's Algorithm 1: T from (2), then (12) at that T, and again; its limit is never
         below the joint program, and it takes a program for each round. "walk" goes on from the
@@ -158,7 +160,9 @@ def refine(
     if sweeps is not None and (methods is METHODS or rounds is not None):
         raise ValueError(
             f"sweeps are over the layers of a deep network or of several outputs: for {method!r} "
-            "give rounds" if methods is METHODS else "give sweeps or rounds, which mean the same"
+            "give rounds"
+            if methods is METHODS
+            else "give sweeps or rounds, which mean the same"
         )
     rounds = sweeps if rounds is None else rounds
     if rounds is None:
@@ -194,10 +198,10 @@ def refine(
                 "and neither sample nor output_bias=False"
             )
         net = net.to_network() if isinstance(net, ShallowNet) else net
-        if method not in LAYERED or (method == "joint" and len(net.widths) > 1):
+        if method not in ("layers", "polish") and len(net.widths) > 1:
             raise ValueError(
-                f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
-                f'{net!r}: leave method out, or take "layers" or "polish"'
+                f"method={method!r} is for one hidden layer of ReLU, and this is {net!r}: leave "
+                'method out, or take "layers" or "polish"'
             )
         given = search = layered(net, X, y, *terms)
     else:
