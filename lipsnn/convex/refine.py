@@ -157,16 +157,16 @@ def refine(
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
     methods = METHODS if shallow and method != "layers" else LAYERED
-    if sweeps is not None and (methods is METHODS or rounds is not None):
+    swept = methods is LAYERED and method in ("layers", "polish")
+    if sweeps is not None and (rounds is not None or not swept):
         raise ValueError(
-            f"sweeps are over the layers of a deep network or of several outputs: for {method!r} "
-            "give rounds"
-            if methods is METHODS
-            else "give sweeps or rounds, which mean the same"
+            "give sweeps or rounds, which mean the same"
+            if swept
+            else f"sweeps are over the layers of a network: for {method!r} give rounds"
         )
     rounds = sweeps if rounds is None else rounds
     if rounds is None:
-        rounds = ROUNDS if methods is METHODS else SWEEPS
+        rounds = SWEEPS if swept else ROUNDS
     rounds, tol = _checks.count(rounds, "rounds"), _checks.nonnegative(tol, "tol")
     if (strength is None) == (bound is None):
         raise ValueError(
@@ -198,7 +198,7 @@ def refine(
                 "and neither sample nor output_bias=False"
             )
         net = net.to_network() if isinstance(net, ShallowNet) else net
-        if method not in ("layers", "polish") and len(net.widths) > 1:
+        if not swept and len(net.widths) > 1:
             raise ValueError(
                 f"method={method!r} is for one hidden layer of ReLU, and this is {net!r}: leave "
                 'method out, or take "layers" or "polish"'

@@ -202,7 +202,7 @@ def test_walk_and_alternation_of_several_outputs(loss, how):
     net, X, y = drawn((3, 6, 2), n=40)
     y = (y[:, 0] > 0).astype(int) if loss == "cross_entropy" else y
     found = {
-        name: refine(net, X, y, method=name, loss=loss, sweeps=8, **how)
+        name: refine(net, X, y, method=name, loss=loss, rounds=8, **how)
         for name in ("alternating", "joint", "walk")
     }
     for one in found.values():
