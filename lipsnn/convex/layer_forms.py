@@ -103,6 +103,8 @@ class Forms:
             for i in layers:
                 level = level / np.linalg.norm(weights[i - 1] if i <= j else weights[i], 2) ** 2
                 x[self.at[i].start + shift : self.at[i].stop + shift] = level
+        if self.program.multipliers is not None:
+            x[self.fit : -1] = self.program.multipliers
         return x
 
     def _arms(self) -> Array:

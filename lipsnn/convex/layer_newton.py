@@ -25,6 +25,7 @@ TOL = 1e-5  # gap and residuals at the end, relative to the value
 _STEPS = 100  # most Newton steps
 _WIDE = 10.0  # gap at the start, relative to the value: the dual is far off there
 _FLOOR = 1e-6  # of the value at the start, which later ones count as at least
+_LAST = 0.1  # of the gap at the end, below which it waits for the residuals: else slacks round to 0
 _SHORT = 0.9  # of the way to the boundary
 _REACH = 5.0  # most that a step moves an output of a loss that is not quadratic
 _PROXIMAL = 1e-9  # of each diagonal entry: biases that nothing holds
@@ -39,14 +40,25 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
     forms = Forms(program)
     fit, x, held = forms.fit, forms.start(), forms.carried
     loss, order, free = program.loss, forms.at[-1].stop, program.bound is None
+    fixed = np.arange(forms.total if free else forms.total - 1, forms.total)
+    if program.multipliers is not None:
+        fixed = np.concatenate([np.arange(forms.fit, forms.total - 1), fixed])
     lam = float(program.strength or 0.0) if free else 0.0
     M = forms.matrix(x)
     rows, f = forms.forward(x)
     shift = np.where(held, forms.least - rows, 0.0)
     value = float(loss.value(f, program.y).sum()) + lam * x[-1]
     floor = max(_FLOOR * value, np.finfo(float).tiny)
-    mu = _WIDE * max(value, floor) / (order + held.sum())
-    Z = mu * np.linalg.inv(M)
+    try:
+        Z = np.linalg.inv(M)
+    except np.linalg.LinAlgError:  # multipliers that are held may have no interior
+        return StepSolution(None, [], np.nan, Status.NUMERICAL_ERROR)
+    # at least the level at which the cone meets the price of rho: far below it many rows drive the
+    # weights, and rho with them, out of all proportion
+    mu = max(
+        _WIDE * max(value, floor) / (order + held.sum()), lam / float(forms.pull_matrix(Z)[-1])
+    )
+    Z *= mu
     z = np.where(held, mu / np.where(held, rows + shift, 1.0), 0.0)
     gram = forms.gram() if loss is SQUARED else None
     status, gap, iteration = Status.ITERATION_LIMIT, np.inf, 0
@@ -58,7 +70,8 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
         by = loss.gradient(f, program.y)
         residual = forms.pull(-z, by) - forms.pull_matrix(Z)
         price = -residual[-1]  # of rho, where it is held
-        residual[-1] = residual[-1] + lam if free else 0.0
+        residual[-1] += lam
+        residual[fixed] = 0.0
         size = max(value, floor)
         off = np.linalg.norm(residual * (np.abs(x) + 1e-3)) / size
         if gap <= tol * size and off <= tol and (shift <= tol * forms.least).all():
@@ -71,16 +84,16 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
             H[:fit, :fit] = forms.gram(loss.roots(f, program.y)) if gram is None else gram
             forms.add_rows(z / s, H)
             forms.add_cone(inverse.T @ inverse, H)
-            if not free:
-                H[-1], H[:, -1], H[-1, -1] = 0.0, 0.0, 1.0
+            H[fixed], H[:, fixed] = 0.0, 0.0
+            H[fixed, fixed] = 1.0
             newton = _factor(H)
-            target, crossed, second = 0.0, np.zeros_like(s), tuple[Array, ...]()
+            target, eta, crossed, second = 0.0, 1.0, np.zeros_like(s), tuple[Array, ...]()
             for corrected in (False, True):
-                eta = 1 - target
                 C = scaling.centre(target * mu, *second)
                 toward = np.where(held, (target * mu - crossed + z * eta * shift) / s, 0.0)
                 rhs = forms.pull(toward, -by) + forms.pull_matrix(scaling.back(D + C))
-                rhs[-1] = rhs[-1] - lam if free else 0.0
+                rhs[-1] -= lam
+                rhs[fixed] = 0.0
                 dx = newton(rhs)
                 drows, df = forms.forward(dx)
                 ds = np.where(held, drows - eta * shift, 0.0)
@@ -96,6 +109,7 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
                     after = float(np.vdot(s + step * ds, z + step * dz))
                     after += float(np.vdot(D + step * dM, D + step * dZ))
                     target = max(float(np.clip(after / gap, 0.0, 1.0)) ** 3, 1e-4)
+                    eta, target = 1 - target, max(target, _LAST * tol * size / gap)
                     crossed, second = ds * dz, (dM, dZ)
         except np.linalg.LinAlgError:
             status = Status.NUMERICAL_ERROR
@@ -117,7 +131,7 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
     weight = x[: forms.p1].reshape(forms.inner, -1)
     biases = [weight[:, -1], *(x[tail] for tail in forms.tails)]
     price = lam if free else price
-    return StepSolution(weight[:, :-1], biases, value, status, gap, iteration, price)
+    return StepSolution(weight[:, :-1], biases, value, status, gap, iteration, price, z)
 
 
 def _factor(H: Array) -> Any:

@@ -44,6 +44,8 @@ class StepSolution:
         How far `value` is at most above the optimum, where the solver tells.
     strength : float or None
         As given; under a bound the multiplier of ``rho <= L^2``.
+    duals : ndarray, (n, n_{j+1} + .. + n_l), or None
+        Multipliers of the rows, where the solver tells.
     """
 
     weight: Array | None
@@ -53,6 +55,7 @@ class StepSolution:
     gap: float | None = None
     iterations: int | None = None
     strength: float | None = None
+    duals: Array | None = None
 
 
 @dataclass(eq=False)
@@ -72,6 +75,10 @@ class LayerProgram:
     loss : Squared or CrossEntropy
     bound : float, optional
         L, where the loss alone is minimised under ``rho <= L^2``.
+    multipliers : ndarray, (n_1 + .. + n_l,), optional
+        The diagonals of T_1 .. T_j, U_{j+1} .. U_l, where they are held.
+    pattern : ndarray, (n, n_{j+1}), optional
+        The diagonals of D_{j+1} where they are not the network's: it lies on their boundary too.
     """
 
     weights: list[Array]
@@ -82,6 +89,8 @@ class LayerProgram:
     strength: float | None
     loss: Any = SQUARED
     bound: float | None = None
+    multipliers: Array | None = None
+    pattern: Array | None = None
 
     def __post_init__(self) -> None:
         v, pre = [self.X], []
@@ -90,6 +99,8 @@ class LayerProgram:
             v.append(np.maximum(pre[-1], 0.0))
         self.inputs, self.pre = v[self.layer], pre[self.layer :]  # v_j; pre_{j+1} .. pre_l
         self.gates = [(u >= 0).astype(np.float64) for u in self.pre]  # the diagonals of D_i
+        if self.pattern is not None:
+            self.gates[0] = self.pattern.astype(np.float64)
         self.signs = [2.0 * gate - 1.0 for gate in self.gates]
 
     def reference(self) -> tuple[Any, dict[str, Any]]:
@@ -117,12 +128,30 @@ class LayerProgram:
             rows.append(cp.multiply(sign, u) >= 0)
             u = cp.multiply(gate, u) @ weights[j + i + 1].T + _row(b[i + 1])
         value, constraints = cost(u, self.y, self.loss), [*rows, (M + M.T) / 2 >> 0]
+        if self.multipliers is not None:
+            constraints.append(cp.hstack(t) == self.multipliers)
         if self.bound is None:
             value += self.strength * rho
         else:
             constraints.append(rho <= self.bound**2)
         problem = cp.Problem(cp.Minimize(value), constraints)
         return problem, {"W": W, "b": b, "t": t, "rho": rho}
+
+    def gains(self, solution: StepSolution) -> Array:
+        """What the loss gains at most by crossing each active row of layer l, per length of a move.
+
+        The rate -h of `lipsnn.convex.walk` for one row: its multiplier less what the unit then
+        adds. With j = l - 1; 0 for rows that are not active.
+        """
+        assert solution.weight is not None
+        assert solution.duals is not None
+        u = self.inputs @ solution.weight.T + solution.biases[0]
+        f = (self.gates[0] * u) @ self.weights[-1].T + solution.biases[1]
+        slope = self.loss.gradient(f, self.y) @ self.weights[-1]
+        # slack times multiplier is about the same for all rows
+        active = np.abs(u) * np.abs(slope).max() < solution.duals * np.abs(u).max()
+        length = np.linalg.norm(self.inputs, axis=1, keepdims=True)
+        return np.where(active, np.maximum(solution.duals - slope, 0.0), 0.0) * length
 
     def solve_reference(self, solver: str) -> StepSolution:
         """Solve `reference` by a CVXPY solver."""

@@ -53,6 +53,8 @@ class Layers(Best):
     """A refinement of a deep network, or of several outputs, one layer at a time."""
 
     output_bias: bool = True
+    # of the best network, (n, m): its pattern, and what its loss would gain by crossing each row
+    cell: tuple[Array, Array] | None = None
 
     def within(self, net: Any = None) -> Iterator[None]:
         """A sweep from the first layer to the output, each step kept only if it is better."""
@@ -61,11 +63,14 @@ class Layers(Best):
             yield
         self.status = Status.OPTIMAL
 
-    def step(self, layer: int) -> None:
-        """One layer's program, or an entry of the history that says why there is none."""
+    def step(self, layer: int, held: bool = False, pattern: Array | None = None) -> None:
+        """One layer's program, or an entry of the history that says why there is none.
+
+        With one hidden layer the multipliers may be held at the certificate's, or a pattern given.
+        """
         last = layer == len(self.net.weights) - 1
         name = "output layer" if last else f"layer {layer}"
-        if status := _solve(self, name, layer):
+        if status := _solve(self, name, layer, held, pattern):
             logging.getLogger("lipsnn").info("%s %s", name, status)
             self.record(name, status)
 
@@ -102,7 +107,40 @@ def joint(search: Layers, *_: Any) -> Iterator[None]:
     yield
 
 
-def _solve(search: Layers, name: str, layer: int) -> str:
+def alternation(search: Layers, rounds: int, tol: float) -> Iterator[None]:
+    """Algorithm 1 for several outputs: the joint program with T held at the certificate's."""
+    for _ in range(rounds):
+        before = search.objective
+        search.step(0, held=True)
+        yield
+        if before - search.objective <= tol * abs(before):
+            search.status = Status.CONVERGED
+            return
+    search.status = Status.ROUND_LIMIT
+
+
+def walk(search: Layers, rounds: int, tol: float) -> Iterator[None]:
+    """The joint program, then again across rows that lower it (see `lipsnn.convex.walk`)."""
+    search.step(0)
+    yield
+    for _ in range(rounds):
+        before = search.objective
+        if search.cell is not None:
+            pattern, gain = search.cell
+            # all rows that promise something, or else each unit's best
+            for rows in (gain > 0, (gain > 0) & (gain == gain.max(axis=0))):
+                if rows.any() and search.objective == before:
+                    search.step(0, pattern=pattern ^ rows)
+                    yield
+        if before - search.objective <= tol * abs(before):
+            search.status = Status.CONVERGED
+            return
+    search.status = Status.ROUND_LIMIT
+
+
+def _solve(
+    search: Layers, name: str, layer: int, held: bool = False, pattern: Array | None = None
+) -> str:
     """Solve it and offer what it gives; the reason if that is nothing."""
     if (size := _sizes(search.net)[layer]) > LIMIT:
         return f"left as it is: {size} unknowns, more than {LIMIT}"
@@ -118,6 +156,8 @@ def _solve(search: Layers, name: str, layer: int) -> str:
     weights[0] = weights[0] / unit
     _normalise(weights, biases, layer)
     strength = None if search.limit else search.price * unit**2
+    t = search.certificate.layers[0][live[0]]
+    size = np.linalg.norm(search.net.weights[1][:, live[0]], axis=0)
     program = LayerProgram(
         weights,
         biases,
@@ -127,6 +167,8 @@ def _solve(search: Layers, name: str, layer: int) -> str:
         strength,
         search.kind,
         1.0 if search.limit else None,
+        size**2 / t if held else None,
+        None if pattern is None else pattern[:, live[0]],
     )
     if search.programs.name == "structured":
         solution = solve_layer(program)
@@ -138,7 +180,12 @@ def _solve(search: Layers, name: str, layer: int) -> str:
         search.price = solution.strength / unit**2
     weights[layer], biases[layer:] = solution.weight, solution.biases
     weights[0] = weights[0] * unit
-    search.offer(name, _widened(weights, biases, live, search.net), solution.status)
+    found = _widened(weights, biases, live, search.net)
+    accepted = search.offer(name, found, solution.status)
+    if accepted and len(live) == 1 and layer == 0 and solution.duals is not None:
+        search.cell = np.zeros((len(X), len(live[0])), dtype=bool), np.zeros((len(X), len(live[0])))
+        search.cell[0][:, live[0]] = program.gates[0] > 0
+        search.cell[1][:, live[0]] = program.gains(solution)
     return ""
 
 

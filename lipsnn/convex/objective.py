@@ -12,7 +12,8 @@ from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
 from lipsnn.convert import as_shallow
 from lipsnn.convex.samples import Samples, checked
-from lipsnn.losses import LOSSES, SQUARED, Loss, MeanSquared, Squared, as_loss
+from lipsnn.losses import SQUARED, Loss
+from lipsnn.train.descent import scalar_loss
 
 REGULARIZERS = ("l2", "lipschitz")
 REDUCTIONS = ("sum", "mean")
@@ -35,27 +36,6 @@ def loss(
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(np.sum(kind.value(outputs(net, X), y)))
     return total / len(y) if reduction == "mean" else total
-
-
-def smooth_loss(loss: str | Loss) -> Any:
-    """The loss of this name, or `loss` itself, with value and derivatives."""
-    found = as_loss(loss)
-    if isinstance(found, MeanSquared) or not hasattr(found, "roots"):
-        names = [name for name in LOSSES if name != "mse"]
-        raise ValueError(f"loss must be one of {', '.join(names)} here, got {loss!r}")
-    return found
-
-
-def scalar_loss(loss: str | Loss) -> Squared:
-    """Such a loss of one output."""
-    found = smooth_loss(loss)
-    if not isinstance(found, Squared):
-        names = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
-        raise ValueError(
-            f"loss must be one of {', '.join(names)} for one output: "
-            "cross-entropy needs an output for each class"
-        )
-    return found
 
 
 def _outputs(net: Any, X1: Array) -> Array:

@@ -15,7 +15,7 @@ from lipsnn.convex import layers
 from lipsnn.convex.backend import Backend, backend
 from lipsnn.convex.layers import layered, only_relu
 from lipsnn.convex.mapping import sample_half
-from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS, scalar_loss, smooth_loss
+from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
@@ -23,6 +23,7 @@ from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
 from lipsnn.losses import Loss
 from lipsnn.network import ShallowNet
+from lipsnn.train.descent import scalar_loss, smooth_loss
 
 ROUNDS, SWEEPS = 50, 3  # if not said
 METHODS: dict[str, Callable[..., Iterator[None]]] = {
@@ -36,6 +37,8 @@ LAYERED: dict[str, Callable[..., Iterator[None]]] = {
     "layers": layers.sweeps,
     "polish": polish,
     "joint": layers.joint,
+    "alternating": layers.alternation,
+    "walk": layers.walk,
 }
 
 
@@ -50,6 +53,7 @@ def refine(
     *,
     bound: float | str | None = None,
     rounds: int | None = None,
+    sweeps: int | None = None,
     tol: float = 1e-5,
     sample: int | None = None,
     reduction: str = "sum",
@@ -83,8 +87,8 @@ def refine(
         If None, "joint" for one hidden layer and one output, else "layers": sweeps over the layers,
         each a convex program (see `lipsnn.convex.layers`, which says what its variables are). A
         layer whose program has more than 4000 unknowns is left as it is, and its entry in the
-        history says so. Deep networks and several outputs take "layers", "polish" and, with one
-        hidden layer, "joint", which holds the directions of the outer weights.
+        history says so. Deep networks take "layers" and "polish"; with one hidden layer and
+        several outputs all do, and those below hold the directions of the outer weights.
         "joint" solves over the weights, the outer weights and T in one program. "alternating" is
         the paper's Algorithm 1: T from (2), then (12) at that T, and again; its limit is never
         below the joint program, and it takes a program for each round. "walk" goes on from the
@@ -102,8 +106,9 @@ def refine(
         weights are first scaled down to it, which is always feasible, and the result is never
         worse than that network (it may have a larger loss than `net`).
     rounds : int, optional
-        Most rounds of the alternation, steps of the walk or turns of the polish, 50 if None; most
-        sweeps over the layers, or turns with a sweep each, 3 if None.
+        Most rounds of the alternation, steps of the walk or turns of the polish, 50 if None.
+    sweeps : int, optional
+        The same of sweeps over the layers, or turns with a sweep each, 3 if None; `rounds` will do.
     tol : float
         These have converged when one lowers the objective by less than this, relative to it.
     sample : int, optional
@@ -152,8 +157,16 @@ def refine(
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
     methods = METHODS if shallow and method != "layers" else LAYERED
+    swept = methods is LAYERED and method in ("layers", "polish")
+    if sweeps is not None and (rounds is not None or not swept):
+        raise ValueError(
+            "give sweeps or rounds, which mean the same"
+            if swept
+            else f"sweeps are over the layers of a network: for {method!r} give rounds"
+        )
+    rounds = sweeps if rounds is None else rounds
     if rounds is None:
-        rounds = ROUNDS if methods is METHODS else SWEEPS
+        rounds = SWEEPS if swept else ROUNDS
     rounds, tol = _checks.count(rounds, "rounds"), _checks.nonnegative(tol, "tol")
     if (strength is None) == (bound is None):
         raise ValueError(
@@ -167,7 +180,13 @@ def refine(
             'a bound is one on L: use regularizer="lipschitz", or give "l2" a strength'
         )
     elif bound != "own":
-        bound = _checks.positive(bound, "bound")
+        try:
+            bound = _checks.positive(bound, "bound")
+        except ValueError as error:
+            raise ValueError(
+                f"{error}: every bound above 0 can be kept, by scaling the last weights down, and "
+                "at 0 there are only constants"
+            ) from None
     programs, kind = backend(solver), smooth_loss(loss)
     terms = strength, regularizer, programs, reduction, bound, kind
     given: Any
@@ -179,10 +198,10 @@ def refine(
                 "and neither sample nor output_bias=False"
             )
         net = net.to_network() if isinstance(net, ShallowNet) else net
-        if method not in LAYERED or (method == "joint" and len(net.widths) > 1):
+        if not swept and len(net.widths) > 1:
             raise ValueError(
-                f"method={method!r} is for one hidden layer of ReLU and one output, and this is "
-                f'{net!r}: leave method out, or take "layers" or "polish"'
+                f"method={method!r} is for one hidden layer of ReLU, and this is {net!r}: leave "
+                'method out, or take "layers" or "polish"'
             )
         given = search = layered(net, X, y, *terms)
     else:

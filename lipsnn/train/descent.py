@@ -17,12 +17,14 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.certificate.threads import one_blas_thread
-from lipsnn.losses import SQUARED
+from lipsnn.losses import LOSSES, SQUARED, Loss, MeanSquared, Squared, as_loss
 from lipsnn.network import ShallowNet, with_bias
 
 # (weights, outer, inputs with the bias feature, targets) of a batch -> gradients by weights and by
 # outer, of the objective divided by the number of samples.
 Gradient = Callable[[Array, Array, Array, Array], tuple[Array, Array]]
+# (outputs, targets without the offset) -> derivatives of each sample's loss by its output.
+Slope = Callable[[Array, Array], Array]
 OPTIMIZERS = ("adam", "sgd", "plain")
 SCHEDULES = ("cosine", "constant")
 
@@ -124,6 +126,8 @@ class Descent:
     init : ShallowNet, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
+    loss : str or Loss
+        Of one output.
 
     Attributes
     ----------
@@ -141,15 +145,24 @@ class Descent:
     """
 
     def __init__(
-        self, X: Any, y: Any, width: int, steps: Steps, init: ShallowNet | None = None
+        self,
+        X: Any,
+        y: Any,
+        width: int,
+        steps: Steps,
+        init: ShallowNet | None = None,
+        loss: str | Loss = SQUARED,
     ) -> None:
         X, y = _checks.data_pair(X, y)
+        self.kind = scalar_loss(loss)
+        y = self.kind.targets(y, ())
         d, width = X.shape[1], _checks.count(width, "width")
         if init is not None and (init.dim, init.width) != (d, width):
             raise ValueError(
                 f"init must have {d} inputs and {width} units, got {init.dim} and {init.width}"
             )
-        _checks.warn_of_scales(X, y if init is None else y - init(X))
+        outputs = np.zeros(len(y)) if init is None else init(X)
+        _checks.warn_of_scales(X, -self.kind.gradient(outputs, y))
         self.steps, self.epoch = steps, 0
         self.generator = torch.Generator().manual_seed(steps.seed)
         start = initial_network(d, width, self.generator)  # drawn always: the batches follow it
@@ -167,6 +180,10 @@ class Descent:
         _checks.one_of(reduction, "reduction", ("sum", "mean"))
         samples = len(self.targets) if reduction == "sum" else 1
         return _checks.nonnegative(strength, "strength") / samples
+
+    def slope(self, outputs: Array, targets: Array) -> Array:
+        """The `Slope` of the run's loss."""
+        return self.kind.gradient(outputs + self.offset, targets + self.offset)
 
     @property
     def net(self) -> ShallowNet:
@@ -211,20 +228,41 @@ def initial_network(dim: int, width: int, generator: torch.Generator) -> Shallow
 
 
 def loss_gradient(
-    weights: Array, outer: Array, inputs: Array, targets: Array
+    weights: Array, outer: Array, inputs: Array, targets: Array, slope: Slope = SQUARED.gradient
 ) -> tuple[Array, Array]:
-    """The `Gradient` of the mean over the batch of ``1/2 (f(x_k) - y_k)^2``."""
+    """The `Gradient` of the mean over the batch of ``1/2 (f(x_k) - y_k)^2``, or another loss."""
     hidden = np.maximum(inputs @ weights.T, 0.0)
-    by_output = SQUARED.gradient(hidden @ outer, targets) / len(targets)
+    by_output = slope(hidden @ outer, targets) / len(targets)
     through = (hidden > 0) * by_output[:, None]
     return outer[:, None] * (through.T @ inputs), by_output @ hidden
 
 
-def decayed(decay: float) -> Gradient:
+def decayed(decay: float, slope: Slope = SQUARED.gradient) -> Gradient:
     """The `Gradient` of that mean plus ``decay/2 sum_i (|w_i|^2 + a_i^2)``."""
 
     def gradient(weights: Array, outer: Array, x: Array, y: Array) -> tuple[Array, Array]:
-        by_weights, by_outer = loss_gradient(weights, outer, x, y)
+        by_weights, by_outer = loss_gradient(weights, outer, x, y, slope)
         return by_weights + decay * weights, by_outer + decay * outer
 
     return gradient
+
+
+def smooth_loss(loss: str | Loss) -> Any:
+    """The loss of this name, or `loss` itself, with value and derivatives."""
+    found = as_loss(loss)
+    if isinstance(found, MeanSquared) or not hasattr(found, "roots"):
+        names = [name for name in LOSSES if name != "mse"]
+        raise ValueError(f"loss must be one of {', '.join(names)} here, got {loss!r}")
+    return found
+
+
+def scalar_loss(loss: str | Loss) -> Squared:
+    """Such a loss of one output."""
+    found = smooth_loss(loss)
+    if not isinstance(found, Squared):
+        names = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
+        raise ValueError(
+            f"loss must be one of {', '.join(names)} for one output: "
+            "cross-entropy needs an output for each class"
+        )
+    return found

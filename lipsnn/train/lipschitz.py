@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.losses import Loss
 from lipsnn.network import ShallowNet
 from lipsnn.train.descent import Descent, Steps, loss_gradient
 
@@ -25,6 +26,7 @@ def train_lipschitz(
     tol: float = 1e-3,
     init: ShallowNet | None = None,
     reduction: str = "sum",
+    loss: str | Loss = "squared",
 ) -> ShallowNet:
     """Train on problem (4) with lam_reg = 0: the loss plus lam_lip rho, rho certified at each step.
 
@@ -34,7 +36,7 @@ def train_lipschitz(
 
     Parameters
     ----------
-    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, reduction
+    X, y, width, seed, epochs, batch_size, learning_rate, optimizer, reduction, loss
         As for `train_sgd`, with its result and its errors.
     strength : float
         lam_lip, not negative.
@@ -46,12 +48,13 @@ def train_lipschitz(
     """
     from lipsnn.autograd import WarmBound  # its classes are torch's
 
-    descent = Descent(X, y, width, Steps(seed, epochs, batch_size, learning_rate, optimizer), init)
+    steps = Steps(seed, epochs, batch_size, learning_rate, optimizer)
+    descent = Descent(X, y, width, steps, init, loss)
     share = descent.beside_mean(strength, reduction)
     bound = WarmBound(tol)
 
     def gradient(weights: Array, outer: Array, x: Array, y: Array) -> tuple[Array, Array]:
-        by_weights, by_outer = loss_gradient(weights, outer, x, y)
+        by_weights, by_outer = loss_gradient(weights, outer, x, y, descent.slope)
         # divergence is the loop's to report, at the end of the epoch
         if share > 0 and np.isfinite(weights).all() and np.isfinite(outer).all():
             (value,), found = bound.solve([weights[None], outer[None]], shallow=True)

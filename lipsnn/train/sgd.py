@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lipsnn.losses import Loss
 from lipsnn.network import ShallowNet
 from lipsnn.train.descent import Descent, Steps, decayed
 
@@ -21,6 +22,7 @@ def train_sgd(
     optimizer: str = "adam",
     schedule: str = "cosine",
     reduction: str = "sum",
+    loss: str | Loss = "squared",
 ) -> ShallowNet:
     """Train on problem (4) with lam_lip = 0: the l2-regularised base model.
 
@@ -49,6 +51,8 @@ def train_sgd(
         The learning rate falls to zero along a cosine, or stays.
     reduction : {"sum", "mean"}
         "mean" divides the loss by n, so that a strength means the same at every n.
+    loss : {"squared", "huber", "logistic"} or Loss
+        In place of half of the squared error, as `refine` has it.
 
     Returns
     -------
@@ -62,5 +66,5 @@ def train_sgd(
         If the weights diverge.
     """
     steps = Steps(seed, epochs, batch_size, learning_rate, optimizer, schedule)
-    descent = Descent(X, y, width, steps)
-    return descent.advance(decayed(descent.beside_mean(strength, reduction)))
+    descent = Descent(X, y, width, steps, loss=loss)
+    return descent.advance(decayed(descent.beside_mean(strength, reduction), descent.slope))

@@ -97,7 +97,11 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tasks(
-    datasets: Sequence[str] = tuple(DATASETS), splits: int = 10, **common: Any
+    datasets: Sequence[str] = tuple(DATASETS),
+    splits: int = 10,
+    depths: Sequence[int] = (1, 2, 3),
+    methods: Sequence[str] = METHODS,
+    **common: Any,
 ) -> list[dict[str, Any]]:
     """The grid; the walk is for one hidden layer."""
     common = {
@@ -111,8 +115,8 @@ def tasks(
         {"dataset": dataset, "split": split, "depth": depth, "method": method, **common}
         for split in range(splits)
         for dataset in datasets
-        for depth in (1, 2, 3)
-        for method in METHODS
+        for depth in depths
+        for method in methods
         if method != "walk" or depth == 1
     ]
 
@@ -124,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
     parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--depths", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seconds", type=float, default=60.0, help="CPU time of each method")
     parser.add_argument("--parameters", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=1)
@@ -139,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     code = provenance.commit(Path.cwd())
     common = {"seconds": options.seconds, "parameters": options.parameters}
-    grid = tasks(options.datasets, options.splits, **common)
+    grid = tasks(options.datasets, options.splits, options.depths, options.methods, **common)
     outcomes = runner.run(grid, run, cache=options.cache, version=VERSION, jobs=options.jobs)
     failed = runner.report_failed(outcomes, "dataset", "split", "depth", "method")
     rows = runner.table(outcomes, ("dataset", "split", "depth", "method"))

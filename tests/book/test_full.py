@@ -102,6 +102,8 @@ def test_every_committed_table_has_a_command_and_every_command_its_script() -> N
         # a command of a study is in one of its modules
         files = path.parent.glob("*.py") if path.name == "__main__.py" else [path]
         text = "".join(file.read_text() for file in files)
+        if "studies.common.command" in text:  # which has --profile and --output
+            text += (REPOSITORY / "studies" / "common" / "command.py").read_text()
         for flag in re.findall(r"--[\w-]+", maker.command):
             assert f'"{flag}"' in text, maker.command
 

@@ -90,7 +90,7 @@ def test_rows_that_are_left_out_change_nothing(monkeypatch):
 @pytest.mark.parametrize("sizes", [(3, 6, 4, 1), (3, 6, 2)])
 def test_sweeps_are_monotone_and_evaluated_afresh(sizes):
     net, X, y = drawn(sizes)
-    result = refine(net, X, y, 0.1, rounds=2)
+    result = refine(net, X, y, 0.1, sweeps=2)
     taken = [entry.objective for entry in result.history if entry.accepted]
     assert result.method == "layers"
     assert taken == sorted(taken, reverse=True)
@@ -195,6 +195,51 @@ def test_the_joint_program_of_several_outputs():
     np.testing.assert_allclose(after, before, atol=1e-12)
 
 
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+@pytest.mark.parametrize("how", [{"strength": 0.1}, {"bound": "own"}])
+def test_walk_and_alternation_of_several_outputs(loss, how):
+    """The alternation ends above the joint program, the walk below, across its boundary."""
+    net, X, y = drawn((3, 6, 2), n=40)
+    y = (y[:, 0] > 0).astype(int) if loss == "cross_entropy" else y
+    found = {
+        name: refine(net, X, y, method=name, loss=loss, rounds=8, **how)
+        for name in ("alternating", "joint", "walk")
+    }
+    for one in found.values():
+        taken = [entry.objective for entry in one.history if entry.accepted]
+        assert taken == sorted(taken, reverse=True)
+        assert len(taken) > 1
+    assert found["walk"].objective < found["joint"].objective * (1 - 1e-3)
+    assert found["joint"].objective <= found["alternating"].objective * (1 + 1e-5)
+    # it has crossed rows
+    patterns = [one.net.patterns(X)[0] for one in (found["joint"], found["walk"])]
+    assert (patterns[0] != patterns[1]).any()
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+@pytest.mark.parametrize("bound", [None, 1.0])
+def test_multipliers_that_are_held(loss, bound):
+    net, X, y = drawn((3, 6, 2))
+    y = (y[:, 0] > 0).astype(int) if loss == "cross_entropy" else y
+    kinds = {"loss": LOSSES[loss], "bound": bound}
+    free = program_of(net, X, y, 0, **kinds)[0]
+    program = program_of(net, X, y, 0, multipliers=np.ones(6), **kinds)[0]
+    printed, own = program.solve_reference("CLARABEL"), solve_layer(program, tol=1e-6)
+    assert own.value == pytest.approx(printed.value, rel=3e-6)
+    assert own.value > solve_layer(free).value * (1 + 1e-4)
+
+
+def test_multipliers_without_an_interior():
+    """Of |x_1| and |x_2| as outputs: q_0 = 0 in the certificate, and (12) at that T is flat."""
+    W = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    net = Network([W, np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])])
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    found = refine(net, X, 0.5 * net(X) + 0.1, 0.1, method="alternating")
+    assert found.objective <= found.initial_objective
+    joint = refine(net, X, 0.5 * net(X) + 0.1, 0.1, method="joint")
+    assert joint.objective < 0.9 * joint.initial_objective
+
+
 def test_bad_input(monkeypatch):
     net, X, y = drawn((3, 5, 4, 1))
     with pytest.raises(ValueError, match=r"tanh.*not convex; train it .*lipschitz_bound"):
@@ -202,7 +247,7 @@ def test_bad_input(monkeypatch):
     with pytest.raises(ValueError, match=r"leaky_relu.*not convex"):
         refine(Network(net.weights, net.biases, "leaky_relu"), X, y, 1.0, method="joint")
     for method in ("joint", "walk", "alternating"):
-        with pytest.raises(ValueError, match=r'one output, .* or take "layers" or "polish"'):
+        with pytest.raises(ValueError, match=r'one hidden layer.* or take "layers" or "polish"'):
             refine(net, X, y, 1.0, method=method)
     with pytest.raises(ValueError, match=r"one of .*layers"):
         refine(net, X, y, 1.0, method="no such")
@@ -218,6 +263,10 @@ def test_bad_input(monkeypatch):
         refine(drawn((3, 5, 1))[0], X, y, 1.0, loss="cross_entropy")
     with pytest.raises(ValueError, match="give either strength"):
         refine(net, X, y)
+    with pytest.raises(ValueError, match="which mean the same"):
+        refine(net, X, y, 1.0, sweeps=1, rounds=1)
+    with pytest.raises(ValueError, match="for 'walk' give rounds"):
+        refine(drawn((3, 5, 1))[0], X, y[:, 0], 1.0, method="walk", sweeps=1)
     monkeypatch.setattr(layers, "LIMIT", 10)
     with pytest.raises(ValueError, match="more than 10 unknowns"):
         refine(net, X, y, 1.0)
@@ -242,12 +291,16 @@ def test_command(tmp_path):
     assert read_network(tmp_path / "out.npz").widths == net.widths
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("how", [{"strength": 1e-5}, {"bound": "own"}])
 @pytest.mark.parametrize("size", [1.0, 100.0])
 @pytest.mark.parametrize("seed", range(6))
-def test_classes_that_saturate(seed, size):
-    """The Hessian of cross-entropy vanishes there: steps stay within its reach, and finite."""
+def test_classes_that_saturate(seed, size, how):
+    """The Hessian of cross-entropy vanishes there: steps stay within its reach, and finite; the
+    dual lags behind the gap, and no slack rounds to zero meanwhile."""
     net, X, _ = drawn((2, 3, 2), seed, n=15)
     net = Network([size * net.weights[0], net.weights[1]], net.biases)
-    found = refine(net, X, (X[:, 0] > 0).astype(int), 1e-5, loss="cross_entropy", rounds=1)
+    found = refine(net, X, (X[:, 0] > 0).astype(int), loss="cross_entropy", rounds=1, **how)
     assert found.objective <= found.initial_objective
     assert any(entry.accepted for entry in found.history[1:])
+    assert "numerical_error" not in [entry.status for entry in found.history]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lipsnn import certify
+from lipsnn.images import ImageSet
 from studies.deep import classes, networks, regression
 
 
@@ -67,3 +68,23 @@ def test_the_projection_keeps_bounds():
     P = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 16)))[0]
     whole = type(net)([net.weights[0] @ P.T, net.weights[1]])
     assert certify(whole).bound == pytest.approx(certify(net).bound, rel=1e-6)
+
+
+def test_images_are_reduced_and_refined(monkeypatch):
+    """The path of MNIST, on a small set of drawn images: ten classes, each a blurred template."""
+    rng = np.random.default_rng(0)
+    templates = rng.integers(0, 200, size=(10, 28, 28))
+    y = np.tile(np.arange(10), 20)
+    X = (templates[y] + rng.integers(0, 56, size=(200, 28, 28))).astype(np.uint8)
+    drawn = ImageSet("mnist", X[:150], y[:150], X[150:], y[150:])
+    monkeypatch.setattr(classes, "load_images", lambda name: drawn)
+    inputs, labels, X_test, _ = classes.load("mnist", 0, 200)
+    assert (inputs.shape, X_test.shape) == ((140, 50), (60, 50))
+    # the main directions, of one scale for all pixels: most of the variance first
+    spread = inputs.std(axis=0)
+    assert (np.diff(spread) <= 1e-9).all()
+    grid = classes.tasks(("mnist",), 1, widths=[6], epochs=30, sweeps=1)
+    found = classes.run(next(t for t in grid if t["training"] == "weight decay"))
+    assert found["after"]["loss"] < found["before"]["loss"]
+    assert found["after"]["bound"] <= found["before"]["bound"]
+    assert set(labels) == set(range(10))
