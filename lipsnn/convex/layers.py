@@ -28,6 +28,7 @@ from lipsnn.network import Network
 from lipsnn.status import Status
 
 LIMIT = 4000  # unknowns of one program: beyond, a Newton matrix takes too long
+_FAR = 1e4  # largest enforced bound, relative to the network's own, that a step counts with
 _TINY = 1e-6  # |in| |out| of a unit that is left out, relative to its layer's largest
 
 
@@ -149,19 +150,25 @@ def _solve(
     if not all(len(W) for W in weights):
         return "left as it is: the network is constant on this data"
     assert search.certificate is not None
-    unit = search.limit or search.certificate.bound
+    unit = search.certificate.bound
+    if search.limit:  # beyond, it is as good as none in one step
+        unit = min(search.limit, _FAR * unit or np.inf)
     if not 0 < unit < np.inf:
         return f"left as it is: its certified bound is {unit:g}"
     # inputs in units of the bound, so that rho is of order one
     weights[0] = weights[0] / unit
     _normalise(weights, biases, layer)
     strength = None if search.limit else search.price * unit**2
+    first, inputs = weights[0], X * unit
+    if layer and len(first) < first.shape[1]:  # the span of its rows is all that later layers see
+        basis, triangle = np.linalg.qr(first.T)
+        weights[0], inputs = triangle.T, inputs @ basis
     t = search.certificate.layers[0][live[0]]
     size = np.linalg.norm(search.net.weights[1][:, live[0]], axis=0)
     program = LayerProgram(
         weights,
         biases,
-        X * unit,
+        inputs,
         search.y,
         layer,
         strength,
@@ -178,7 +185,8 @@ def _solve(
         return solution.status
     if solution.strength is not None:
         search.price = solution.strength / unit**2
-    weights[layer], biases[layer:] = solution.weight, solution.biases
+    weights[0], biases[layer:] = first, solution.biases
+    weights[layer] = solution.weight
     weights[0] = weights[0] * unit
     found = _widened(weights, biases, live, search.net)
     accepted = search.offer(name, found, solution.status)

@@ -304,3 +304,31 @@ def test_classes_that_saturate(seed, size, how):
     assert found.objective <= found.initial_objective
     assert any(entry.accepted for entry in found.history[1:])
     assert "numerical_error" not in [entry.status for entry in found.history]
+
+
+def test_inputs_beyond_the_span_of_the_first_layer_cost_nothing():
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(6, 4)), rng.normal(size=(5, 6)), rng.normal(size=(1, 5))]
+    biases = [rng.normal(size=6), rng.normal(size=5), np.zeros(1)]
+    X, y = rng.normal(size=(30, 4)), rng.normal(size=(30, 1))
+    turned = np.linalg.qr(rng.normal(size=(1000, 4)))[0]
+    few = Network(weights, biases)
+    many = Network([weights[0] @ turned.T, *weights[1:]], biases)
+    small = refine(few, X, y, strength=0.1, sweeps=1)
+    large = refine(many, X @ turned.T, y, strength=0.1, sweeps=1)
+    assert "more than" in large.history[1].status
+    assert large.objective < large.initial_objective == pytest.approx(small.initial_objective)
+    first = large.net.weights[0]
+    np.testing.assert_allclose(first @ turned @ turned.T, first, atol=1e-12)
+    assert len(large.history) == len(small.history)
+
+
+@pytest.mark.parametrize("bound", [1e6, 1e200])
+def test_a_bound_that_is_none(bound):
+    rng = np.random.default_rng(0)
+    shapes = (6, 3), (4, 6), (1, 4)
+    net = Network([rng.normal(size=shape) for shape in shapes])
+    X, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
+    result = refine(net, X, y, bound=bound, sweeps=2)
+    assert result.objective < result.initial_objective
+    assert result.certificate.bound < bound
