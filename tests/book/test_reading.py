@@ -85,6 +85,7 @@ def test_figures_have_captions_and_counts_agree(built_book: Path, name: str) -> 
     for node in text.select("pre, code"):
         node.decompose()
     assert "`" not in text.get_text(), "code in what a cell glued or displayed"
+    assert re.findall(r"\w x \d\S*", text.get_text()) == [], "a letter for the sign of times"
 
 
 PROSE = [
