@@ -169,6 +169,10 @@ def test_captions_go_to_the_tables_of_their_cell_in_turn() -> None:
     code = "<td>round_limit</td><th >l2</th><td>C-l2, pgd</td><td>servo</td>"
     words_for = "<td>round limit</td><th >ℓ₂</th><td>C-l2, pgd</td><td>servo</td>"
     assert captions.worded(code) == words_for
+    long = "<td class=x>Adam at 0.001, full batch, 1000 epochs</td>"
+    assert captions.worded(long) == long.replace("<td", "<td data-words")
+    numbers = "<td>holds, 0.1 (0.0 to 0.2)</td><td>1.234 (1.111 to 1.345), 2.222</td>"
+    assert captions.worded(numbers) == numbers
 
 
 # what the first sentence of a caption says, if it is no result that a claim of the page holds
