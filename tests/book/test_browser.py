@@ -124,11 +124,12 @@ return [...document.querySelectorAll('mjx-container[display="true"]')].filter(di
   return drawn.left < room.left - 1 || drawn.right > room.right + 1;
 }).map(display => display.textContent.slice(0, 60));
 """
-# tables that cells display and that need a scroll bar
+# tables that need a scroll bar
 SCROLLING = """
-return [...document.querySelectorAll('.cell_output table')].filter(
-  table => table.scrollWidth > table.closest('.cell_output').clientWidth + 1
-).map(table => table.caption?.textContent.slice(0, 60));
+const box = ':is(.cell_output, .pst-scrollable-table-container)';
+return [...document.querySelectorAll(`${box} table`)]
+  .filter(table => table.scrollWidth > table.closest(box).clientWidth + 1)
+  .map(table => table.caption?.textContent.slice(0, 60));
 """
 DRAWN = """
 const done = arguments[arguments.length - 1];
