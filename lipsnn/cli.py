@@ -169,6 +169,8 @@ def _refine(options: argparse.Namespace) -> int:
 
     if options.output.suffix.lower() not in files.WRITTEN:
         raise ValueError(f"--output must end in one of {', '.join(files.WRITTEN)}")
+    if not options.output.parent.is_dir():
+        raise ValueError(f"--output: there is no folder {options.output.parent}")
     net = files.read_network(options.net, options.activation)
     X, y = files.read_data(options.data, options.target)
     how = ("strength", "regularizer", "method", "solver", "bound", "reduction", "loss")

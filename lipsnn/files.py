@@ -165,12 +165,15 @@ def _csv(path: Path) -> dict[str, list[str]]:
         rows = [row for row in csv.reader(file) if row]
     if len(rows) < 2:
         raise ValueError(f"{path.name} must have a header and at least one row")
+    names = [name.strip() for name in rows[0]]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{path.name} has two columns {min(twice)!r}: rename one")
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(rows[0]):
             raise ValueError(
                 f"row {number} of {path.name} has {len(row)} fields, the header {len(rows[0])}"
             )
-    return {name.strip(): list(column) for name, *column in zip(*rows, strict=True)}
+    return {name: list(column) for name, _, *column in zip(names, *rows, strict=True)}
 
 
 def _numbers(values: Any, name: str, path: Path) -> Array:

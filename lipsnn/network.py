@@ -54,6 +54,9 @@ class Network(Layers, Value):
         phi_1 .. phi_l, one per hidden layer, or one for all; names as in `ACTIVATIONS`.
     dtype : str
         In which `to_torch` hands it back: that of the network which it was converted from.
+    rounding : sequence of float, optional
+        For each matrix, how far its entries may be, relatively, from those of the layers that
+        `as_network` or `select` multiplied into it; zeros if None. Local bounds make room for it.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class Network(Layers, Value):
     biases: tuple[Array, ...]
     activations: tuple[Activation, ...]
     dtype: str = "float64"
+    rounding: tuple[float, ...] = ()
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Network(Layers, Value):
         biases: Any = None,
         activations: Any = "relu",
         dtype: str = "float64",
+        rounding: Any = None,
     ) -> None:
         weights = tuple(_checks.finite_array(W, f"weights[{i}]", 2) for i, W in enumerate(weights))
         if len(weights) < 2:
@@ -101,6 +106,8 @@ class Network(Layers, Value):
         object.__setattr__(self, "biases", tuple(map(_checks.frozen, biases)))
         object.__setattr__(self, "activations", _activations(activations, self.widths))
         object.__setattr__(self, "dtype", dtype)
+        rounding = [0.0] * len(weights) if rounding is None else map(float, rounding)
+        object.__setattr__(self, "rounding", tuple(rounding))
 
     def __repr__(self) -> str:
         names = [repr(phi) for phi in self.activations]
@@ -110,7 +117,7 @@ class Network(Layers, Value):
         )
 
     def _parts(self) -> tuple[Any, ...]:
-        return self.weights, self.biases, self.activations, self.dtype
+        return self.weights, self.biases, self.activations, self.dtype, self.rounding
 
     @property
     def sectors(self) -> tuple[Sector, ...]:
@@ -155,7 +162,7 @@ class Network(Layers, Value):
                 raise ValueError(f"{self.activations[i]} is not positively homogeneous")
             weights[i], biases[i] = gamma[:, None] * weights[i], gamma * biases[i]
             weights[i + 1] = weights[i + 1] / gamma
-        return Network(weights, biases, self.activations, self.dtype)
+        return Network(weights, biases, self.activations, self.dtype, self.rounding)
 
     def select(self, outputs: Any) -> Network:
         """The same network followed by a matrix: one output, a margin, or any combination.
@@ -172,9 +179,23 @@ class Network(Layers, Value):
 
         C = _combination(outputs, self.outputs)
         last = Linear(self.weights[-1], self.biases[-1], "W_l"), Linear(C, np.zeros(len(C)), "C")
-        W, b = merge(last, self.widths[-1], self.sectors[-1], None)
+        W, b, error = merge(last, self.widths[-1], self.sectors[-1], None)
+        if self.rounding[-1]:  # of W_l, as far as C lets it cancel
+            with np.errstate(divide="ignore", invalid="ignore"):
+                shares = np.abs(C) @ np.abs(self.weights[-1]) / np.abs(W)
+            alpha, beta = self.sectors[-1]
+            kappa = 2 * max(abs(alpha), beta) / (beta - alpha)
+            error += self.rounding[-1] * float(np.nan_to_num(shares, nan=0.0).max())
+            if not error < 1e-12:
+                raise ValueError(
+                    "the last matrix stands for layers whose product was rounded, and these "
+                    "outputs differ by little more: multiply the layers yourself, or select "
+                    "before you convert"
+                )
+            W, error = W * (1 + 2 * error * kappa * W.size), error * (1 + 2 * kappa * W.size)
         weights, biases = (*self.weights[:-1], W), (*self.biases[:-1], b)
-        return Network(weights, biases, self.activations, self.dtype)
+        rounding = (*self.rounding[:-1], error)
+        return Network(weights, biases, self.activations, self.dtype, rounding)
 
     def norm_product(self) -> float:
         """The product of the spectral norms and of the largest slopes, rounded up."""

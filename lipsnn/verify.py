@@ -9,10 +9,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from lipsnn.certificate import Certificate, ExactConstant
-from lipsnn.certificate.constant import SCHEMA as CONSTANT
-from lipsnn.certificate.constant import constant_of
+from lipsnn.certificate import ExactConstant, constant, lifted
 from lipsnn.certificate.document import certificate_of, or_no_proof, read
 from lipsnn.files import read_network
 from lipsnn.network import ShallowNet
@@ -47,18 +46,31 @@ def _proved(path: Path, network: Path | None) -> str:
     """One sentence with what the certificate is proved to say: see `Certificate.verify`."""
     net = None if network is None else read_network(network)
     content = read(path)
-    certificate: Certificate | ExactConstant
-    exact = isinstance(content, dict) and content.get("schema") == CONSTANT
-    certificate = constant_of(content, net) if exact else certificate_of(content, net)
+    kinds: dict[str, Any] = {
+        constant.SCHEMA: constant.constant_of,
+        lifted.SCHEMA: lifted.errors_from,
+    }
+    schema = content.get("schema") if isinstance(content, dict) else None
+    certificate: Any = kinds.get(f"{schema}", certificate_of)(content, net)
     with or_no_proof("the proof failed: "):
         proved = certificate.verify()
     net = certificate.net
-    where = f"on {certificate.region} " if certificate.region is not None else ""
     units = net.width if isinstance(net, ShallowNet) else " + ".join(map(str, net.widths))
+    which = f"for a network of {units} units and {net.dim} inputs"
+    if isinstance(certificate, lifted.Errors):
+        norm = "l2" if certificate.norm == 2 else "l-infinity"
+        what = "mean squared error" if net.outputs == 1 else "share of wrong classes"
+        means = proved.groupby("radius")["upper"].mean()
+        return (
+            f"proved: no attack in the {norm} norm on {len(certificate.X)} samples gives a {what} "
+            f"above {', '.join(f'{e:.6g} at radius {r:g}' for r, e in means.items())}, {which}"
+        )
+    where = f"on {certificate.region} " if certificate.region is not None else ""
+    exact = isinstance(certificate, ExactConstant)
     below = "no diagonal multipliers prove less than" if not exact else "a slope there is at least"
     return (
-        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| {where}for a network of {units} units and "
-        f"{net.dim} inputs; {below} {certificate.lower!r} ({certificate.status})"
+        f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| {where}{which}; "
+        f"{below} {certificate.lower!r} ({certificate.status})"
     )
 
 

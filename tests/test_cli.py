@@ -270,6 +270,11 @@ def test_nothing_is_unpickled(deep, tmp_path, capsys):
         (["certify", "net.txt"], "must end in"),
         (["certify", "NET", "--method", "magic"], "method"),
         (["certify", "NET", "--tol", "-1"], "tol"),
+        (["certify", "NET", "--tol", "1"], "below 1"),
+        (
+            ["refine", "NET", "DATA", "--target", "y", "--strength", "1", "--output", "no/o.npz"],
+            "there is no folder no",
+        ),
         (["refine", "NET", "DATA", "--target", "z", "--strength", "1", "--output", "o.npz"], "'z'"),
         (["refine", "NET", "DATA", "--target", "y", "--strength", "0", "--output", "o.npz"], "pos"),
         (
@@ -292,7 +297,13 @@ def test_what_is_wrong_is_one_line_and_code_2(command, word, net, data, capsys):
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("", "header"), ("a,y\n1,2,3\n", "fields"), ("a,y\nred,2\n", "not numeric")],
+    [
+        ("", "header"),
+        ("a,y\n1,2,3\n", "fields"),
+        ("a,y\nred,2\n", "not numeric"),
+        ("a, a ,y\n1,2,3\n", "two columns 'a'"),
+        ("a,y,y\n1,2,3\n", "two columns 'y'"),
+    ],
 )
 def test_tables_that_are_none(text, word, tmp_path):
     path = tmp_path / "data.csv"

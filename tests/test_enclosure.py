@@ -112,7 +112,7 @@ def test_chunks_are_the_whole(monkeypatch):
     net = draw_network(0, 10, 3)
     X = np.random.default_rng(0).normal(size=(7, 3))
     whole = certified_error(net, X, np.ones(7), [0.2, 0.1])
-    monkeypatch.setattr("lipsnn.enclosure._CHUNK", 100)
+    monkeypatch.setattr("lipsnn.enclosure.entry._CHUNK", 100)
     np.testing.assert_allclose(certified_error(net, X, np.ones(7), [0.2, 0.1]), whole, rtol=1e-3)
 
 

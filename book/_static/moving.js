@@ -245,7 +245,7 @@
       panel.names = Object.keys(panel.models);
       panel.sorted = Object.fromEntries(panel.names.map((name) =>
         [name, panel.models[name].map((row) => [...row].sort((a, b) => a - b))]));
-      const all = Object.values(panel.models).flat(2);
+      const all = [panel.models, panel.certified].map(Object.values).flat(3).filter((v) => v !== null);
       const y = [Math.min(...all) * 0.9, Math.max(...all) * 1.1];
       curves = new Panel(panels, {
         x: extent(radii, 0.03), y, log: "y", xlabel: "attack radius", ylabel: "test MSE",
@@ -288,7 +288,12 @@
       panel.names.forEach((name, i) => {
         const row = panel.sorted[name][k], { color } = styles[name];
         curves.dot(radii[k], quantile(row, 0.5), { r: 4.5, fill: color });
-        row.forEach((v, j) => strip.dot(i + ((j % 3) - 1) * 0.13, v, { fill: color, opacity: 0.65 }));
+        panel.models[name][k].forEach((v, j) => {
+          const x = i + ((j % 3) - 1) * 0.13, most = panel.certified[name][k][j];
+          strip.dot(x, v, { fill: color, opacity: 0.65 });
+          if (most === null) return;
+          strip.path([[x, v], [x, most], [x - 0.1, most], [x + 0.1, most]], { stroke: color, "stroke-width": 1.5 });
+        });
         const m = quantile(row, 0.5);
         strip.path([[i - 0.3, m], [i + 0.3, m]], { stroke: color, "stroke-width": 2.5 });
       });

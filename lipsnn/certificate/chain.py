@@ -96,8 +96,6 @@ class Chain:
         self.middle, self.radius = np.empty(self.units), np.empty(self.units)
         for place, (alpha, beta) in zip(self.of, sectors, strict=True):
             self.middle[place], self.radius[place] = (alpha + beta) / 2, (beta - alpha) / 2
-        # what units that are all but linear magnify: their sector's size over its width
-        self.spread = max((abs(alpha) + abs(beta)) / (beta - alpha) for alpha, beta in sectors)
         # t >= 0 follows from N >= 0 where 0 is a slope
         self.signed = any(alpha * beta > 0 for alpha, beta in sectors)
         self.gram = weights[-1].T @ weights[-1]

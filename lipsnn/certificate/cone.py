@@ -31,18 +31,22 @@ class Arrangement:
         h, the factor of the homogeneous coordinate last.
     ball : (ndarray (n - 1,), float), optional
         Centre and radius.
+    far : float, optional
+        How large x may be; the middle distance of the hyperplanes from 0 if it is not known.
     """
 
-    def __init__(self, rows: Array, ball: tuple[Array, float] | None = None) -> None:
+    def __init__(
+        self, rows: Array, ball: tuple[Array, float] | None = None, far: float | None = None
+    ) -> None:
         self.given, self.ball = rows, ball
-        size = np.abs(rows[:, :-1]).max(axis=1)
-        sloped = size > 0
-        with np.errstate(over="ignore"):
-            far = np.abs(rows[sloped, -1]) / size[sloped]
-        far = far[(far > 0) & (far < np.inf)]
-        middle = np.median(far) if len(far) else 1.0
-        # (x, 1) at a scale where hyperplanes pass near 1
-        self.level = int(np.clip(np.frexp(middle)[1], -900, 900))
+        if not far:
+            size = np.abs(rows[:, :-1]).max(axis=1)
+            with np.errstate(over="ignore"):
+                away = np.abs(rows[size > 0, -1]) / size[size > 0]
+            away = away[(away > 0) & (away < np.inf)]
+            far = float(np.median(away)) if len(away) else 1.0
+        # (x, 1) at a scale where the places that count are near 1
+        self.level = int(np.clip(np.frexp(far)[1], -900, 900))
         columns = np.append(np.zeros(rows.shape[1] - 1, dtype=int), -self.level)
         with np.errstate(over="ignore", under="ignore"):
             scaled = np.ldexp(rows, columns)

@@ -21,7 +21,8 @@ from lipsnn.certificate.document import (
     region_from,
     written,
 )
-from lipsnn.certificate.entry import _network
+from lipsnn.certificate.entry import read as read_network
+from lipsnn.certificate.form import Form, moved_by
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.region import Region, regions
 from lipsnn.certificate.threads import one_blas_thread
@@ -29,7 +30,10 @@ from lipsnn.certificate.tree import entries, proved_at, proved_upper
 from lipsnn.status import Status
 
 SCHEMA = "lipsnn-constant/1"
-_SAID = ("lower", "upper", "witness", "status", "nodes", "seconds", "tree")
+_NUMBERS = ("lower", "upper", "seconds", "tol")
+_SAID = (*_NUMBERS, "witness", "status", "nodes", "tree")
+# How a search can end.
+_ENDS = (Status.OPTIMAL, Status.INACCURATE, Status.TIME_LIMIT, Status.INTERRUPTED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,8 @@ class ExactConstant:
     region : Region or None
         The ball, box or polytope that it is about; None for the whole space.
     net : ShallowNet or Network
+    tol : float
+        The gap that was asked for, of which `status` speaks.
     tree : list of dict or None
         What `verify` proves `upper` by, if it was asked for: see `certificate.tree`.
     """
@@ -65,6 +71,7 @@ class ExactConstant:
     seconds: float
     region: Region | None
     net: Any
+    tol: float
     tree: list[dict[str, Any]] | None = None
 
     @property
@@ -100,6 +107,11 @@ class ExactConstant:
             raise ProofError("the tree was not kept: call exact_constant with proof=True")
         if not 0 <= self.lower <= self.upper < np.inf:
             raise ProofError("the sides are not numbers in order")
+        closed = 0 < self.tol < 1 and self.upper - self.lower <= self.tol * self.upper
+        if self.status not in _ENDS or (self.status == Status.OPTIMAL and not closed):
+            raise ProofError(f"status {str(self.status)!r} with a gap of {self.gap:.1e}")
+        if self.nodes < 1 or not 0 <= self.seconds < np.inf:
+            raise ProofError("nodes and seconds are not those of a search")
         with or_no_proof("the region, the tree or the witness is malformed: "):
             search = Search(self.net, self.region, 1.0, 0)
             proved_at(search, self.witness, self.lower)
@@ -131,7 +143,7 @@ def constant_of(content: Any, net: Any) -> ExactConstant:
     """What `ExactConstant.to_json` wrote."""
     with or_no_proof("a field is missing or malformed: "):
         net = network_of(content, SCHEMA, net)
-        numbers = {name: number(content[name], name) for name in ("lower", "upper", "seconds")}
+        numbers = {name: number(content[name], name) for name in _NUMBERS}
         region, tree = content.get("region"), content["tree"]
         if not isinstance(tree, list) or type(content["nodes"]) is not int:
             raise TypeError("tree must be a list and nodes a whole number")
@@ -184,19 +196,29 @@ def exact_constant(
     Raises
     ------
     ValueError
-        For another network, a region that does not fit, or one without an inner point.
+        For another network, a region that does not fit, or one without an inner point; and where
+        the first layer was put together from several, or from a scaler, with rounding.
     """
     begun = time.perf_counter()
-    net = _network(net)
+    net, rounding = read_network(net)
+    if any(rounding[:-1]):
+        raise ValueError(
+            "the first matrix stands for layers whose product was rounded, which moves the places "
+            "where units switch: build a Network from the weights of as_network(net) for the "
+            "constant of that product"
+        )
     found = regions(net.dim, ball, box, polytope)
     if len(found) > 1:
         raise ValueError("exact_constant takes the ball of one centre: call it for each")
-    gap = _checks.positive(gap, "gap")
+    if not (gap := _checks.positive(gap, "gap")) < 1:
+        raise ValueError(f"gap is relative to the upper side and must be below 1, got {gap:g}")
     stop = begun + _checks.positive(time_limit, "time_limit")
     seed = _checks.count(seed, "seed", least=0)
     search = Search(net, found[0] if found else None, gap, seed, keep=proof)
     status = search.run(stop)
     lower, upper = search.interval()
+    more = moved_by(Form.of(net), rounding)
+    lower, upper = max(lower - more, 0.0), upper + more
     return ExactConstant(
         lower=lower,
         upper=upper,
@@ -206,5 +228,6 @@ def exact_constant(
         seconds=time.perf_counter() - begun,
         region=search.region,
         net=net,
+        tol=gap,
         tree=entries(search.root) if proof else None,
     )

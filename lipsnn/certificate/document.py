@@ -73,8 +73,8 @@ def written(schema: str, about: Any, content: dict[str, Any], network: bool) -> 
     if network:
         whole["network"] = content_of(about.net)
     whole |= content
-    if about.region is not None:
-        whole["region"] = about.region.content()
+    if (region := getattr(about, "region", None)) is not None:
+        whole["region"] = region.content()
     return _json(whole | {"sha256": content_hash(whole)}) + "\n"
 
 

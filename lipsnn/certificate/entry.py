@@ -20,19 +20,22 @@ more layers go to the chordal method.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn.certificate.form import Form
+from lipsnn.certificate.form import Form, moved_by
+from lipsnn.certificate.proof import LAST_DIGITS
 from lipsnn.certificate.region import Region, regions
 from lipsnn.certificate.result import Certificate
 from lipsnn.certificate.solve import solved
 from lipsnn.convert import as_network
 from lipsnn.network import Network, ShallowNet
 from lipsnn.solvers import choose_solver
+from lipsnn.status import Status
 
 SMALL_METHODS = ("P", "q", "lowrank")
 METHODS = ("auto", "chordal", "lmi")
@@ -114,15 +117,13 @@ def certify(
         For a network that is not supported, a method or solver that does not exist or does not
         fit, a tolerance that is not positive, or a region that is empty or does not fit.
     """
-    net = _network(net, outputs)
+    net, rounding = read(net, outputs)
     if ball is None and box is None and polytope is None:
         return _certify(net, method, solver, tol, start)
     if solver is not None or method not in ("auto", *SMALL_METHODS):
         raise ValueError("on a region leave out solver, and method or one of P, q and lowrank")
-    found = [
-        _certify(net, method, solver, tol, start, region)
-        for region in regions(net.dim, ball, box, polytope)
-    ]
+    places = regions(net.dim, ball, box, polytope)
+    found = [_on(region, rounding, net, method, tol, start) for region in places]
     several = ball is not None and np.ndim(ball[0]) == 2
     return found if several else found[0]
 
@@ -159,12 +160,30 @@ def margin_bounds(net: Any, tol: float = 1e-7) -> Array:
     return bounds
 
 
-def _network(net: Any, outputs: Any = None) -> Any:
-    """A `ShallowNet` where it is one, else a `Network`."""
+def read(net: Any, outputs: Any = None) -> tuple[Any, tuple[float, ...]]:
+    """A `ShallowNet` where it is one, else a `Network`; and its `Network.rounding`."""
     if isinstance(net, ShallowNet) and outputs is None:
-        return net
-    read = _layered(net, outputs)
-    return read.to_shallow() if read.is_shallow else read
+        return net, (0.0, 0.0)
+    found = _layered(net, outputs)
+    return (found.to_shallow() if found.is_shallow else found), found.rounding
+
+
+def _on(
+    region: Region, rounding: tuple[float, ...], net: Any, method: str, tol: float, start: Any
+) -> Certificate:
+    """The certificate on a region, raised by what rounding can add where fixed units cancel.
+
+    Where that is more than the last digits, the one of the whole space.
+    """
+    found = _certify(net, method, None, tol, start, region, rounding)
+    if not any(rounding):
+        return found
+    bound = found.bound + moved_by(found.form(), rounding)
+    if not bound <= found.bound * (1 + LAST_DIGITS):
+        return replace(_certify(net, method, None, tol, start), region=region)
+    closed = bound - found.lower <= found.tol * bound
+    status = found.status if closed or found.status != Status.OPTIMAL else Status.INACCURATE
+    return replace(found, bound=float(np.nextafter(bound, np.inf)), status=status)
 
 
 def _layered(net: Any, outputs: Any = None) -> Network:
@@ -179,10 +198,12 @@ def _certify(
     tol: float,
     start: Array | None,
     region: Region | None = None,
+    rounding: tuple[float, ...] = (),
 ) -> Certificate:
     form = Form.of(net)
     _checks.one_of(method, "method", METHODS + (SMALL_METHODS if form.small else ()))
-    tol = _checks.positive(tol, "tol")
+    if not (tol := _checks.positive(tol, "tol")) < 1:
+        raise ValueError(f"tol is a relative gap and must be below 1, got {tol:g}")
     if solver in ("structured", None):
         name = choose_solver(None) if method == "lmi" else None
     else:
@@ -199,4 +220,4 @@ def _certify(
             raise ValueError(
                 f"start must have {form.dim} rows and not be zero, got shape {start.shape}"
             )
-    return solved(net, form, method, name, tol, start, region)
+    return solved(net, form, method, name, tol, start, region, rounding)

@@ -91,6 +91,15 @@ class Dyadic:
         bits = factor.denominator.bit_length() - 1
         return Dyadic(self.integers * factor.numerator, self.exponent - bits)
 
+    def weighted(self, weights: list[Fraction]) -> Dyadic:
+        """Its rows times dyadic fractions."""
+        bits = max(x.denominator.bit_length() - 1 for x in weights)
+        factors = [(x.numerator << bits) // x.denominator for x in weights]
+        rows = zip(factors, self.integers.tolist(), strict=True)
+        entries = [w * x for w, row in rows for x in row]
+        shape = self.integers.nrows(), self.integers.ncols()
+        return Dyadic(flint.fmpz_mat(*shape, entries), self.exponent - bits)
+
     def fractions(self) -> list[Fraction]:
         """The entries, row by row."""
         unit = Fraction(2) ** self.exponent

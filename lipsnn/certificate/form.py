@@ -12,6 +12,9 @@ from lipsnn._checks import Array
 from lipsnn.activations import Activation, Sector
 from lipsnn.network import Layers
 
+# Rounding of the recursions behind a bound, relative and per layer.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class Form(Layers):
@@ -91,6 +94,15 @@ def reach(form: Form) -> tuple[list[Array], list[Array]]:
     return [a & b for a, b in zip(seen, used[::-1], strict=True)], seen
 
 
+def outwards(sectors: Sequence[Sector]) -> float:
+    """The share by which values of a chain are rounded outwards.
+
+    Units that are all but linear magnify rounding: by their sector's size over its width.
+    """
+    spread = max((abs(alpha) + abs(beta)) / (beta - alpha) for alpha, beta in sectors)
+    return _ROUNDING * (len(sectors) + 1) * spread
+
+
 def balance(weights: tuple[Array, ...]) -> list[Array]:
     """Exponents k_0 = 0, k_1 (n_1,), .., k_l, k_(l+1) of powers of two, one per unit.
 
@@ -132,6 +144,25 @@ def scaled_by(weights: Sequence[Array], exponents: list[Array]) -> list[Array]:
     """All weights, scaled by exponents such as `balance` gives."""
     layers = zip(weights, exponents[1:], exponents, strict=False)
     return [scaled(weight, after, -before) for weight, after, before in layers]
+
+
+def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
+    """What relative errors of the entries of W_0 .., W_l can add to a slope of given patterns.
+
+    ``sum_k rounding_k |W_k|_F`` times the norms of all other layers, without units of slope 0.
+    """
+    fixed = form.fixed or [np.ones(n) for n in form.widths]
+    acts = [np.ones(form.dim, bool), *(own != 0 for own in fixed), np.ones(form.outputs, bool)]
+    layers = zip(form.weights, acts, acts[1:], strict=False)
+    parts = [weight[np.ix_(after, before)] for weight, before, after in layers]
+    if not any(rounding) or not all(part.size for part in parts):
+        return 0.0
+    errors = [
+        e and e * float(np.linalg.norm(part)) for e, part in zip(rounding, parts, strict=True)
+    ]
+    norms = np.array([np.linalg.norm(part, 2) for part in parts]) + errors
+    total = sum(e * float(np.delete(norms, k).prod()) for k, e in enumerate(errors) if e)
+    return total * (1 + 1e-9) * float(np.prod([max(map(abs, own)) for own in form.sectors]))
 
 
 def lengths_of(rows: Array) -> Array:

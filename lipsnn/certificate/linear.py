@@ -18,7 +18,7 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.form import first_layer, phis_of
-from lipsnn.certificate.region import Region
+from lipsnn.certificate.region import Polytope, Region
 from lipsnn.network import Network
 
 _EPS = float(np.finfo(float).eps)
@@ -26,7 +26,9 @@ _EPS = float(np.finfo(float).eps)
 _TINY = 1e-290
 
 
-def sides_of(net: Any, region: Region, claimed: list[Array] | None = None) -> list[Array]:
+def sides_of(
+    net: Any, region: Region, claimed: list[Array] | None = None, rounding: tuple[float, ...] = ()
+) -> list[Array]:
     """Of each unit, by layer: 1 if it is >= 0 on the whole region, -1 if <= 0, else 0.
 
     On a polytope, whose points have no known bound, of the first hidden layer only.
@@ -38,6 +40,8 @@ def sides_of(net: Any, region: Region, claimed: list[Array] | None = None) -> li
     claimed : list of ndarray, optional
         Sides to prove: the others, and those that are not proved, are 0. Without it rounding
         errors are taken twice as large as they can be, so that a proof will find no less.
+    rounding : tuple of float
+        `Network.rounding`: each unit then has its side with all weights that are so near, too.
 
     Raises
     ------
@@ -50,15 +54,18 @@ def sides_of(net: Any, region: Region, claimed: list[Array] | None = None) -> li
             "leave it out for a global bound"
         )
     W, b = first_layer(net)
-    if claimed is None:
-        sides = [region.sides(W, b)]
-    else:
-        sides = [np.where(region.proves(W, b, claimed[0]), claimed[0], 0)]
+    # its sides in floating point leave more room than one rounding, but not on a polytope
+    sides = [region.sides(W, b) if claimed is None or any(rounding[:1]) else claimed[0]]
+    if any(rounding[:1]) and isinstance(region, Polytope):
+        sides = [np.zeros(len(W), dtype=int)]
+    if claimed is not None:
+        agreed = np.where(sides[0] == claimed[0], claimed[0], 0)
+        sides = [np.where(region.proves(W, b, agreed), agreed, 0)]
     later = [] if hasattr(net, "outer") else net.widths[1:]
     spread = region.spread()
     if not later or spread is None:
         return sides + [np.zeros(n, dtype=int) for n in later]
-    layers = _Layers(net, spread, room=2.0 if claimed is None else 1.0)
+    layers = _Layers(net, spread, 2.0 if claimed is None else 1.0, 4 * sum(rounding))
     with np.errstate(over="ignore", invalid="ignore"):
         layers.add(sides[0])
         for n in later:
@@ -75,11 +82,13 @@ def sides_of(net: Any, region: Region, claimed: list[Array] | None = None) -> li
 class _Layers:
     """Lines around the units of the layers so far, and the sizes of all values."""
 
-    def __init__(self, net: Network, spread: tuple[Array, Array, float], room: float) -> None:
+    def __init__(
+        self, net: Network, spread: tuple[Array, Array, float], room: float, more: float
+    ) -> None:
         self.net = net
         self.center, self.half, self.radius = spread
         most = max(net.dim, *net.widths) + 4
-        self.rounding = 4 * room * most * _EPS
+        self.rounding = 4 * room * most * _EPS + more
         # |v_k| <= values[k], and what the sums of |W_k| |v_k| + |b_k| come to
         self.values = [np.abs(self.center) + self.half + self.radius]
         self.sums = [self._sum(0)]

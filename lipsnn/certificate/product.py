@@ -10,10 +10,9 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Chain
 from lipsnn.certificate.exact import Dyadic, float_above
-from lipsnn.certificate.form import Form, balance, reach, scaled, scaled_by
+from lipsnn.certificate.form import Form, balance, outwards, reach, scaled, scaled_by
 from lipsnn.certificate.matrix import Matrix, positive
 from lipsnn.certificate.proof import ProofError
-from lipsnn.certificate.scaling import rounding
 from lipsnn.certificate.threads import one_blas_thread
 
 # Multipliers are squares: below this they have lost digits.
@@ -117,7 +116,7 @@ def product_multipliers(
             rho = float(np.linalg.eigvalsh(chain.backward(t))[-1])
         except np.linalg.LinAlgError:
             rho = np.inf
-        bound = float(np.ldexp(np.sqrt(max(rho, 0.0)), -out)) * (1 + rounding(chain))
+        bound = float(np.ldexp(np.sqrt(max(rho, 0.0)), -out)) * (1 + outwards(chain.sectors))
         own = [
             np.ldexp(t[place], 2 * (k - out))
             for place, k in zip(chain.of, exponents[1:], strict=False)

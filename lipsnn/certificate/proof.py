@@ -25,7 +25,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn._optional import flint
 from lipsnn.certificate.exact import Dyadic, integers, rounded
-from lipsnn.certificate.form import Form, reach
+from lipsnn.certificate.form import Form, outwards, reach
 from lipsnn.certificate.matrix import Matrix, positive, schur
 from lipsnn.certificate.slopes import chunks, exact_hub
 from lipsnn.certificate.threads import one_blas_thread
@@ -36,6 +36,8 @@ _BITS = 160
 _REPAIRS = (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 9e-10)
 # A bound further than this above what its multipliers certify is not the bound they belong to.
 _CONSISTENT = 1e-9
+# What a bound may be raised by beside, relative, for the rounding of layers that were multiplied.
+LAST_DIGITS = 5e-10
 
 
 class ProofError(ValueError):
@@ -57,13 +59,14 @@ def proved_bound(
     bound : float
         The bound L = sqrt(rho) that is claimed.
     consistent : bool
-        Also refuse a bound above what the multipliers give (by 1e-9): it would hold, but it
-        is not theirs.
+        Also refuse a bound above what the multipliers give (by 1e-9, or what `certify` rounds
+        by): it would hold, but it is not theirs.
 
     Returns
     -------
     float
-        A proved upper bound on the Lipschitz constant, at most 1e-9 above `bound`.
+        A proved upper bound on the Lipschitz constant, at most 1e-9 above `bound`, or what
+        `certify` rounds by where units are all but linear.
 
     Raises
     ------
@@ -87,7 +90,8 @@ def proved_bound(
         matrix = _skipped(form, t, bound)
     else:
         matrix = _chain(form, t, bound)
-    return _prove(matrix, bound, consistent)
+    room = max(_CONSISTENT, 2 * outwards(form.sectors)) if consistent else 1.0
+    return _prove(matrix, bound, room)
 
 
 def _check(form: Form, t: tuple[Array, ...], bound: float, live: list[Array]) -> None:
@@ -226,8 +230,11 @@ def _skipped(form: Form, t: list[Array], bound: float) -> Matrix:
     return Matrix([Fraction(1)] * d, diagonal, below, level)
 
 
-def _prove(matrix: Matrix, bound: float, consistent: bool) -> float:
-    """The first repair of `bound` for which the matrix is proved positive semidefinite."""
+def _prove(matrix: Matrix, bound: float, room: float) -> float:
+    """The first repair of `bound` for which the matrix is proved positive semidefinite.
+
+    The multipliers must certify no less than a share `room` below it.
+    """
     root = np.sqrt([float(matrix.rho(bound) * entry) for entry in matrix.corner])
     try:
         inner = -schur(matrix) / np.outer(root, root)
@@ -236,11 +243,11 @@ def _prove(matrix: Matrix, bound: float, consistent: bool) -> float:
         raise ProofError(
             "the multipliers leave no room: a layer's 2T - Q is not positive"
         ) from None
-    if consistent and certified < bound * (1 - _CONSISTENT):
+    if certified < bound * (1 - room):
         raise ProofError(
             f"the bound {bound!r} is not that of the multipliers: they certify {certified!r}"
         )
-    for repair in _REPAIRS:
+    for repair in (*_REPAIRS, *([room] if _CONSISTENT < room < 1 else [])):
         candidate = float(np.nextafter(bound * (1 + repair), np.inf)) if repair else bound
         if candidate >= certified * (1 - 1e-11) and positive(matrix, candidate):
             return candidate

@@ -27,7 +27,7 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
     Raises
     ------
     ProofError
-        If a unit leaves its sector or the value is less than `lower`.
+        If a unit leaves its sector, the value is less than `lower`, or F_0 is zero.
     """
     if lower == 0.0:
         return
@@ -40,6 +40,8 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
         raise ProofError("a factor is NaN or infinite")
     R = Dyadic.of(factors[0])
     size = R.square()
+    if not size:
+        raise ProofError(f"lower is {lower!r}, but its factors are zero")
     target = Fraction(lower) ** 2 * size * (1 - Fraction(1, 10**12)) ** 2
     if len(factors) == 1:
         (W, outer), (alpha, beta) = form.weights, form.sectors[0]

@@ -11,7 +11,7 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.deployed import FORMATS, Deployed, evaluation_error
-from lipsnn.certificate.form import Form, lengths_of, reach
+from lipsnn.certificate.form import Form, lengths_of, moved_by, reach
 from lipsnn.certificate.ladder import Ladder, ladder
 from lipsnn.certificate.linear import sides_of
 from lipsnn.certificate.product import proved_product
@@ -22,6 +22,10 @@ from lipsnn.certificate.slopes import slopes
 from lipsnn.convert import as_network
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
+
+# What only other computations say of how they ended.
+_NEVER = {Status.CONVERGED, Status.ROUND_LIMIT, Status.TIME_LIMIT, Status.INTERRUPTED}
+_NEVER |= {Status.DONE, Status.OVERFLOW}
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,7 @@ class Certificate:
             Of a `ShallowNet` by its weights (m, d + 1), zero for the bias, and by its outer
             weights (m,); else by W_0 .. W_l.
         """
-        form = self._form(self.net)
+        form = self.form()
         if not form.small:
             return self._layered_gradient(form)
         problem = slopes(form)
@@ -179,17 +183,28 @@ class Certificate:
         ProofError
             A ValueError with the reason why there is no proof.
         """
-        form = self._form(self.net if net is None else as_network(net), proved=True)
+        given = None if net is None else as_network(net)
+        rounding = () if given is None else given.rounding
+        form = self.form(self.net if given is None else given, rounding)
         if self.status == Status.PRODUCT:
             proved = proved_product(form, self.bound)
         else:
             proved = proved_bound(form, self.layers, self.bound)
-        if net is None:
+        if given is None:
             self._check(form)
+        live, _ = reach(Form.of(given or self.net))
+        if any(rounding) and any((a & ~b).any() for a, b in zip(live, form.free, strict=True)):
+            proved += moved_by(form, rounding)
+            if proved > self.bound * (1 + 1e-9):
+                raise ProofError("the bound leaves no room for the rounding of multiplied layers")
         return proved
 
-    def _form(self, net: Any, proved: bool = False) -> Form:
-        """The network's, with the units fixed whose multipliers say so, if `proved` by proof."""
+    def form(self, net: Any = None, rounding: tuple[float, ...] | None = None) -> Form:
+        """What the bound sees of `net`, `self.net` if None: units fixed by their multipliers.
+
+        With `rounding`, that of the weights, only where that is proved, or a ProofError.
+        """
+        net = self.net if net is None else net
         form = Form.of(net)
         if self.region is None or list(map(len, self.layers)) != list(form.widths):
             return form
@@ -198,10 +213,10 @@ class Certificate:
                 f"the certificate has {len(self.factors[0])} inputs and the network {form.dim}"
             )
         sides = [np.select([np.isposinf(t), t == 0], [1, -1], 0) for t in self.layers]
-        if not proved:
+        if rounding is None:
             return form.fixing(net, sides)
         try:
-            form = form.fixing(net, sides_of(net, self.region, sides))
+            form = form.fixing(net, sides_of(net, self.region, sides, rounding))
         except ValueError as error:
             raise ProofError(str(error)) from None
         live, _ = reach(form)
@@ -220,6 +235,8 @@ class Certificate:
             raise ProofError("lower is not a value that its factors give: their shapes differ")
         factors = tuple(F[r] for F, r in zip(self.factors, rows, strict=False))
         proved_lower(form.part(live) if all(map(np.any, live)) else form, factors, self.lower)
+        if self.status in _NEVER:
+            raise ProofError(f"{str(self.status)!r} is no status of a certificate")
         closed = self.bound - self.lower <= self.tol * self.bound
         if not 0 < self.tol < 1 or (self.status == Status.OPTIMAL and not closed):
             raise ProofError(f"status {str(self.status)!r} with a gap of {self.gap:.1e}")

@@ -10,20 +10,13 @@ from scipy.linalg import cho_factor, cho_solve
 from lipsnn._checks import Array
 from lipsnn.activations import Sector
 from lipsnn.certificate.chain import Banded, Chain
-from lipsnn.certificate.form import Form, balance, lengths_of, root, scaled_by
+from lipsnn.certificate.form import Form, balance, lengths_of, outwards, root, scaled_by
 from lipsnn.certificate.skipped import Skipped
 
-# Rounding of the recursions behind a bound, relative and per layer.
-ROUNDING = 1e-12
 # Below this, what enters a unit and what leaves it, once balanced, moves no digit of the bound.
 _FAINT = 1e-20
 # Room that a unit's response keeps to its sector's ends, relative: rounding must not leave it.
 _INSIDE = 1e-13
-
-
-def rounding(chain: Chain) -> float:
-    """The share by which values of a chain are rounded outwards."""
-    return ROUNDING * (chain.depth + 1) * chain.spread
 
 
 class ScaledChain:
@@ -111,7 +104,7 @@ class ScaledChain:
             return np.inf
         if isinstance(self.whole, Skipped) and self.whole.error > 1e-10 * np.sqrt(max(rho, 0.0)):
             return np.inf  # fixed slopes cancel: too few digits are left
-        return self.unscale(rho) * (1 + rounding(self.chain))
+        return self.unscale(rho) * (1 + outwards(self.chain.sectors))
 
     def dual(self, X: Banded, t: Array, room: float) -> tuple[list[Array], float]:
         """Increments of the network that satisfy all sectors, and the L below which none proves.
@@ -175,7 +168,7 @@ class ScaledChain:
     def _valued(self, factors: list[Array], outputs: Array) -> tuple[list[Array], float]:
         """Increments of the chain as those of the network, and the L that the outputs' show."""
         value = float(np.sum(outputs**2))
-        lower = self.unscale(value * max(0.0, 1 - 2 * rounding(self.chain)))
+        lower = self.unscale(value * max(0.0, 1 - 2 * outwards(self.chain.sectors)))
         return self._of_network(factors), lower if lower > 1e-300 else 0.0
 
     def _of_network(self, factors: list[Array]) -> list[Array]:
@@ -207,6 +200,7 @@ def _inside(u: Array, eta: Array, largest: Array, terms: int, sector: Sector) ->
     # rounding of u, in the chain and once more in the network
     error = 1e-15 * np.sqrt(terms) * largest
     allowed = (beta - alpha) / 2 * (size * (1 - _INSIDE) - error)
+    allowed -= 1e-14 * abs(alpha + beta) / 2 * size  # of the answer: much, in a narrow sector
     with np.errstate(divide="ignore"):
         shrink = np.clip(np.where(has > 0, allowed / has, 0.0), 0.0, 1.0)
     answer = (alpha + beta) / 2 * u + shrink[:, None] * eta

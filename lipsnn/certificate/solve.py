@@ -54,9 +54,10 @@ def solved(
     tol: float,
     start: Array | None,
     region: Region | None,
+    rounding: tuple[float, ...],
 ) -> Certificate:
     begun = time.perf_counter()
-    sides = None if region is None else sides_of(net, region)
+    sides = None if region is None else sides_of(net, region, rounding=rounding)
     form = form if sides is None else form.fixing(net, sides)
     live, seen = reach(form)
     alive = all(units.any() for units in live)
@@ -71,6 +72,12 @@ def solved(
         found = _deep(part, solver, tol)
         found = _widened(found, form, live, seen, part)
     proved = _within_product(form, live, found) if alive else True
+    # increments that float64 cannot hold, or of fixed units that nothing says are fixed
+    held = all(
+        np.isfinite(F).all() and np.abs(F).max(initial=0.0) > SMALLEST for F in found.factors
+    )
+    if not held or not (proved or sides is None):
+        found.factors, found.lower = [np.eye(form.dim, 1)], 0.0
     if sides is not None and proved:
         found.multipliers = [
             np.select([own > 0, own < 0], [np.inf, 0.0], t)

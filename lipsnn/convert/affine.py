@@ -7,7 +7,9 @@ such entries has nearly the same LipSDP bound L: for the path through one unit, 
 Jacobian that is affine in that unit's slope, has at most the norm 2 max(|alpha|, |beta|) /
 (beta - alpha) L =: kappa L, since L bounds it at both ends of the sector. An error of u in each
 of the entries between n units and m others moves L by at most u n m kappa kappa' L. So the
-rounded map is made larger by twice that share: then L can only have grown, by some 1e-14.
+rounded map is made larger by twice that share: then L can only have grown, by some 1e-14. On a
+region, where units are fixed and their terms may cancel, that is no argument: `Network.rounding`
+tells `certify` to count the rounding there as it is.
 """
 
 from __future__ import annotations
@@ -80,8 +82,10 @@ def normalise(
 
 def merge(
     parts: Sequence[Affine], inputs: int, before: Sector | None, after: Sector | None
-) -> tuple[Array, Array]:
-    """The weight matrix and bias of `parts`, applied in order to `inputs` values.
+) -> tuple[Array, Array, float]:
+    """The weight matrix and bias of `parts`, applied in order to `inputs` values, and their error.
+
+    The error is relative, of any entry; 0 where the product is exact.
 
     Parameters
     ----------
@@ -94,14 +98,15 @@ def merge(
         If an entry of the product is beyond the range of float64.
     """
     if not parts:
-        return np.eye(inputs), np.zeros(inputs)
+        return np.eye(inputs), np.zeros(inputs), 0.0
     if len(parts) == 1 and isinstance(parts[0], Linear):
-        return parts[0].W, parts[0].b
+        return parts[0].W, parts[0].b, 0.0
     exact = _matrix(parts[0])
     for part in parts[1:]:
         exact = _matrix(part) * exact
     names = ", ".join(part.where for part in parts if part.where)
-    rounded, held = _floats(exact, names)
+    rounded, held, exactly = _floats(exact, names)
+    error = 0.0 if exactly else 2.0**-52
     if not held:
         n, m = len(rounded), inputs
         growth = 2.0**-52
@@ -110,8 +115,9 @@ def merge(
                 alpha, beta = sector
                 growth *= units * 2 * max(abs(alpha), abs(beta)) / (beta - alpha)
         more = math.ceil(math.ldexp(growth, 80))
-        rounded, _ = _floats(exact * flint.fmpq((1 << 80) + more, 1 << 80), names)
-    return rounded[:, :-1], rounded[:, -1]
+        rounded, *_ = _floats(exact * flint.fmpq((1 << 80) + more, 1 << 80), names)
+        error += growth
+    return rounded[:, :-1], rounded[:, -1], error
 
 
 def _matrix(part: Affine) -> flint.fmpq_mat:
@@ -138,8 +144,8 @@ def _dyadic(value: Fraction) -> flint.fmpq:
     return flint.fmpq(value.numerator, value.denominator)
 
 
-def _floats(exact: flint.fmpq_mat, names: str) -> tuple[Array, bool]:
-    """All rows but the last, each entry rounded once, and whether that changed no weight."""
+def _floats(exact: flint.fmpq_mat, names: str) -> tuple[Array, bool, bool]:
+    """All rows but the last, each entry rounded once, and whether no weight and no bias changed."""
     rows = exact.tolist()[:-1]
     beyond = ValueError(
         f"the product of the layers {names} has weights beyond the range of float64: scale them, "
@@ -153,4 +159,6 @@ def _floats(exact: flint.fmpq_mat, names: str) -> tuple[Array, bool]:
     weights = list(zip(found[:, :-1].ravel().tolist(), exactly, strict=True))
     if any(abs(x) < np.finfo(float).tiny and v != 0 for x, v in weights):
         raise beyond
-    return found, all(x.as_integer_ratio() == (v.p, v.q) for x, v in weights)
+    held = all(x.as_integer_ratio() == (v.p, v.q) for x, v in weights)
+    biases = zip(found[:, -1].tolist(), (row[-1] for row in rows), strict=True)
+    return found, held, held and all(x.as_integer_ratio() == (v.p, v.q) for x, v in biases)

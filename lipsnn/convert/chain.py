@@ -52,13 +52,12 @@ def assemble(steps: Sequence[Step], dim: int, dtype: str) -> Network:
     if not acts:
         raise ValueError("the network has no activation: its constant is the spectral norm")
     sectors = [None, *(phi.sector for phi in acts), None]
-    weights, biases = [], []
+    layers = []
     for i, group in enumerate(groups):
-        W, b = merge(group, dim, sectors[i], sectors[i + 1])
-        weights.append(W)
-        biases.append(b)
-        dim = len(W)
-    return Network(weights, biases, acts, dtype)
+        layers.append(merge(group, dim, sectors[i], sectors[i + 1]))
+        dim = len(layers[-1][0])
+    weights, biases, errors = zip(*layers, strict=True)
+    return Network(weights, biases, acts, dtype, errors)
 
 
 def expected(

@@ -156,16 +156,23 @@ def attack(curves: pd.DataFrame, still: Figure, *, alt: str, caption: str) -> Mo
     ----------
     curves : DataFrame
         Columns ``dataset``, ``base``, ``model``, ``trial``, ``radius`` and ``mse``, all radii in
-        every trial.
+        every trial; and ``certified``, what no attack exceeds, NaN where it is not known.
     """
     radii = sorted(curves["radius"].unique())
     panels = []
     for (dataset, base), part in curves.groupby(["dataset", "base"], sort=False):
-        models = {
-            str(model): [one["mse"].tolist() for _, one in rows.groupby("radius")]
-            for model, rows in part.groupby("model", sort=False)
-        }
-        panels.append({"dataset": dataset, "base": str(base).upper(), "models": models})
+        below, above = (
+            {
+                str(model): [
+                    [None if np.isnan(v) else v for v in one[side]]
+                    for _, one in rows.groupby("radius")
+                ]
+                for model, rows in part.groupby("model", sort=False)
+            }
+            for side in ("mse", "certified")
+        )
+        of = {"dataset": dataset, "base": str(base).upper()}
+        panels.append(of | {"models": below, "certified": above})
     styles = {
         name: {"color": color, "dash": " ".join(f"{3 * d:g}" for d in _dashes(dash))}
         for name, (color, _, dash) in STYLES.items()

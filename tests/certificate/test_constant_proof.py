@@ -1,14 +1,16 @@
 """The proof of an exact constant: what is found is proved, also as a file, and nothing else is."""
 
 import copy
+import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from degenerate import KINDS, draw
 from drawing import draw_network
 
-from lipsnn import ShallowNet, exact_constant
+from lipsnn import ShallowNet, certify, exact_constant
 from lipsnn.certificate import ExactConstant, ProofError
 from lipsnn.certificate.document import content_hash
 from lipsnn.verify import main
@@ -46,6 +48,43 @@ def test_networks_at_the_edge(kind):
         assert found.verify() <= found.upper * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("where", ["box", "polytope"])
+def test_a_part_outside_of_the_region_is_proved_empty(where):
+    """What the region implies of a unit, cut at that unit instead: its other part is empty."""
+    rejected = 0
+    for seed in range(4):
+        net = draw_network(seed, 14, 2)
+        found = exact_constant(net, gap=1e-6, proof=True, **REGIONS[where])
+        upper, (root, *rest) = found.verify(), found.tree
+        for unit, side, rows in root["fixed"]:
+            others = [entry for entry in root["fixed"] if entry[0] != unit]
+            inside, outside = [{**root, "fixed": others}, *rest], [{"empty": rows}]
+            parts = inside + outside if side > 0 else outside + inside
+            cut = replace(found, tree=[{"fixed": [], "cut": unit}, *parts])
+            if any(unit in reasons for _, _, reasons in others):
+                continue  # another unit's side follows from this one's
+            assert cut.verify() == upper
+            # without one of its reasons, or in a region that is larger, the part is not empty
+            for reason in rows:
+                fewer = [{"empty": [row for row in rows if row != reason]}]
+                wrong = inside + fewer if side > 0 else fewer + inside
+                short = replace(found, tree=[{"fixed": [], "cut": unit}, *wrong])
+                with pytest.raises(ProofError):
+                    short.verify()
+            wide = replace(cut, region=wider(found.region))
+            with pytest.raises(ProofError):
+                wide.verify()
+            rejected += 1
+    assert rejected
+
+
+def wider(region):
+    """A region of the same kind in which every unit switches."""
+    if hasattr(region, "low"):
+        return replace(region, low=region.low - 1e6, high=region.high + 1e6)
+    return replace(region, b=region.b + 1e6)
+
+
 def test_a_search_that_was_stopped_is_proved_as_far_as_it_came():
     found = exact_constant(draw_network(1, 60, 8), proof=True, time_limit=0.3)
     assert found.status == "time_limit"
@@ -72,6 +111,11 @@ def spoiled(content):
         "cut at no unit": lambda c: c["tree"][0].update(cut=14),
         "another side": lambda c: implied(c).__setitem__(1, -implied(c)[1]),
         "no side": lambda c: implied(c).__setitem__(1, 0),
+        "another gap": lambda c: c.update(upper=2 * c["upper"]),
+        "a tolerance that is none": lambda c: c.update(tol=1.0, upper=2 * c["upper"]),
+        "not the end of a search": lambda c: c.update(status="done"),
+        "no nodes": lambda c: c.update(nodes=0),
+        "time that ran backwards": lambda c: c.update(seconds=-1.0),
         "other rows": lambda c: implied(c).__setitem__(2, implied(c)[2][:-1]),
     }
     for name, change in changes.items():
@@ -120,3 +164,23 @@ def test_without_a_tree_there_is_no_proof():
         ExactConstant.from_json(kept.to_json().replace('"nodes": ', '"nodes": 1'))
     with pytest.raises(ProofError, match="beside the certificate"):
         ExactConstant.from_json(kept.to_json(network=False))
+
+
+def test_a_witness_of_no_slope_has_to_be_in_the_region():
+    found = exact_constant(draw_network(0, 5, 2), ball=REGIONS["ball"]["ball"], proof=True, gap=0.9)
+    outside = dataclasses.replace(found, lower=0.0, status="inaccurate", witness=np.full(2, 9.0))
+    with pytest.raises(ProofError, match="not in the region"):
+        outside.verify()
+
+
+def test_a_region_that_is_far_from_where_units_switch():
+    rng = np.random.default_rng(0)
+    for size in (1e3, 1e9, 1e15):
+        net = ShallowNet(
+            np.column_stack([size * rng.normal(size=(5, 2)), rng.normal(size=5)]), np.ones(5)
+        )
+        for region in ({"ball": ([1.5, 0.3], 0.5)}, {"box": ([1.0, -0.2], [2.0, 0.8])}):
+            found = exact_constant(net, proof=True, **region)
+            assert found.lower <= certify(net, **region).bound * (1 + 1e-9)
+            assert found.lower > 0.9 * found.upper
+            assert found.verify() <= found.upper * (1 + 1e-9)

@@ -1,5 +1,6 @@
 """Certificates as files: round trip, and every change refused."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -173,3 +174,22 @@ def test_command_as_a_module(certificate, tmp_path):
     assert ended.returncode == 1
     assert ended.stderr.startswith("rejected: the multipliers do not prove the bound")
     assert "Traceback" not in ended.stderr
+
+
+def test_factors_that_are_zero_prove_no_lower_value():
+    rng = np.random.default_rng(0)
+    shallow = ShallowNet(rng.normal(size=(6, 3)), rng.normal(size=6))
+    deep = Network([rng.normal(size=(4, 2)), rng.normal(size=(4, 4)), rng.normal(size=(2, 4))])
+    for net in (shallow, deep):
+        certificate = certify(net)
+        zeros = tuple(np.zeros_like(F) for F in certificate.factors)
+        forged = dataclasses.replace(certificate, lower=certificate.bound, factors=zeros)
+        with pytest.raises(ProofError, match="factors are zero"):
+            forged.verify()
+        assert dataclasses.replace(forged, lower=0.0, status="inaccurate").verify() > 0
+
+
+@pytest.mark.parametrize("status", ["done", "interrupted", "time_limit", "overflow"])
+def test_a_status_of_something_else_is_refused(certificate, status):
+    with pytest.raises(ProofError, match="no status of a certificate"):
+        Certificate.from_json(forge(certificate.to_json(), status=status)).verify()

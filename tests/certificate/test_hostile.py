@@ -196,3 +196,21 @@ def test_slopes_that_are_all_but_equal_lose_no_digit_of_the_bound():
     assert certificate.bound >= 26.2053286590673
     assert certificate.bound == pytest.approx(26.2053286590673, rel=1e-6)
     assert certificate.verify() >= certificate.bound
+
+
+def test_layers_of_extreme_scales_are_proved_whatever_is_said_of_them():
+    statuses = set()
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        e = rng.integers(-250, 250, size=3)
+        if abs(e.sum()) > 250:
+            continue
+        shapes = zip(e, ((5, 3), (4, 5), (2, 4)), strict=True)
+        weights = [rng.normal(size=shape) * 10.0**k for k, shape in shapes]
+        biases = [rng.normal(size=5) * 10.0 ** e[0], np.zeros(4), np.zeros(2)]
+        net = Network(weights, biases)
+        for region in ({}, {"ball": (np.ones(3), 0.3)}):
+            certificate = certify(net, **region)
+            assert certificate.bound <= certificate.verify() <= certificate.bound * (1 + 1e-9)
+            statuses.add(str(certificate.status)[:6])
+    assert {"optima", "scaled"} <= statuses

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import lipsnn
-from lipsnn import Network
+from lipsnn import Network, certify
 from lipsnn.activations import Activation
 from lipsnn.certificate import certify_layers, margin_bounds, output_bounds
 from lipsnn.certificate.chain import Chain
@@ -271,3 +271,19 @@ def test_a_unit_that_is_almost_switched_off_costs_no_accuracy(share):
     if share > 1e-100:
         rho = np.linalg.eigvalsh(chain.backward(np.concatenate(faint.multipliers)))[-1]
         assert np.sqrt(rho) == pytest.approx(faint.bound, rel=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.995, 0.999, 1.001])
+@pytest.mark.parametrize("region", [{}, {"box": (-1.0, 1.0)}])
+def test_units_that_are_all_but_linear(slope, region):
+    rng = np.random.default_rng(0)
+    optimal = 0
+    for _ in range(6):
+        weights = [rng.normal(size=(3, 4)), rng.normal(size=(3, 3)), rng.normal(size=(2, 3))]
+        biases = [rng.normal(size=len(W)) for W in weights]
+        net = Network(weights, biases, Activation("leaky_relu", (slope,)))
+        certificate = certify(net, **region)
+        if certificate.status == "optimal":
+            optimal += 1
+            assert certificate.verify() == pytest.approx(certificate.bound, rel=1e-7)
+    assert optimal >= 4

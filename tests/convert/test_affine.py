@@ -1,5 +1,6 @@
 """No bound is lost where affine maps are multiplied."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -21,6 +22,11 @@ def test_one_map_and_exact_products_are_left_as_they_are():
     assert (twice[0] == 2 * W).all()
     assert (twice[1] == 2 * b).all()
     assert (merge([], 3, RELU, RELU)[0] == np.eye(3)).all()
+    assert merged[2] == twice[2] == 0.0
+    third = np.array([0.1])
+    moved = merge([Linear(W, b), scale(np.array([1.0]), third)], 2, None, RELU)
+    assert (moved[0] == W).all()
+    assert 0 < moved[2] < 1e-15  # the bias was rounded
 
 
 def test_the_bound_is_never_below_the_exact_constant_where_the_product_cancels():
@@ -32,7 +38,7 @@ def test_the_bound_is_never_below_the_exact_constant_where_the_product_cancels()
             sum(Fraction(a) * Fraction(b) for a, b in zip(second[0], first[:, 0], strict=True))
         )
         parts = [Linear(first, np.zeros(4)), Linear(second, np.zeros(1))]
-        W, b = merge(parts, 1, None, RELU)
+        W, b, _ = merge(parts, 1, None, RELU)
         bound = Fraction(lipsnn.certify(lipsnn.Network([W, [[1.0]]], [b, [0.0]])).bound)
         assert true <= bound <= true * (1 + Fraction(1, 10**9))
 
@@ -40,12 +46,13 @@ def test_the_bound_is_never_below_the_exact_constant_where_the_product_cancels()
 def test_entries_are_rounded_once_and_grown_by_a_share():
     rng = np.random.default_rng(1)
     A, B = rng.normal(size=(6, 5)), rng.normal(size=(4, 6))
-    W, _ = merge([Linear(A, np.zeros(6)), Linear(B, np.zeros(4))], 5, (0.1, 1.0), RELU)
+    W, _, error = merge([Linear(A, np.zeros(6)), Linear(B, np.zeros(4))], 5, (0.1, 1.0), RELU)
     for i in range(4):
         for j in range(5):
             exact = sum(Fraction(B[i, k]) * Fraction(A[k, j]) for k in range(6))
             grown = Fraction(W[i, j]) / exact
             assert 1 < grown < 1 + Fraction(1, 10**12)
+            assert abs(grown - 1) <= Fraction(error)
 
 
 def test_batch_normalisation_is_what_it_says_to_the_last_digits():
@@ -83,3 +90,106 @@ def test_folded_normalisation_bounds_the_module_itself():
     steepest = float(torch.linalg.matrix_norm(jacobians, 2).max())
     certificate = lipsnn.certify(net)
     assert steepest <= certificate.bound <= 3 * steepest
+
+
+def two_linear(rng):
+    """A module whose slope above 0 is exactly ``2^53 p (a - b)``, and a and b differ by a digit."""
+    p, a = rng.uniform(0.5, 0.9), rng.uniform(1.2, 1.9)
+    b = float(np.nextafter(a, 2))
+    module = nn.Sequential(
+        nn.Linear(1, 1, bias=False), nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1, bias=False)
+    ).double()
+    with torch.no_grad():
+        module[0].weight.fill_(p)
+        module[1].weight.copy_(torch.tensor([[a], [b]]))
+        module[1].bias.zero_()
+        module[3].weight.copy_(torch.tensor([[2.0**53, -(2.0**53)]]))
+    return module, Fraction(2) ** 53 * Fraction(p) * (Fraction(b) - Fraction(a))
+
+
+def margin(rng):
+    """A network and the slope of its margin above 0, to which rounding of ``W_1`` may add all."""
+    a, b = rng.uniform(1, 2), rng.uniform(1, 2) * 2**-5
+    other = b * (1 + 2.0**-52 * int(rng.integers(1, 8)))
+    net = lipsnn.Network([np.full((2, 1), 2.0**57), [[a, -a], [b, -other]]], [np.ones(2), [0, 0]])
+    return net, Fraction(2) ** 57 * abs(Fraction(b) - Fraction(other))
+
+
+REGIONS = {"ball": (np.array([1.5]), 0.5), "box": (1.0, 2.0), "polytope": ([[-1.0]], [-1.0])}
+
+
+@pytest.mark.parametrize("where", REGIONS)
+def test_where_fixed_units_cancel_rounding_counts_as_it_is(where):
+    rng, forged = np.random.default_rng(0), 0
+    for _ in range(20):
+        module, slope = two_linear(rng)
+        local = lipsnn.certify(module, **{where: REGIONS[where]})
+        assert Fraction(local.bound) >= slope
+        assert Fraction(local.verify()) >= slope
+        assert Fraction(local.verify(module)) >= slope
+        product = lipsnn.as_network(module)
+        plain = lipsnn.Network(product.weights, product.biases)  # as if that was meant
+        other = lipsnn.certify(plain, **{where: REGIONS[where]})
+        if other.bound < slope:
+            forged += 1
+            assert other.verify() == other.bound
+            with pytest.raises(ValueError, match=r"rounding of multiplied layers|keep its side"):
+                other.verify(module)
+        net, slope = margin(rng)
+        of_margin = lipsnn.certify(net, outputs=(0, 1), **{where: REGIONS[where]})
+        assert Fraction(of_margin.bound) >= slope
+        assert Fraction(of_margin.verify()) >= slope
+    assert forged
+
+
+def test_rounding_costs_ordinary_networks_no_digit():
+    rng = np.random.default_rng(0)
+    for widths in ((3, 40, 5), (3, 20, 20, 5)):
+        weights = [rng.normal(size=(k, n)) for n, k in itertools.pairwise(widths)]
+        net = lipsnn.Network(weights, [rng.normal(size=len(W)) for W in weights])
+        select = net.select((0, 1))
+        assert select.rounding[-1] > 0
+        plain = lipsnn.Network(select.weights, select.biases)
+        ball = rng.normal(size=3), 0.2
+        local, other = (lipsnn.certify(each, ball=ball) for each in (select, plain))
+        assert other.bound <= local.bound <= other.bound * (1 + 1e-9)
+        assert local.status == "optimal"
+        assert local.verify() >= local.bound
+
+
+def test_outputs_of_a_rounded_last_layer():
+    module = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2), nn.Linear(2, 2)).double()
+    with torch.no_grad():
+        module[3].weight.mul_(0.1)
+    net = lipsnn.as_network(module)
+    assert net.rounding[-1] > 0
+    whole = lipsnn.certify(module, outputs=(0, 1))
+    exact = [np.abs(net.select((0, 1)).gradient(np.array([x]))).max() for x in (-9.0, 9.0)]
+    assert whole.bound >= max(exact)
+    with torch.no_grad():  # two outputs that differ by less than what was rounded
+        module[3].weight.copy_(torch.tensor([[0.1, 0.3], [0.1, 0.3]], dtype=torch.double))
+    with pytest.raises(ValueError, match="product was rounded"):
+        lipsnn.certify(module, outputs=(0, 1))
+
+
+def test_exact_constants_of_rounded_layers():
+    rng = np.random.default_rng(0)
+    module, _ = two_linear(rng)
+    with pytest.raises(ValueError, match="product was rounded"):
+        lipsnn.exact_constant(module)
+    for _ in range(5):
+        net, slope = margin(rng)
+        found = lipsnn.exact_constant(net.select((0, 1)), ball=REGIONS["ball"], proof=True)
+        assert Fraction(found.lower) <= slope <= Fraction(found.upper)
+        assert found.verify() >= found.upper
+
+
+def test_certified_errors_of_rounded_layers():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        module, slope = two_linear(rng)
+        x = 2.0
+        value = slope * Fraction(x)  # f is linear above 0, with f(0) = 0
+        found = lipsnn.certified_error(module, [[x]], [0.0], [0.0, 0.5])
+        for row, most in zip(found.itertuples(), (value, slope * Fraction(2.5)), strict=True):
+            assert Fraction(row.lower) <= most**2 <= Fraction(row.upper)

@@ -129,27 +129,24 @@ class Newton:
             moves.append(self._correction(wrong))
             for part, step in zip(state, moves[-1], strict=True):
                 part += step
-        x, dl, dY = state
-        rows, cone = self._rows, self._cone
-        Z, extras = self._split(x)
-        slack = rows.slack(Z) - residuals.rows
-        return Direction(Z, extras, slack, dl, cone.shrink(cone.linear(Z, extras)), dY)
+        x, dl, dY, slack, cone_slack = state
+        return Direction(*self._split(x), slack - residuals.rows, dl, cone_slack, dY)
 
     def _wrong(
         self, state: list[Array], residuals: Residuals, row_target: Array, target: Array
     ) -> tuple[Array, Array, Array]:
         """What each equation is off by: stationarity, the rows' multipliers and the cone's."""
-        rows, cone, (x, dl, dY) = self._rows, self._cone, state
-        Z, extras = self._split(x)
+        rows, cone, (x, dl, dY, slack, cone_slack) = self._rows, self._cone, state
+        Z, _ = self._split(x)
         fixed, pulled = cone.adjoint(cone.unshrink(dY))
         curved = self._loss.curve(Z) + self._prox.reshape(Z.shape) * Z
         off = (rows.slack_adjoint(dl) + fixed - residuals.dual - curved).ravel()
-        gap_rows = row_target + self._weights * (residuals.rows - rows.slack(Z)) - dl
-        gap = target - cone.shrink(cone.linear(Z, extras)) - dY
+        gap_rows = row_target + self._weights * (residuals.rows - slack) - dl
+        gap = target - cone_slack - dY
         return np.concatenate([off, pulled - residuals.extras]), gap_rows, gap
 
     def _correction(self, wrong: tuple[Array, Array, Array]) -> list[Array]:
-        """What to add to (x, dl, dY), by the factor of the reduced system."""
+        """What to add to (x, dl, dY, C dZ, A dZ), by the factor of the reduced system."""
         rows, cone, (rhs, gap_rows, gap) = self._rows, self._cone, wrong
         fixed, extras = cone.adjoint(cone.unshrink(gap))
         pulled = np.concatenate([(rows.slack_adjoint(gap_rows) + fixed).ravel(), extras])
@@ -157,8 +154,8 @@ class Newton:
         half = blas.dtrsv(self._factor, rhs + pulled, lower=1, overwrite_x=1)
         dx = blas.dtrsv(self._factor, half, lower=1, trans=1, overwrite_x=1)
         dZ, de = self._split(dx)
-        dl = gap_rows - self._weights * rows.slack(dZ)
-        return [dx, dl, gap - cone.shrink(cone.linear(dZ, de))]
+        slack, cone_slack = rows.slack(dZ), cone.shrink(cone.linear(dZ, de))
+        return [dx, gap_rows - self._weights * slack, gap - cone_slack, slack, cone_slack]
 
     def _split(self, x: Array) -> tuple[Array, Array]:
         shape = self._rows.p, self._rows.g

@@ -41,10 +41,13 @@ def test_attack_keeps_every_trial():
         for t in range(2)
         for r in (0.0, 0.5)
     ]
+    for row in rows:
+        row["certified"] = row["mse"] + 0.25 if row["trial"] else np.nan
     figure = plt.figure()
     data = data_of(moving.attack(pd.DataFrame(rows), figure, alt="<alt>", caption="c"))
     assert data["radii"] == [0.0, 0.5]
     assert data["panels"][0]["models"]["joint"] == [[1.0, 2.0], [1.5, 2.5]]
+    assert data["panels"][0]["certified"]["joint"] == [[None, 2.25], [None, 2.75]]
     assert not plt.fignum_exists(figure.number)
 
 

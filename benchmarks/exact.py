@@ -1,0 +1,116 @@
+"""Exact Lipschitz constants side by side, in one run: both sides and CPU seconds.
+
+    python benchmarks/exact.py [--limit 60] [--output results/exact-benchmark.csv]
+
+On the box [-1, 1]^2, to a gap of 1e-3. `lipsnn` is ``exact_constant(net, box=(-1, 1))``; `milp` a
+mixed-integer program in HiGHS (scipy.optimize.milp) with a binary number for each unit, as LipMIP
+(Jordan and Dimakis, 2020). Its norms are linear; the l2 norm is put between ``max_k u_k'g`` and
+that over cos(pi / n), of n directions u_k with a binary number each, hence the two inputs.
+Networks are Gaussian ReLU networks: `rng = default_rng(seed)`, weights, biases and outer weights
+standard normal.
+Each call has one thread and stops after the limit (wall time); a method that leaves a gap is left
+out from the next size on. Deep networks: neither `exact_constant` nor this program takes any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from lipsnn import ShallowNet, exact_constant
+from studies.common.provenance import commit, write_table
+
+ROOT = Path(__file__).resolve().parents[1]
+UNITS, SEEDS, GAP, DIRECTIONS = (10, 20, 40, 80, 160), (0, 1, 2), 1e-3, 100
+
+
+def network(units: int, seed: int) -> ShallowNet:
+    """The network of a row."""
+    rng = np.random.default_rng(seed)
+    return ShallowNet(rng.normal(size=(units, 3)), rng.normal(size=units))
+
+
+def by_milp(net: ShallowNet, limit: float) -> tuple[float, float]:
+    """Both sides, as far as the limit allows; numbers are HiGHS's, nothing is proved."""
+    m, n = net.width, DIRECTIONS
+    W, b = net.weights[:, :-1], net.weights[:, -1]
+    most = np.abs(W).sum(axis=1)
+    high, low = np.maximum(b + most, 0.0), np.minimum(b - most, 0.0)
+    angles = 2 * np.pi * np.arange(n) / n
+    along = np.column_stack([np.cos(angles), np.sin(angles)]) @ net.slopes.T  # (n, m)
+    far = np.abs(along).sum(axis=1).max()
+    # variables: x (2), a binary for each unit, a binary for each direction, t
+    zero, one = np.zeros, np.ones
+    rows = [
+        # low (1 - active) <= w'x + b <= high active
+        LinearConstraint(np.hstack([W, -np.diag(high), zero((m, n + 1))]), -np.inf, -b),
+        LinearConstraint(np.hstack([W, np.diag(low), zero((m, n + 1))]), low - b, np.inf),
+        # t <= u_k'g where direction k is chosen, and one is
+        LinearConstraint(
+            np.hstack([zero((n, 2)), -along, 2 * far * np.eye(n), one((n, 1))]), -np.inf, 2 * far
+        ),
+        LinearConstraint(np.hstack([zero(2 + m), one(n), 0.0])[None], 1, 1),
+    ]
+    found = milp(
+        -np.eye(3 + m + n)[-1],
+        constraints=rows,
+        integrality=np.repeat([0, 1, 0], [2, m + n, 1]),
+        bounds=Bounds([-1, -1, *zero(m + n), -far], [1, 1, *one(m + n), far]),
+        options={"time_limit": limit, "mip_rel_gap": GAP / 2},
+    )
+    if found.x is None:
+        return 0.0, np.inf
+    slope = np.rint(found.x[2 : 2 + m]) @ net.slopes
+    return float(np.linalg.norm(slope)), float(-found.mip_dual_bound / np.cos(np.pi / n))
+
+
+def by_lipsnn(net: ShallowNet, limit: float) -> tuple[float, float]:
+    """Both sides, each proved up to the exactness of float64 that `exact_constant` states."""
+    found = exact_constant(net, box=(-1, 1), gap=GAP, time_limit=limit)
+    return found.lower, found.upper
+
+
+METHODS = {"lipsnn": by_lipsnn, "milp": by_milp}
+
+
+def main() -> None:
+    """Time all methods, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds of a call")
+    parser.add_argument("--units", nargs="+", type=int, default=UNITS)
+    parser.add_argument("--output", type=Path, default=ROOT / "results/exact-benchmark.csv")
+    options = parser.parse_args()
+    begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
+    rows, over = [], set()
+    for units in options.units:
+        for method in METHODS.keys() - over:
+            for seed in SEEDS:
+                start = time.process_time()
+                lower, upper = METHODS[method](network(units, seed), options.limit)
+                seconds = time.process_time() - start
+                row = {"units": units, "seed": seed, "method": method}
+                rows.append(row | {"lower": lower, "upper": upper, "cpu_seconds": seconds})
+                print(rows[-1], flush=True)
+                if upper > (1 + 2 * GAP) * lower:
+                    over.add(method)
+    write_table(
+        options.output,
+        pd.DataFrame(rows).sort_values(["units", "seed", "method"]),
+        commit=code,
+        seconds=time.perf_counter() - begun,
+        made_by="benchmarks/exact.py",
+        limit_seconds=options.limit,
+        load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
+        threads="one thread each",
+        packages=("scipy",),
+    )
+
+
+if __name__ == "__main__":
+    main()
