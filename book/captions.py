@@ -28,6 +28,8 @@ _WORDS = {
     "pgd": "PGD",
     "sgd": "SGD",
 }
+# longer than a number with its range: words, which may go over several lines
+_WORDY = re.compile(r"<td\b(?=[^>]*>[^<]*[^\W\d_]{3})([^>]*>[^<]{28,}</td>)")
 _FACT = re.compile(r"\b[Ff]act ([A-L]\d?)\b")
 # Sphinx numbers the tables that it makes itself, and leaves out the others
 _CAPTION = re.compile(
@@ -50,8 +52,9 @@ def add(cell: dict[str, Any]) -> None:
 
 
 def worded(table: str) -> str:
-    """The HTML of a table in which no cell is a name that only code uses."""
-    return _NAME.sub(lambda m: m[1] + _WORDS.get(m[2], m[2].replace("_", " ")), table)
+    """The HTML of a table for people: no name that only code uses, cells of words marked."""
+    table = _NAME.sub(lambda m: m[1] + _WORDS.get(m[2], m[2].replace("_", " ")), table)
+    return _WORDY.sub(r"<td data-words\1", table)
 
 
 def captioned(table: str, caption: str) -> str:

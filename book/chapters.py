@@ -16,8 +16,6 @@ _SCREEN_ONLY = (
 )
 # Pages that are for looking things up, at a screen: they are long, and searched, not read.
 SCREEN_PAGES = ("book/generated/api", "book/generated/claims", "book/generated/status")
-# Chapters in which a word or a source is looked up: links there say what they are.
-LOOKED_UP = ("book/glossary", "book/references")
 # Where links lead until the parts are joined: an address that exists nowhere.
 INSIDE = "https://book.invalid/#"
 
@@ -111,7 +109,7 @@ def _move(node: Tag, page: str, inside: set[str]) -> None:
             fragment = f"--{link.fragment}" if link.fragment else ""
             place = f"{slug(unquote(target))}{fragment}"
             node["href"] = f"{INSIDE}{place}"
-            if unquote(target) not in (page, *LOOKED_UP):
+            if unquote(target) != page:
                 node.insert_after(BeautifulSoup(page_of(place), "html.parser"))
         else:  # downloads, and pages of the site that are none of the book
             del node["href"]

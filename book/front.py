@@ -119,8 +119,8 @@ def _pauli(one: pd.DataFrame, two: pd.DataFrame) -> str:
     columns = ("train_mse", "test_mse", "sine_mse", "bound")
     near = min(max(abs(r[c] / r[f"paper_{c}"] - 1) for c in columns) for _, r in row.iterrows())
     return (
-        f"[Table I](executed/pauli-table-1.ipynb) within {gap:.1%} in every number; "
-        f"[Table II](executed/pauli-table-2.ipynb) depends on a local minimum: from one start "
+        f"[Table I](executed/pauli-tables.ipynb) within {gap:.1%} in every number; "
+        f"[Table II](executed/pauli-tables.ipynb) depends on a local minimum: from one start "
         f"its weight-decay row within {near:.2%}."
     )
 
@@ -128,8 +128,8 @@ def _pauli(one: pd.DataFrame, two: pd.DataFrame) -> str:
 def _letter(plane: pd.DataFrame, digits: pd.DataFrame) -> str:
     count = int(digits["example"].nunique())
     return (
-        f"its [plane](executed/letter-2d.ipynb) from {plane['seed'].nunique()} starts and its "
-        f"[{count} networks on MNIST](executed/letter-mnist.ipynb); its printed tables are not to "
+        f"its [plane](executed/letter.ipynb) from {plane['seed'].nunique()} starts and its "
+        f"[{count} networks on MNIST](executed/letter.ipynb); its printed tables are not to "
         "hand, so there is nothing to compare with."
     )
 

@@ -124,6 +124,13 @@ return [...document.querySelectorAll('mjx-container[display="true"]')].filter(di
   return drawn.left < room.left - 1 || drawn.right > room.right + 1;
 }).map(display => display.textContent.slice(0, 60));
 """
+# tables that need a scroll bar
+SCROLLING = """
+const box = ':is(.cell_output, .pst-scrollable-table-container)';
+return [...document.querySelectorAll(`${box} table`)]
+  .filter(table => table.scrollWidth > table.closest(box).clientWidth + 1)
+  .map(table => table.caption?.textContent.slice(0, 60));
+"""
 DRAWN = """
 const done = arguments[arguments.length - 1];
 window.MathJax?.startup?.promise ? MathJax.startup.promise.then(done) : done();
@@ -147,11 +154,12 @@ def test_page_fits_a_phone_and_pictures_have_no_card(browser, built_book, name) 
 
 
 @pytest.mark.parametrize("name", [*PAGES[1:], "search", "404"])
-def test_page_cuts_no_equation_and_has_no_serious_finding_of_axe(browser, built_book, name) -> None:
+def test_page_cuts_nothing_and_has_no_serious_finding_of_axe(browser, built_book, name) -> None:
     with _Screen(browser, 1400):
         _open(browser, built_book, name, "light")
         browser.execute_async_script(DRAWN)
         assert browser.execute_script(CUT) == []
+        assert browser.execute_script(SCROLLING) == []
     _open(browser, built_book, name, "light")  # its displays broken for this width
     # a closed box hides what it holds from the check, an opening one fades in
     browser.execute_script(

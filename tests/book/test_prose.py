@@ -51,6 +51,22 @@ def test_page_is_read_in_ten_minutes(source) -> None:
     assert len(re.findall(r"[^\W\d_]{2,}", text)) <= 10 * 200  # words a minute
 
 
+def test_formula_is_displayed_once() -> None:
+    """What two pages need, a matrix of it too, one of them shows and the other refers to."""
+    shown: dict[str, set[str]] = {}
+    for source in Layout().sources():
+        text = re.sub(r"```.*?```", "", source.read_text(encoding="utf8"), flags=re.DOTALL)
+        matrices = re.findall(r"\\begin\{bmatrix\}.*?\\end\{bmatrix\}", text, re.DOTALL)
+        formulas = re.findall(r"\$\$.*?\$\$|\\begin\{equation\*\}.*?\\end", text, re.DOTALL)
+        for formula in formulas + matrices:
+            # without its number and what only spaces it
+            bare = re.sub(r"\\tag\{.*?\}|\\q?quad\b|\\[,;! ]|[\s{}.,$]|_d", "", formula)
+            if len(bare) >= 40:
+                shown.setdefault(bare, set()).add(source.stem)
+    assert len(shown) > 50
+    assert [pages for pages in shown.values() if len(pages) > 1] == []
+
+
 @pytest.mark.parametrize("source", Layout().sources(), ids=lambda path: path.stem)
 def test_page_opens_with_its_takeaways(source) -> None:
     text = source.read_text(encoding="utf8").split("\n---\n", 1)[1]

@@ -9,6 +9,7 @@ from base64 import b64decode
 from functools import cache
 from pathlib import Path
 
+import jupytext
 import pytest
 from bs4 import BeautifulSoup, Tag
 
@@ -85,6 +86,7 @@ def test_figures_have_captions_and_counts_agree(built_book: Path, name: str) -> 
     for node in text.select("pre, code"):
         node.decompose()
     assert "`" not in text.get_text(), "code in what a cell glued or displayed"
+    assert re.findall(r"\w x \d\S*", text.get_text()) == [], "a letter for the sign of times"
 
 
 PROSE = [
@@ -167,6 +169,28 @@ def test_captions_go_to_the_tables_of_their_cell_in_turn() -> None:
     code = "<td>round_limit</td><th >l2</th><td>C-l2, pgd</td><td>servo</td>"
     words_for = "<td>round limit</td><th >ℓ₂</th><td>C-l2, pgd</td><td>servo</td>"
     assert captions.worded(code) == words_for
+    long = "<td class=x>Adam at 0.001, full batch, 1000 epochs</td>"
+    assert captions.worded(long) == long.replace("<td", "<td data-words")
+    numbers = "<td>holds, 0.1 (0.0 to 0.2)</td><td>1.234 (1.111 to 1.345), 2.222</td>"
+    assert captions.worded(numbers) == numbers
+
+
+# what the first sentence of a caption says, if it is no result that a claim of the page holds
+NO_RESULT = {"how to read it", "definition or theorem", "another case"}
+
+
+@pytest.mark.parametrize("source", Layout().sources(), ids=lambda path: path.stem)
+def test_first_sentence_of_a_figure_is_held_by_a_claim(built_book: Path, source: Path) -> None:
+    page = (built_book / "book" / "executed" / f"{source.stem}.html").read_text(encoding="utf8")
+    for cell in jupytext.read(source, fmt="md:myst").cells:
+        if "figure" not in cell.metadata.get("mystnb", {}):
+            continue
+        held = cell.metadata.get("held-by")
+        caption = cell.metadata["mystnb"]["figure"]["caption"]
+        if isinstance(held, list) and held:
+            assert [name for name in held if f'"claim-{name}"' not in page] == [], caption
+        else:
+            assert held in NO_RESULT, caption
 
 
 # symbols in words or in ASCII; what stands between dollars is typeset, names such as C-l2 are names
