@@ -73,3 +73,10 @@ def test_page_opens_with_its_takeaways(source) -> None:
     title, _, rest = text.strip().partition("\n")
     assert title.startswith("# ")
     assert rest.strip().startswith(":::{admonition} Key takeaways\n:class: tip\n- ")
+
+
+def test_every_page_that_is_linked_is_there() -> None:
+    names = {source.stem for source in Layout().sources()}
+    for source in Layout().sources():
+        linked = set(re.findall(r"\]\(([\w-]+)\.ipynb", source.read_text(encoding="utf8")))
+        assert linked <= names, f"{source.stem}: {sorted(linked - names)}"
