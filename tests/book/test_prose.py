@@ -80,3 +80,14 @@ def test_every_page_that_is_linked_is_there() -> None:
     for source in Layout().sources():
         linked = set(re.findall(r"\]\(([\w-]+)\.ipynb", source.read_text(encoding="utf8")))
         assert linked <= names, f"{source.stem}: {sorted(linked - names)}"
+
+
+def test_matrices_in_a_line_are_small() -> None:
+    """On a phone the columns of larger ones cover one another."""
+    for source in Layout().sources():
+        text = re.sub(
+            r"```.*?```|\$\$.*?\$\$", "", source.read_text(encoding="utf8"), flags=re.DOTALL
+        )
+        for formula in re.findall(r"\$[^$]+\$", text):
+            for body in re.findall(r"\\begin\{bmatrix\}(.*?)\\end", formula):
+                assert len(body) < 40, f"{source.stem}: {formula}"
