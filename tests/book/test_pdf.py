@@ -11,7 +11,8 @@ import pytest
 from book import browser, pdf
 from book.layout import Layout
 
-pytestmark = [pytest.mark.book, pytest.mark.browser]
+# one worker: two would see one another's pages in the book that they share
+pytestmark = [pytest.mark.book, pytest.mark.browser, pytest.mark.xdist_group("pdf")]
 
 # they link to one another
 PAGES = ["book/executed/network-and-rescaling", "book/glossary"]
