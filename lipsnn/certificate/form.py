@@ -12,6 +12,8 @@ from lipsnn._checks import Array
 from lipsnn.activations import Activation, Sector
 from lipsnn.network import Layers
 
+# More than two roundings, relative: of an entry of layers that were multiplied, and of a rescaling.
+_ONCE = 2.0**-51
 # Rounding of the recursions behind a bound, relative and per layer.
 _ROUNDING = 1e-12
 
@@ -149,6 +151,7 @@ def scaled_by(weights: Sequence[Array], exponents: list[Array]) -> list[Array]:
 def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
     """What relative errors of the entries of W_0 .., W_l can add to a slope of given patterns.
 
+    The weights are those of multiplied layers, made larger and rounded (`lipsnn.convert.affine`):
     ``sum_k rounding_k |W_k|_F`` times the norms of all other layers, without units of slope 0.
     """
     fixed = form.fixed or [np.ones(n) for n in form.widths]
@@ -157,9 +160,9 @@ def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
     parts = [weight[np.ix_(after, before)] for weight, before, after in layers]
     if not any(rounding) or not all(part.size for part in parts):
         return 0.0
-    errors = [
-        e and e * float(np.linalg.norm(part)) for e, part in zip(rounding, parts, strict=True)
-    ]
+    # what all entries of a hidden layer have in common only makes its slopes larger
+    shares = [*(min(e, _ONCE) for e in rounding[:-1]), rounding[-1]]
+    errors = [e and e * float(np.linalg.norm(part)) for e, part in zip(shares, parts, strict=True)]
     norms = np.array([np.linalg.norm(part, 2) for part in parts]) + errors
     total = sum(e * float(np.delete(norms, k).prod()) for k, e in enumerate(errors) if e)
     return total * (1 + 1e-9) * float(np.prod([max(map(abs, own)) for own in form.sectors]))

@@ -193,3 +193,19 @@ def test_certified_errors_of_rounded_layers():
         found = lipsnn.certified_error(module, [[x]], [0.0], [0.0, 0.5])
         for row, most in zip(found.itertuples(), (value, slope * Fraction(2.5)), strict=True):
             assert Fraction(row.lower) <= most**2 <= Fraction(row.upper)
+
+
+def test_a_smaller_ball_has_no_larger_bound_where_layers_are_folded():
+    torch.manual_seed(0)
+    layers, inputs = [], 20
+    for width in (100, 100, 100):
+        layers += [nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU()]
+        inputs = width
+    module = nn.Sequential(*layers, nn.Linear(inputs, 3))
+    module(torch.randn(500, 20))
+    module.eval()
+    assert all(e > 0 for e in lipsnn.as_network(module).rounding[:-1])
+    center, outputs = np.full(20, 0.3), (0, 1)
+    near, far = (lipsnn.certify(module, ball=(center, r), outputs=outputs) for r in (1e-3, 0.1))
+    assert near.bound < far.bound < lipsnn.certify(module, outputs=outputs).bound
+    assert near.verify() >= near.bound
