@@ -206,6 +206,27 @@ def as_loss(loss: str | Loss) -> Loss:
     return LOSSES[_checks.one_of(name, "loss", tuple(LOSSES))]
 
 
+def smooth_loss(loss: str | Loss) -> Any:
+    """The loss of this name, or `loss` itself, with value and derivatives."""
+    found = as_loss(loss)
+    if isinstance(found, MeanSquared) or not hasattr(found, "roots"):
+        names = [name for name in LOSSES if name != "mse"]
+        raise ValueError(f"loss must be one of {', '.join(names)} here, got {loss!r}")
+    return found
+
+
+def scalar_loss(loss: str | Loss) -> Squared:
+    """Such a loss of one output."""
+    found = smooth_loss(loss)
+    if not isinstance(found, Squared):
+        names = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
+        raise ValueError(
+            f"loss must be one of {', '.join(names)} for one output: "
+            "cross-entropy needs an output for each class"
+        )
+    return found
+
+
 def class_numbers(y: Any, classes: int) -> Array:
     """`y` as class numbers (n,) from 0 to `classes` - 1, whatever type of whole numbers it is.
 

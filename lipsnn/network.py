@@ -106,8 +106,12 @@ class Network(Layers, Value):
         object.__setattr__(self, "biases", tuple(map(_checks.frozen, biases)))
         object.__setattr__(self, "activations", _activations(activations, self.widths))
         object.__setattr__(self, "dtype", dtype)
-        rounding = [0.0] * len(weights) if rounding is None else map(float, rounding)
-        object.__setattr__(self, "rounding", tuple(rounding))
+        errors = np.zeros(len(weights))
+        if rounding is not None:
+            errors = _checks.finite_array(rounding, "rounding", 1)
+        if len(errors) != len(weights) or (errors < 0).any():
+            raise ValueError(f"rounding must be {len(weights)} numbers, none negative")
+        object.__setattr__(self, "rounding", tuple(errors.tolist()))
 
     def __repr__(self) -> str:
         names = [repr(phi) for phi in self.activations]

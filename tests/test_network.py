@@ -212,3 +212,9 @@ def test_a_selection_is_not_rounded_down():
     assert exact <= Fraction(selected.weights[-1][0, 0]) <= exact + Fraction(1, 2**40)
     assert certify(selected).bound >= exact
     assert net.select((0, 2)).weights[-1][0, 0] == small
+
+
+@pytest.mark.parametrize("rounding", [[0.0], [0.0, -1e-16], [0.0, np.nan], [[0.0, 0.0]]])
+def test_rounding_is_a_number_for_each_matrix(rounding):
+    with pytest.raises(ValueError, match="rounding"):
+        Network([[[1.0]], [[1.0]]], rounding=rounding)

@@ -57,18 +57,16 @@ class Search:
         self.rounding = ROUNDING + self.m * _EPS, float((self.m + 8) * _EPS * size) + 1e-290
         walls = np.empty((0, self.dim + 1)) if region is None else region.halfspaces()
         infinity = np.eye(self.dim + 1)[-1:]
-        spread = None if region is None else region.spread()
         self.cells = Arrangement(
             np.vstack([np.column_stack([self.W, self.b]), walls[walls.any(axis=1)], infinity]),
             (region.center, region.radius) if isinstance(region, Ball) else None,
-            None if spread is None else float(max(np.abs(spread[0]) + spread[1]) + spread[2]),
+            None if region is None else region.far(),
         )
         rows = np.arange(self.m, len(self.cells.rows))
         point, *_ = self.cells.decide(rows, np.ones(len(rows)))
         if point is None:
             raise ValueError(
-                "the region has no inner point, or none that float64 can tell at its distance "
-                "from 0: widen it, or shift the inputs"
+                "the region has no inner point that float64 can tell: widen or shift it"
             )
         sides = np.repeat([0.0, 1.0], [self.m, len(rows)])
         self.root = Node(rows, sides[rows], sides, point[None], np.eye(self.dim) / self.dim)

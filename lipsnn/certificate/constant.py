@@ -21,7 +21,7 @@ from lipsnn.certificate.document import (
     region_from,
     written,
 )
-from lipsnn.certificate.entry import read as read_network
+from lipsnn.certificate.entry import with_rounding
 from lipsnn.certificate.form import Form, moved_by
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.region import Region, regions
@@ -200,7 +200,7 @@ def exact_constant(
         the first layer was put together from several, or from a scaler, with rounding.
     """
     begun = time.perf_counter()
-    net, rounding = read_network(net)
+    net, rounding = with_rounding(net)
     if any(rounding[:-1]):
         raise ValueError(
             "the first matrix stands for layers whose product was rounded, which moves the places "

@@ -117,7 +117,7 @@ def certify(
         For a network that is not supported, a method or solver that does not exist or does not
         fit, a tolerance that is not positive, or a region that is empty or does not fit.
     """
-    net, rounding = read(net, outputs)
+    net, rounding = with_rounding(net, outputs)
     if ball is None and box is None and polytope is None:
         return _certify(net, method, solver, tol, start)
     if solver is not None or method not in ("auto", *SMALL_METHODS):
@@ -160,7 +160,7 @@ def margin_bounds(net: Any, tol: float = 1e-7) -> Array:
     return bounds
 
 
-def read(net: Any, outputs: Any = None) -> tuple[Any, tuple[float, ...]]:
+def with_rounding(net: Any, outputs: Any = None) -> tuple[Any, tuple[float, ...]]:
     """A `ShallowNet` where it is one, else a `Network`; and its `Network.rounding`."""
     if isinstance(net, ShallowNet) and outputs is None:
         return net, (0.0, 0.0)

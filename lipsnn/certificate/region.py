@@ -38,6 +38,12 @@ class Region:
         """c, h (d,) and r with ``x = c + p + q``, |p| <= h entry by entry, |q| <= r; or None."""
         return None
 
+    def far(self) -> float | None:
+        """How large an entry of x may be, or None."""
+        if (spread := self.spread()) is None:
+            return None
+        return float(max(np.abs(spread[0]) + spread[1]) + spread[2])
+
     def content(self) -> dict[str, Any]:
         """What a document holds of it."""
         raise NotImplementedError

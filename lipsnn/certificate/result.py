@@ -11,14 +11,14 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.deployed import FORMATS, Deployed, evaluation_error
-from lipsnn.certificate.form import Form, lengths_of, moved_by, reach
+from lipsnn.certificate.form import Form, moved_by, reach
+from lipsnn.certificate.gradient import gradient_of
 from lipsnn.certificate.ladder import Ladder, ladder
 from lipsnn.certificate.linear import sides_of
 from lipsnn.certificate.product import proved_product
 from lipsnn.certificate.proof import ProofError, proved_bound
 from lipsnn.certificate.proof_lower import proved_lower
 from lipsnn.certificate.region import Region
-from lipsnn.certificate.slopes import slopes
 from lipsnn.convert import as_network
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
@@ -105,11 +105,8 @@ class Certificate:
     def gradient(self) -> Any:
         """Gradients of the bound by the weights, exact to the extent that `gap` is zero.
 
-        Danskin's, with the increments held (fact H): ``dL/dW_i = (alpha + beta) T X_{i+1,i} / L
-        - 2 alpha beta T W_i X_ii / L`` and ``dL/dW_l = W_l X_ll / L``, X_ij = F_i F_j'. With one
-        hidden layer and one output, P held, the derivative by zbar_i is
-        ``P zbar_i / (2 |R'zbar_i|) + P zbar_0 / (2 |R'zbar_0|)``. A term of length zero, where L
-        has a kink, counts as zero: that is a subgradient.
+        With the increments held (fact H, see `lipsnn.certificate.gradient`); where L has a kink, a
+        subgradient.
 
         Returns
         -------
@@ -117,40 +114,7 @@ class Certificate:
             Of a `ShallowNet` by its weights (m, d + 1), zero for the bias, and by its outer
             weights (m,); else by W_0 .. W_l.
         """
-        form = self.form()
-        if not form.small:
-            return self._layered_gradient(form)
-        problem = slopes(form)
-        (W, outer), (alpha, beta) = form.weights, form.sectors[0]
-        stacked = np.vstack([problem.sum, problem.scaled]) @ self.factor
-        lengths = lengths_of(stacked)
-        stacked /= 2 * np.where(lengths > 0, lengths, np.inf)[:, None]
-        size = np.sum(self.factor**2) ** 0.5
-        share = alpha + beta if form.fixed is None else form.fixed[0] * 2
-        share = np.where(form.free[0], alpha + beta, share)[:, None]
-        by_slope = ((beta - alpha) * stacked[1:] + share * stacked[0]) @ self.factor.T
-        by_slope /= size
-        by_weights, by_outer = outer[0][:, None] * by_slope, np.einsum("ij,ij->i", W, by_slope)
-        if not isinstance(self.net, ShallowNet):
-            return by_weights, by_outer[None]
-        return np.column_stack([by_weights, np.zeros(len(W))]), by_outer
-
-    def _layered_gradient(self, form: Form) -> tuple[Array, ...]:
-        if len(self.factors) < len(form.weights):  # a constant network, or no dual was found
-            return tuple(np.zeros_like(weight) for weight in form.weights)
-        F = self.factors
-        size = self.bound * float(np.sum(F[0] ** 2))
-        after = form.weights[-1] @ F[-1]
-        found = [after @ F[-1].T / size]
-        for i, (alpha, beta) in reversed(list(enumerate(form.sectors))):
-            t = np.where(np.isfinite(self.layers[i]), self.layers[i], 0.0)[:, None]
-            own = t * ((alpha + beta) * F[i + 1] - 2 * alpha * beta * (form.weights[i] @ F[i]))
-            if form.fixed is not None:  # it hands on what the layers after it ask for
-                passed = np.nan_to_num(form.fixed[i])[:, None] * (form.weights[i + 1].T @ after)
-                own = np.where(form.free[i][:, None], own, passed)
-            found.append(own @ F[i].T / size)
-            after = own
-        return tuple(reversed(found))
+        return gradient_of(self, self.form())
 
     def ladder(self, X: Any = None, seed: int = 0) -> Ladder:
         """What lies below and above the bound; X (k, d) are data to take gradients at."""

@@ -163,8 +163,10 @@ def _solve(
     if layer and len(first) < first.shape[1]:  # the span of its rows is all that later layers see
         basis, triangle = np.linalg.qr(first.T)
         weights[0], inputs = triangle.T, inputs @ basis
-    t = search.certificate.layers[0][live[0]]
-    size = np.linalg.norm(search.net.weights[1][:, live[0]], axis=0)
+    shares = None
+    if held:  # q_i = |a_i|^2 / (2 t_i), twice
+        size = np.linalg.norm(search.net.weights[1][:, live[0]], axis=0)
+        shares = size**2 / search.certificate.layers[0][live[0]]
     program = LayerProgram(
         weights,
         biases,
@@ -174,7 +176,7 @@ def _solve(
         strength,
         search.kind,
         1.0 if search.limit else None,
-        size**2 / t if held else None,
+        shares,
         None if pattern is None else pattern[:, live[0]],
     )
     if search.programs.name == "structured":

@@ -12,8 +12,7 @@ from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
 from lipsnn.convert import as_shallow
 from lipsnn.convex.samples import Samples, checked
-from lipsnn.losses import SQUARED, Loss
-from lipsnn.train.descent import scalar_loss
+from lipsnn.losses import SQUARED, Loss, scalar_loss
 
 REGULARIZERS = ("l2", "lipschitz")
 REDUCTIONS = ("sum", "mean")

@@ -21,9 +21,8 @@ from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
 from lipsnn.convex.search import Search, alternation, joint, restriction
 from lipsnn.convex.walk import walk
-from lipsnn.losses import Loss
+from lipsnn.losses import Loss, scalar_loss, smooth_loss
 from lipsnn.network import ShallowNet
-from lipsnn.train.descent import scalar_loss, smooth_loss
 
 ROUNDS, SWEEPS = 50, 3  # if not said
 METHODS: dict[str, Callable[..., Iterator[None]]] = {

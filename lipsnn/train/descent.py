@@ -17,7 +17,7 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.certificate.threads import one_blas_thread
-from lipsnn.losses import LOSSES, SQUARED, Loss, MeanSquared, Squared, as_loss
+from lipsnn.losses import SQUARED, Loss, scalar_loss
 from lipsnn.network import ShallowNet, with_bias
 
 # (weights, outer, inputs with the bias feature, targets) of a batch -> gradients by weights and by
@@ -245,24 +245,3 @@ def decayed(decay: float, slope: Slope = SQUARED.gradient) -> Gradient:
         return by_weights + decay * weights, by_outer + decay * outer
 
     return gradient
-
-
-def smooth_loss(loss: str | Loss) -> Any:
-    """The loss of this name, or `loss` itself, with value and derivatives."""
-    found = as_loss(loss)
-    if isinstance(found, MeanSquared) or not hasattr(found, "roots"):
-        names = [name for name in LOSSES if name != "mse"]
-        raise ValueError(f"loss must be one of {', '.join(names)} here, got {loss!r}")
-    return found
-
-
-def scalar_loss(loss: str | Loss) -> Squared:
-    """Such a loss of one output."""
-    found = smooth_loss(loss)
-    if not isinstance(found, Squared):
-        names = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
-        raise ValueError(
-            f"loss must be one of {', '.join(names)} for one output: "
-            "cross-entropy needs an output for each class"
-        )
-    return found
