@@ -209,3 +209,28 @@ def test_errors():
         certified_error(deep(rng, activations="tanh"), X, y, 0.1)
     with pytest.raises(ValueError, match="classes, whole numbers below 3"):
         certified_error(deep(rng, outputs=3), X, y + 0.5, 0.1)
+
+
+EXTREME = {  # weights, biases, outer weights: whose multipliers were zero, or below float64
+    "constant": ([[0.5, -1.5]], [0.25], [0.0]),
+    "a unit that is zero everywhere": ([[0.0, 0.0], [1.0, 2.0]], [0.0, -0.5], [3.0, 2.0]),
+    "subnormal": ([[-2e-300, -7e-301], [2.5e-301, -1e-300]], [2e-309, 2e-309], [-0.7, -0.4]),
+    "tiny products": ([[-5e-161, -1.5e-160], [1.7e-160, 5e-161]], [0.0, 0.0], [3e-163, -3e-163]),
+    "huge products": ([[-6e204, 1.5e205], [5e204, 8e204]], [0.5, -0.75], [-2e-160, 1e-160]),
+    "uneven": ([[1e160, 0.0], [1e-150, 1e-145]], [-1e160, -1e-150], [1e-160, 1e150]),
+}
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0])
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("case", EXTREME)
+def test_extreme_scales_and_constants_are_proved(case, norm, target, tmp_path):
+    weights, biases, outer = map(np.array, EXTREME[case])
+    net = Network((weights, outer[None]), (biases, np.zeros(1)))
+    x = np.array([[0.3, 0.2]])
+    table = proved(tmp_path / "errors.json", net, x, [target], [1e-3, 0.1], norm=norm)
+    for row in table.itertuples():
+        points = around(np.random.default_rng(0), x[0], row.radius, norm)
+        assert ((net(points) - target) ** 2).max() <= row.upper
+    # the enclosure is of use, too: a convex function's is attained
+    assert (table["upper"] <= 1.5 * table["lower"] + 1e-300).all()

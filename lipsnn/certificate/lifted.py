@@ -8,8 +8,8 @@ and the parallel line through zero, and what is between is one more entry of e.
 Of an output ``sum a_i (u_i)_+ + c`` the terms of units that keep their side are linear. So are, for
 any mu >= 0, those of units on a chosen side, of which the other side is another part: at most
 ``(a_i + mu) u_i`` above zero and ``-mu u_i`` below. Of the others a term is at most ``theta a_i
-u_i``, theta in [0, 1], where a_i <= 0, and ``a_i u_i / 2 + nu u_i^2 + a_i^2 / (16 nu)``, nu > 0,
-where a_i > 0. With multipliers lam_g of the groups, all is at most B if the quadratic form in
+u_i``, theta in [0, 1], where a_i <= 0, and ``a_i / 2 (u_i + u_i^2 / (2 kappa) + kappa / 2)``,
+kappa > 0, where a_i > 0. With multipliers lam_g of the groups, all is at most B if the quadratic form in
 (e, 1) ``B - c - sum lam_g (R_g^2 - |e_g|^2) - ..`` is positive semidefinite.
 """
 
@@ -52,23 +52,29 @@ class Around:
         V = Dyadic.of(np.vstack([np.column_stack([np.eye(d), x]), np.eye(d + 1)[-1:]]))
         for k, phi in enumerate(net.activations):
             self.values = Dyadic.of(np.column_stack([net.weights[k], net.biases[k]])) @ V
-            low, high = self._ends()
+            low, high, exponents = self._ends()
             self.sides = np.where(low >= 0, 1, np.where(high <= 0, -1, 0))
             if k + 1 < len(net.activations):
-                V = self._through(phi, low, high)
+                V = self._through(phi, low, high, exponents)
 
-    def _ends(self) -> tuple[Array, Array]:
-        """Bounds of the units, rounded outwards."""
-        G, p = np.split(self.values.floats(), [-1], axis=1)
-        size = np.abs(G).max(axis=1, keepdims=True)
-        squares = np.zeros((len(self.R), len(G)))
-        np.add.at(squares, self.groups, (G / np.where(size > 0, size, 1.0)).T ** 2)
-        terms = G.shape[1] + 16
-        reach = size[:, 0] * (self.R @ np.sqrt(squares) + terms * _EPS * self.R.sum())
-        reach += terms * _EPS * (np.abs(p[:, 0]) + reach) + 1e-290
-        return p[:, 0] - reach, p[:, 0] + reach
+    def _ends(self) -> tuple[Array, Array, Array]:
+        """Bounds of the units, rounded outwards, over the powers of two that make each near one."""
+        rows = self.values.integers.tolist()
+        bits = np.array([max(abs(int(x)).bit_length() for x in row) for row in rows])
+        exponents = np.where(bits > 0, bits + self.values.exponent, 0)
+        near = self.values.weighted([Fraction(2) ** -e for e in exponents.tolist()])
+        G, p = np.split(near.floats(), [-1], axis=1)
+        p = p[:, 0]
+        lengths = np.zeros((len(self.R), len(G)))
+        for group, column in zip(self.groups, G.T, strict=True):
+            lengths[group] = np.hypot(lengths[group], column)
+        reach = self.R @ lengths
+        # relative rounding, and what is lost below the least numbers
+        reach += (G.shape[1] + 16) * _EPS * (np.abs(p) + reach) + 1e-290 * (1 + self.R.sum())
+        reach[bits == 0] = 0.0
+        return p - reach, p + reach, exponents
 
-    def _through(self, phi: Any, low: Array, high: Array) -> Dyadic:
+    def _through(self, phi: Any, low: Array, high: Array, exponents: Array) -> Dyadic:
         """What comes out of a layer, a row (0, .., 0, 1) below, with new entries of e."""
         n, free = len(low), np.flatnonzero(self.sides == 0)
         below, above = phi.slope(-np.ones(n)), phi.slope(np.ones(n))
@@ -79,6 +85,7 @@ class Around:
             chord, np.minimum(below, above)[free], np.maximum(below, above)[free]
         )
         # phi(u) - slope u is zero at zero, and linear from there to both ends
+        low, high = np.ldexp(low, exponents[free]), np.ldexp(high, exponents[free])
         ends = (below[free] - chord) * low, (above[free] - chord) * high
         most, least = np.maximum(np.maximum(*ends), 0.0), np.minimum(np.minimum(*ends), 0.0)
         size = (np.abs(below) + np.abs(above))[free] * (np.abs(low) + np.abs(high))
@@ -249,8 +256,9 @@ def _holds(
             linear.append(a * min(Fraction(z), Fraction(1)))
     if (given[curved] == 0).any():
         raise ProofError("a multiplier is zero, its unit can switch")
-    nu = [Fraction(z) for z in np.where(curved, given, 0.0).tolist()]
+    nu = [Fraction(0)] * m  # a_i / (4 kappa) to some digits, of which any prove
     for i in np.flatnonzero(curved).tolist():
+        nu[i] = rounded(outer[i] / (4 * Fraction(given[i])), 64, up=True)
         room -= rounded(outer[i] ** 2 / (16 * nu[i]), _BITS, up=True)
     ends = [Fraction(w) for w in lam[around.groups].tolist()]
     for w, r in zip(lam.tolist(), around.R.tolist(), strict=True):

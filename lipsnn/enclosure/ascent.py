@@ -32,6 +32,8 @@ LEAST = 1e-4
 _RATE = 0.1
 # The least share of a group, in units of the mean one.
 SHARE = 1e-3
+# The least unit of a problem, as a power of two: squared, it is no float64.
+_LEAST_UNIT = -550
 # Rounding, relative to the sizes of all terms and for each of a sum's.
 _ROUNDING = 16 * float(np.finfo(float).eps)
 # And what a product of each may lose below float64's least number.
@@ -89,6 +91,8 @@ class Problems:
         value, shift = shifts.T
         # and each problem by a power of two, so that its largest term is of order one
         unit = np.maximum((_exponents(sizes) + powers).max(1), _exponents(shift))
+        tiny = unit < _LEAST_UNIT  # whose multipliers would underflow
+        unit[tiny] = _LEAST_UNIT
         self.unit, self.shift = unit, np.ldexp(shift, -unit)
         a = np.ldexp(outer * scale, np.maximum(powers - unit[:, None], -(2**12)))
         switch = np.abs(p) < self.reach + self.terms * _ROUNDING * sizes
@@ -96,7 +100,7 @@ class Problems:
         fixed = np.where(~switch & (p > 0), a, 0.0) + self.up / 2
         self.slope, self.value = fixed @ self.W, (fixed * p).sum(1)
         self.value += np.ldexp(value, -unit)
-        self.size = (np.abs(a) * sizes).sum(1)
+        self.size = (np.abs(a) * sizes).sum(1) + tiny
         # the squares of a far unit, which cannot switch, may be beyond float64
         self.p, self.sizes = np.where(switch, p, 0.0), np.where(switch, sizes, 0.0)
         self.kappa = np.maximum(np.maximum(np.abs(self.p), self.reach / 2), 1e-200)
@@ -151,12 +155,10 @@ class Problems:
     def multipliers(self, lam: Array) -> tuple[Array, Array]:
         """(B, m) and (B, G) that prove what `bound` found: see `certificate.lifted`."""
         scale, exponents = self.scale
-        given = np.divide(self.up, 4 * self.kappa * scale**2)
-        given = np.ldexp(given, self.unit[:, None] - 2 * exponents)
+        kappa = np.where(self.up > 0, np.ldexp(self.kappa * scale, exponents), 0.0)
         chosen = np.ldexp(self.down * self.theta / scale, self.unit[:, None] - exponents)
         chosen = np.where(self.side != 0, chosen, self.theta)
-        given = np.where(self.down > 0, chosen, given)
-        return given, np.ldexp(lam[:, None] * self.D / self.R**2, self.unit[:, None])
+        return np.where(self.down > 0, chosen, kappa), np.ldexp(lam[:, None] * self.D / self.R**2, self.unit[:, None])
 
     def improve(self, found: Found) -> None:
         """Better multipliers, by a step of the iterate towards what the last ones have `found`."""

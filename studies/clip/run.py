@@ -105,7 +105,9 @@ class Run:
                 hits = outputs.detach().argmax(dim=1) == targets
                 right += share * float(hits.double().mean())
         self.epoch += 1
-        score = math.nan if self.score is None else float(self.score(self.net))
+        # an attack takes longer than an epoch: only candidates are judged
+        judge = None if self.epoch <= self.score_after else self.score
+        score = math.nan if judge is None else float(judge(self.net))
         row = {
             "epoch": self.epoch,
             "loss": total,
@@ -116,9 +118,8 @@ class Run:
             "seconds": time.perf_counter() - start,
         }
         self.history.append(row)
-        early = self.epoch <= self.score_after
-        if self.score is None or early or score > self.best["score"]:
-            self._keep(-math.inf if early else score)
+        if judge is None or score > self.best["score"]:
+            self._keep(-math.inf if judge is None else score)
         if self.regularizer is not None and self.regularizer.rule is not None:
             self.strength = self.regularizer.rule.next(self.strength, row["accuracy"], self.epoch)
         shown = {"loss": total, "accuracy": row["accuracy"], "strength": self.strength}

@@ -36,7 +36,7 @@ class ClipResult:
     history : DataFrame
         A row per epoch: ``loss`` (mean over its mini-batches, without regularisation),
         ``accuracy`` (likewise, where there is one), ``quotient`` (the largest of the Lipschitz
-        set in it), ``strength``, ``score`` and ``seconds``.
+        set in it), ``strength``, ``score`` (of candidates) and ``seconds``.
     pairs : LipschitzSet or None
         As it stood at the end.
     status : Status

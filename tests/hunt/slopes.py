@@ -61,7 +61,8 @@ def _value_and_slope(phi: Activation, u: Ball, moves: bool) -> tuple[Ball, Ball]
 def attained_slope(net: Network, x: np.ndarray) -> Ball:
     """The square of a slope |J v| / |v| that the network attains at x (d,), v chosen by powers.
 
-    Zero where x lies on the boundary of a region, which says nothing.
+    Zero where x lies on the boundary of a region, which says nothing; units that nothing reads
+    have none.
     """
     with flint.ctx.workprec(PRECISION):
         J = None
@@ -72,10 +73,11 @@ def attained_slope(net: Network, x: np.ndarray) -> Ball:
             J = W if J is None else W * J
             if layer == len(net.weights) - 1:
                 break
-            rows = J.tolist()
+            phi = net.activations[layer]
+            rows, acts = J.tolist(), net.weights[layer + 1].any(axis=0)
             found = [
-                _value_and_slope(net.activations[layer], u, not all(e.is_zero() for e in row))
-                for u, row in zip(value.entries(), rows, strict=True)
+                _value_and_slope(phi, u, bool(used) and not all(e.is_zero() for e in row))
+                for u, row, used in zip(value.entries(), rows, acts, strict=True)
             ]
             if None in found:
                 return Ball(0)

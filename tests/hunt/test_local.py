@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 import lipsnn
 from lipsnn.certificate import ProofError
+from lipsnn.certificate.lifted import Errors
 
 SAMPLES = 6  # points of a region at which slopes and values are taken
 
@@ -24,6 +27,8 @@ class Local(NamedTuple):
     centre: Array
     radius: float
     points: tuple[Array, ...]  # all in the ball, exactly
+    target: float
+    gap: float | None
 
 
 @st.composite
@@ -43,7 +48,9 @@ def locals_of(draw, kind: str) -> Local:
     moves = rng.normal(size=(SAMPLES, d))
     moves *= (radius * rng.uniform(size=SAMPLES) ** 0.2 / np.linalg.norm(moves, axis=1))[:, None]
     points = (centre, *(centre + moves), *case.steep)
-    return Local(net, centre, radius, tuple(x for x in points if _inside(x, centre, radius)))
+    points = tuple(x for x in points if _inside(x, centre, radius))
+    target, gap = draw(st.sampled_from([0.0, 1.0, -1e3])), draw(st.sampled_from([None, None, 1e-3]))
+    return Local(net, centre, radius, points, target, gap)
 
 
 def _inside(x: Array, centre: Array, radius: float) -> bool:
@@ -68,25 +75,30 @@ def check(case: Local, counts: Counter[str]) -> None:
     else:
         assert bound <= proved <= bound * (1 + REPAIR)
         counts["proofs"] += 1
-    check_error(case, net, counts)
+    for norm in (2, np.inf):  # the ball lies in the box
+        check_error(case, net, norm, counts)
 
 
-def check_error(case: Local, net: lipsnn.ShallowNet, counts: Counter[str]) -> None:
-    """The squared error at every point of the ball, in rationals, is at most the upper one."""
-    y = np.zeros(1)
-    try:
-        found = lipsnn.certified_error(net, case.centre[None], y, [case.radius])
-    except ValueError as error:
-        if "beyond float64" not in str(error):
-            raise
-        counts["refused"] += 1
-        return
-    upper = float(found["upper"].iloc[0])
-    assert found["lower"].iloc[0] <= upper
-    if np.isfinite(upper):
+def check_error(case: Local, net: lipsnn.ShallowNet, norm: float, counts: Counter[str]) -> None:
+    """The squared error at every point of the ball, in rationals, is at most the proved one."""
+    with tempfile.TemporaryDirectory() as folder:
+        proof = Path(folder) / "errors.json"
+        given = net, case.centre[None], np.array([case.target]), [case.radius], norm
+        try:
+            found = lipsnn.certified_error(*given, gap=case.gap, proof=proof)
+        except ValueError as error:
+            if "beyond float64" not in str(error):
+                raise
+            counts["refused"] += 1
+            return
+        upper = float(found["upper"].iloc[0])
+        assert found["lower"].iloc[0] <= upper
         for x in case.points:
-            assert _value(case.net, x) ** 2 <= oracle.exact(upper), x
+            error = _value(case.net, x) - oracle.exact(case.target)
+            assert error**2 <= oracle.exact(upper), x
         counts["exact"] += 1
+        assert Errors.from_json(proof).verify()["upper"].iloc[0] == upper
+        counts["proofs"] += 1
 
 
 def _value(net: lipsnn.Network, x: Array) -> oracle.Q:
