@@ -9,8 +9,8 @@ Of an output ``sum a_i (u_i)_+ + c`` the terms of units that keep their side are
 any mu >= 0, those of units on a chosen side, of which the other side is another part: at most
 ``(a_i + mu) u_i`` above zero and ``-mu u_i`` below. Of the others a term is at most ``theta a_i
 u_i``, theta in [0, 1], where a_i <= 0, and ``a_i / 2 (u_i + u_i^2 / (2 kappa) + kappa / 2)``,
-kappa > 0, where a_i > 0. With multipliers lam_g of the groups, all is at most B if the quadratic form in
-(e, 1) ``B - c - sum lam_g (R_g^2 - |e_g|^2) - ..`` is positive semidefinite.
+kappa > 0, where a_i > 0. With multipliers lam_g of the groups, all is at most B if the quadratic
+form in (e, 1) ``B - c - sum lam_g (R_g^2 - |e_g|^2) - ..`` is positive semidefinite.
 """
 
 from __future__ import annotations

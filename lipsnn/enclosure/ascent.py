@@ -158,7 +158,9 @@ class Problems:
         kappa = np.where(self.up > 0, np.ldexp(self.kappa * scale, exponents), 0.0)
         chosen = np.ldexp(self.down * self.theta / scale, self.unit[:, None] - exponents)
         chosen = np.where(self.side != 0, chosen, self.theta)
-        return np.where(self.down > 0, chosen, kappa), np.ldexp(lam[:, None] * self.D / self.R**2, self.unit[:, None])
+        return np.where(self.down > 0, chosen, kappa), np.ldexp(
+            lam[:, None] * self.D / self.R**2, self.unit[:, None]
+        )
 
     def improve(self, found: Found) -> None:
         """Better multipliers, by a step of the iterate towards what the last ones have `found`."""
