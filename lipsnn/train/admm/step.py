@@ -108,10 +108,10 @@ class FixedStep:
         rho = solution.rho if len(live[0]) or self.mu is None else 0.0
         # what the LMI lets be nothing else
         weights = [np.array(matrix) for matrix in target]
-        after = [*self.multipliers[1:], np.ones(len(weights[-1]))]
-        for k, (t, following) in enumerate(zip(self.multipliers, after, strict=True)):
+        following = [*self.multipliers[1:], np.ones(len(weights[-1]))]
+        for k, (t, later) in enumerate(zip(self.multipliers, following, strict=True)):
             weights[k][np.isinf(t)] = 0.0
-            weights[k + 1][np.ix_(following > 0, t == 0)] = 0.0
+            weights[k + 1][np.ix_(later > 0, t == 0)] = 0.0
         moved = sum(float(np.sum((W - V) ** 2)) for W, V in zip(weights, target, strict=True))
         for (layer, incoming), x in zip(blocks, solution.weights, strict=True):
             split = len(live[layer - 1]) if incoming else 0
