@@ -1,4 +1,4 @@
-"""Iterates of the interior-point method: what it returns and where another one may start."""
+"""What the interior-point method returns."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 from lipsnn._checks import Array
 
 
-@dataclass(frozen=True, eq=False)
-class WarmStart:
-    """An iterate half way, near the central path, from which a similar program may start."""
+@dataclass(eq=False)
+class Iterate:
+    """A primal-dual point with its measures of optimality.
+
+    `warm` is one half way, near the central path, from which a similar program may start.
+    """
 
     Z: Array
     extras: Array
@@ -18,23 +21,13 @@ class WarmStart:
     multipliers: Array
     Y: Array
     cone: Any
-
-
-@dataclass
-class Iterate:
-    """A primal-dual point with its measures of optimality."""
-
-    Z: Array
-    extras: Array
-    multipliers: Array
-    Y: Array
     value: float
     gap: float
     primal_residual: float
     dual_residual: float
     iterations: int = 0
     status: str = ""
-    warm: WarmStart | None = None
+    warm: Iterate | None = None
 
     @property
     def error(self) -> float:

@@ -15,7 +15,7 @@ from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured import interior
 from lipsnn.convex.structured import loss as losses
 from lipsnn.convex.structured.arrow import ArrowCone
-from lipsnn.convex.structured.iterate import Iterate, WarmStart
+from lipsnn.convex.structured.iterate import Iterate
 from lipsnn.convex.structured.merge import Units, among_copies, equal_samples
 from lipsnn.convex.structured.rows import Rows
 
@@ -63,7 +63,7 @@ class Program:
         self.spread, self.factor = targets**2, n * targets**2
         self.unit_cost = 1.0 / (n * self.inputs**2)
         self.p, self.g = self.given.p, units.g
-        self.warm: WarmStart | None = None
+        self.warm: Iterate | None = None
         before = None if start is None else start.warm
         if before is None or before.given.source is not self.given.source:
             before = None
@@ -166,7 +166,9 @@ class Program:
                 np.zeros((p, g)),
                 np.zeros(cone.extras),
                 np.zeros((g, 0)),
+                np.zeros((g, 0)),
                 np.zeros((p + g,) * 2),
+                cone,
             )
             return Iterate(*zeros, self.loss.constant, 0.0, 0.0, 0.0, status="optimal")
         # small dense algebra is slower on two threads, large is not
