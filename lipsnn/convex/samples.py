@@ -23,8 +23,6 @@ TOO_LARGE = (
     "the squares of {} are beyond float64: divide it by its largest entry, and scale the network "
     "with it"
 )
-# Whether the bias feature is there, and the scale.
-Form = tuple[bool, float]
 
 
 class Samples:
@@ -251,10 +249,10 @@ def _parts(n: int, size: int = CHUNK) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-def _each(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
+def _each(function: Callable[..., Any], size: int, form: Any, X: Array, *aligned: Any) -> Any:
     """`function` of every chunk of a block, with where the chunk is in it."""
     return list(Samples(_checks.plain(X, "X"), *form).map(function, *aligned, size=size))
 
 
-def _sum(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
+def _sum(function: Callable[..., Any], size: int, form: Any, X: Array, *aligned: Any) -> Any:
     return Samples(_checks.plain(X, "X"), *form).fold(function, *aligned, size=size)

@@ -9,9 +9,8 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.convex.progress import Pulse
-from lipsnn.convex.structured.iterate import Iterate
 from lipsnn.convex.structured.loss import Loss
-from lipsnn.convex.structured.newton import Direction, Newton, Residuals
+from lipsnn.convex.structured.newton import Direction, Iterate, Newton, Residuals
 from lipsnn.convex.structured.rows import Rows
 
 # Share of the way to the boundary of the cones that a step may take. On degenerate restrictions

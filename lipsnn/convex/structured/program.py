@@ -15,8 +15,8 @@ from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured import interior
 from lipsnn.convex.structured import loss as losses
 from lipsnn.convex.structured.arrow import ArrowCone
-from lipsnn.convex.structured.iterate import Iterate
 from lipsnn.convex.structured.merge import Units, among_copies, equal_samples
+from lipsnn.convex.structured.newton import Iterate
 from lipsnn.convex.structured.rows import Rows
 
 # Order of the Newton system from which its factorisation is worth all the threads there are.
