@@ -162,15 +162,9 @@ class Program:
         arrows = start is not None and type(start.cone) is type(cone) is ArrowCone
         start = start if arrows and start and start.cone.extras == cone.extras else None
         if g == 0 or not self.loss.linear.any():
-            zeros = (
-                np.zeros((p, g)),
-                np.zeros(cone.extras),
-                np.zeros((g, 0)),
-                np.zeros((g, 0)),
-                np.zeros((p + g,) * 2),
-                cone,
-            )
-            return Iterate(*zeros, self.loss.constant, 0.0, 0.0, 0.0, status="optimal")
+            none = np.zeros((g, 0))
+            zeros = np.zeros((p, g)), np.zeros(cone.extras), none, none, np.zeros((p + g,) * 2)
+            return Iterate(*zeros, cone, self.loss.constant, 0.0, 0.0, 0.0, status="optimal")
         # small dense algebra is slower on two threads, large is not
         run = interior.solve if p * g >= _WIDE else one_blas_thread(interior.solve)
         point = run(self.loss, self.rows, cone, *self.limits, start)

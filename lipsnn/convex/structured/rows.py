@@ -8,8 +8,6 @@ over the data, and others enter where a check of all of them finds the iterate o
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from lipsnn._checks import Array
@@ -101,10 +99,29 @@ class Rows:
         equal rows counted once, and the last repeated where there are fewer.
         """
         order = np.argsort(carried, axis=None, kind="stable")
-        unit, row = np.divmod(order, max(carried.shape[1], 1))[0], carried.ravel()[order]
+        owner, place = order // max(carried.shape[1], 1), carried.ravel()[order]
         pool = _Pool(self.g, self.p, count)
-        find = partial(_candidates, weights, self._signs, count, angular, pool.bound, (row, unit))
-        for _, found in self._samples.map(find, range(self._samples.n), self._bits):
+        signs, bound = self._signs, pool.bound  # what travels to a cluster, and not all rows
+
+        def candidates(X1: Array, samples: range, bits: Array) -> tuple[Array, ...]:
+            """Units, sample indices, slacks and signed rows that may be among the least."""
+            side = np.where(unpacked(bits, signs.size), signs, -signs)
+            slack = X1 @ weights
+            slack *= side
+            if angular:
+                slack /= np.maximum(np.linalg.norm(X1, axis=1), np.finfo(float).tiny)[:, None]
+            here = slice(*np.searchsorted(place, [samples.start, samples.stop]))
+            slack[place[here] - samples.start, owner[here]] = np.inf
+            least = slack < bound
+            for i in np.flatnonzero(least.sum(axis=0) > count):
+                some = np.argpartition(slack[:, i], count - 1)[:count]
+                some = some[least[some, i]]
+                least[:, i] = False
+                least[some, i] = True
+            row, unit = np.nonzero(least)
+            return unit, row + samples.start, slack[row, unit], X1[row] * side[row, unit, None]
+
+        for _, found in self._samples.map(candidates, range(self._samples.n), self._bits):
             pool.add(*found)
         return pool.filled()
 
@@ -147,33 +164,3 @@ class _Pool:
         starts = np.cumsum(sizes) - sizes
         at = starts[:, None] + np.minimum(np.arange(self._count), np.maximum(sizes, 1)[:, None] - 1)
         return slack[at], rows[at], index[at]
-
-
-def _candidates(
-    weights: Array,
-    signs: Array,
-    count: int,
-    angular: bool,
-    bound: Array,
-    carried: tuple[Array, Array],
-    X1: Array,
-    samples: range,
-    bits: Array,
-) -> tuple[Array, Array, Array, Array]:
-    """Units, sample indices, slacks and signed rows of a chunk that may be among the least."""
-    side = np.where(unpacked(bits, signs.size), signs, -signs)
-    slack = X1 @ weights
-    slack *= side
-    if angular:
-        slack /= np.maximum(np.linalg.norm(X1, axis=1), np.finfo(float).tiny)[:, None]
-    here = slice(*np.searchsorted(carried[0], [samples.start, samples.stop]))
-    slack[carried[0][here] - samples.start, carried[1][here]] = np.inf
-    least = slack < bound
-    for i in np.flatnonzero(least.sum(axis=0) > count):
-        some = np.argpartition(slack[:, i], count - 1)[:count]
-        some = some[least[some, i]]
-        least[:, i] = False
-        least[some, i] = True
-    row, unit = np.nonzero(least)
-    signed = X1[row] * side[row, unit, None]
-    return unit, row + samples.start, slack[row, unit], signed
