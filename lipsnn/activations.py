@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit, ndtr
 
 from lipsnn import _checks
 from lipsnn._checks import Array
@@ -33,18 +34,8 @@ class _Kind(NamedTuple):
     homogeneous: bool = False
 
 
-def _sigmoid(u: Array) -> Array:
-    from scipy.special import expit
-
-    return np.asarray(expit(u))
-
-
 def _sigmoid_slope(u: Array) -> Array:
-    return _sigmoid(u) * _sigmoid(-u)
-
-
-def _positive(u: Array) -> Array:
-    return (u >= 0).astype(np.float64)
+    return expit(u) * expit(-u)
 
 
 def _leaky(u: Array, below: float, above: float = 1.0) -> Array:
@@ -59,22 +50,12 @@ def _span(*slopes: float) -> Sector:
     return min(slopes), max(slopes)
 
 
-def _expm1(u: Array) -> Array:
-    return np.expm1(np.minimum(u, 0.0))
+def _elu(u: Array, alpha: float, width: float = 1.0) -> Array:
+    return np.where(u > 0, u, alpha * np.expm1(np.minimum(u / width, 0.0)))
 
 
-def _exp(u: Array) -> Array:
-    return np.exp(np.minimum(u, 0.0))
-
-
-def _normal(u: Array) -> Array:
-    from scipy.special import ndtr
-
-    return np.asarray(ndtr(u))
-
-
-def _density(u: Array) -> Array:
-    return np.exp(-0.5 * u * u) / np.sqrt(2 * np.pi)
+def _elu_slope(u: Array, alpha: float, width: float = 1.0) -> Array:
+    return np.where(u >= 0, 1.0, alpha / width * np.exp(np.minimum(u / width, 0.0)))
 
 
 def _gelu_argument(u: Array) -> tuple[Array, Array]:
@@ -95,15 +76,17 @@ def _softplus(u: Array, beta: float, threshold: float = np.inf) -> Array:
 
 def _mish_slope(u: Array) -> Array:
     t = np.tanh(np.logaddexp(0.0, u))
-    return t + np.clip(u, -1e3, 1e3) * (1 - t * t) * _sigmoid(u)
+    return t + np.clip(u, -1e3, 1e3) * (1 - t * t) * expit(u)
 
 
 def _inside(u: Array, low: float, high: float) -> Array:
-    return ((u >= low) & (u < high)).astype(np.float64)
+    return 1.0 * ((u >= low) & (u < high))
 
 
 _KINDS: dict[str, _Kind] = {
-    "relu": _Kind(lambda u: np.maximum(u, 0.0), _positive, lambda: (0.0, 1.0), (), True),
+    "relu": _Kind(
+        lambda u: np.maximum(u, 0.0), lambda u: 1.0 * (u >= 0), lambda: (0.0, 1.0), (), True
+    ),
     "leaky_relu": _Kind(
         _leaky, _leaky_slope, lambda below, above=1.0: _span(below, above), (0.01,), True
     ),
@@ -116,40 +99,30 @@ _KINDS: dict[str, _Kind] = {
     ),
     "abs": _Kind(np.abs, lambda u: np.where(u >= 0, 1.0, -1.0), lambda: (-1.0, 1.0), (), True),
     "tanh": _Kind(np.tanh, lambda u: 1 - np.tanh(u) ** 2, lambda: (0.0, 1.0)),
-    "sigmoid": _Kind(_sigmoid, _sigmoid_slope, lambda: (0.0, 0.25)),
-    "log_sigmoid": _Kind(
-        lambda u: -np.logaddexp(0.0, -u), lambda u: _sigmoid(-u), lambda: (0.0, 1.0)
-    ),
+    "sigmoid": _Kind(expit, _sigmoid_slope, lambda: (0.0, 0.25)),
+    "log_sigmoid": _Kind(lambda u: -np.logaddexp(0.0, -u), lambda u: expit(-u), lambda: (0.0, 1.0)),
     "softplus": _Kind(
-        _softplus, lambda u, beta, _=0.0: _sigmoid(beta * u), lambda beta, _=0.0: (0.0, 1.0), (1.0,)
+        _softplus, lambda u, beta, _=0.0: expit(beta * u), lambda beta, _=0.0: (0.0, 1.0), (1.0,)
     ),
-    "elu": _Kind(
-        lambda u, a: np.where(u > 0, u, a * _expm1(u)),
-        lambda u, a: np.where(u >= 0, 1.0, a * _exp(u)),
-        lambda a: _span(0.0, 1.0, a),
-        (1.0,),
-    ),
+    "elu": _Kind(_elu, _elu_slope, lambda a: _span(0.0, 1.0, a), (1.0,)),
     "celu": _Kind(
-        lambda u, a: np.where(u > 0, u, a * _expm1(u / a)),
-        lambda u, a: np.where(u >= 0, 1.0, _exp(u / a)),
-        lambda a: (0.0, 1.0),
-        (1.0,),
+        lambda u, a: _elu(u, a, a), lambda u, a: _elu_slope(u, a, a), lambda a: (0.0, 1.0), (1.0,)
     ),
     "selu": _Kind(
-        lambda u: _SELU_SCALE * np.where(u > 0, u, _SELU_ALPHA * _expm1(u)),
-        lambda u: _SELU_SCALE * np.where(u >= 0, 1.0, _SELU_ALPHA * _exp(u)),
+        lambda u: _SELU_SCALE * _elu(u, _SELU_ALPHA),
+        lambda u: _SELU_SCALE * _elu_slope(u, _SELU_ALPHA),
         lambda: (0.0, 1.7580993408473773),
     ),
     # the extreme slopes, of which the last digits are rounded outwards, stand at
     # u = 2.3994 (silu), sqrt 2 (gelu), 1.4185 (gelu_tanh), 1.4906 and -2.2564 (mish)
     "silu": _Kind(
-        lambda u: u * _sigmoid(u),
-        lambda u: _sigmoid(u) + u * _sigmoid_slope(u),
+        lambda u: u * expit(u),
+        lambda u: expit(u) + u * _sigmoid_slope(u),
         lambda: (-0.09983932012886725, 1.0998393201288673),
     ),
     "gelu": _Kind(
-        lambda u: u * _normal(u),
-        lambda u: _normal(u) + u * _density(u),
+        lambda u: u * ndtr(u),
+        lambda u: ndtr(u) + u * np.exp(-0.5 * u * u) / np.sqrt(2 * np.pi),
         lambda: (-0.12890414518515490, 1.1289041451851550),
     ),
     "gelu_tanh": _Kind(

@@ -137,7 +137,7 @@ def _certify(options: argparse.Namespace) -> int:
     if options.ball is None:
         found = certify(net, **settings)
     else:
-        several = certify(net, **settings, ball=(files.read_inputs(options.ball), options.radius))
+        several = certify(net, **settings, ball=(files.read_data(options.ball)[0], options.radius))
         if len(several) > 1:
             return _certified_balls(several, options)
         found = several[0]

@@ -115,42 +115,34 @@ def write_network(net: Any, path: str | Path) -> None:
         np.savez(file, **content)
 
 
-def read_data(path: str | Path, target: str) -> tuple[Array, Array]:
+def read_data(path: str | Path, target: str | None = None) -> tuple[Array, Array]:
     """Inputs X (n, d) and targets y (n,) of a table, all columns but `target` being inputs.
 
     Parameters
     ----------
     path : str or Path
         .csv with a header, .parquet, or .npz with an array X (n, d) and the target by its name.
-    target : str
+    target : str or None
+        None if there is none; y is then empty.
     """
     path = Path(path)
-    with _reading(path):
-        return _data(path, target)
-
-
-def read_inputs(path: str | Path) -> Array:
-    """Inputs X (n, d) of such a table without a target."""
-    path = Path(path)
-    with _reading(path):
-        return _data(path, None)[0]
-
-
-def _data(path: Path, target: str | None) -> tuple[Array, Array]:
     kind = path.suffix.lower()
-    if kind == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            target = "X" if target is None else target
-            if not {"X", target} <= set(arrays.files):
-                raise ValueError(f"{path.name} must hold X and {target}, it has {arrays.files}")
-            return arrays["X"], arrays[target]
-    if kind == ".csv":
-        columns = _csv(path)
-    elif kind == ".parquet":
-        table = parquet.read_table(path)
-        columns = {name: table.column(name).to_numpy() for name in table.column_names}
-    else:
-        raise ValueError(f"{path.name} must end in .csv, .parquet or .npz")
+    with _reading(path):
+        if kind == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                wanted = ["X"] if target is None else ["X", target]
+                if not {*wanted} <= set(arrays.files):
+                    raise ValueError(
+                        f"{path.name} must hold {' and '.join(wanted)}, it has {arrays.files}"
+                    )
+                return arrays["X"], np.empty(0) if target is None else arrays[target]
+        if kind == ".csv":
+            columns = _csv(path)
+        elif kind == ".parquet":
+            table = parquet.read_table(path)
+            columns = {name: table.column(name).to_numpy() for name in table.column_names}
+        else:
+            raise ValueError(f"{path.name} must end in .csv, .parquet or .npz")
     if target is not None and target not in columns:
         raise ValueError(f"{path.name} has no column {target!r}: it has {', '.join(columns)}")
     y = [] if target is None else columns.pop(target)

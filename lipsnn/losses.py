@@ -102,16 +102,13 @@ class Huber(Squared):
         self.delta = _checks.positive(delta, "delta")
 
     def value(self, outputs: Any, targets: Any) -> Any:
-        """The loss of each sample (n,), of one output each."""
         near = self.gradient(outputs, targets)
         return near * (outputs - targets - near / 2)
 
     def gradient(self, outputs: Any, targets: Any) -> Any:
-        """Its derivative by that output."""
         return (outputs - targets).clip(-self.delta, self.delta)
 
     def curvature(self, outputs: Array, targets: Array) -> Array:
-        """Its second derivative, where there is one."""
         return 1.0 * (np.abs(outputs - targets) < self.delta)
 
 
@@ -119,19 +116,15 @@ class Logistic(Squared):
     """``log(1 + exp(-y f(x)))`` of labels y = -1 and 1, or 0 and 1, and one output."""
 
     def value(self, outputs: Array, targets: Array) -> Array:
-        """The loss of each sample (n,), of one output each."""
         return np.logaddexp(0.0, -targets * outputs)
 
     def gradient(self, outputs: Array, targets: Array) -> Array:
-        """Its derivative by that output."""
         return -targets * scipy.special.expit(-targets * outputs)
 
     def curvature(self, outputs: Array, targets: Array) -> Array:
-        """Its second derivative."""
         return scipy.special.expit(outputs) * scipy.special.expit(-outputs)
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The mean over the samples, differentiable."""
         return torch.nn.functional.softplus(-targets * outputs).sum() / len(outputs)
 
     def targets(self, y: Any, outputs: tuple[int, ...]) -> Array:
@@ -149,7 +142,6 @@ class MeanSquared(Squared):
     summed = False
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The mean over the samples, differentiable."""
         return torch.nn.functional.mse_loss(outputs, targets)
 
 

@@ -102,26 +102,24 @@ class Network(Layers, Value):
                 f"biases must be vectors of lengths {[len(W) for W in weights]}, one per weight "
                 f"matrix, got {[len(b) for b in biases]}"
             )
-        object.__setattr__(self, "weights", tuple(map(_checks.frozen, weights)))
-        object.__setattr__(self, "biases", tuple(map(_checks.frozen, biases)))
-        object.__setattr__(self, "activations", _activations(activations, self.widths))
-        object.__setattr__(self, "dtype", dtype)
         errors = np.zeros(len(weights))
         if rounding is not None:
             errors = _checks.finite_array(rounding, "rounding", 1)
         if len(errors) != len(weights) or (errors < 0).any():
             raise ValueError(f"rounding must be {len(weights)} numbers, none negative")
-        object.__setattr__(self, "rounding", tuple(errors.tolist()))
+        vars(self).update(
+            weights=tuple(map(_checks.frozen, weights)),
+            biases=tuple(map(_checks.frozen, biases)),
+            activations=_activations(activations, tuple(map(len, weights[:-1]))),
+            dtype=dtype,
+            rounding=tuple(errors.tolist()),
+        )
 
     def __repr__(self) -> str:
         names = [repr(phi) for phi in self.activations]
         names = names[:1] if len(set(names)) == 1 else names
-        return f"Network({'-'.join(map(str, (self.dim, *self.widths, self.outputs)))}, " + (
-            f"{', '.join(names)})"
-        )
-
-    def _parts(self) -> tuple[Any, ...]:
-        return self.weights, self.biases, self.activations, self.dtype, self.rounding
+        sizes = "-".join(map(str, (self.dim, *self.widths, self.outputs)))
+        return f"Network({sizes}, {', '.join(names)})"
 
     @property
     def sectors(self) -> tuple[Sector, ...]:

@@ -31,9 +31,6 @@ def positive_factors(gamma: Any, units: int) -> Array:
 class Value:
     """A frozen dataclass of numbers: compared by value, and rebuilt (so frozen) by pickle."""
 
-    def _parts(self) -> tuple[Any, ...]:
-        raise NotImplementedError
-
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
@@ -50,10 +47,10 @@ class Value:
                 return part.shape, (part + 0.0).tobytes()
             return part
 
-        return key(self._parts())
+        return key(tuple(vars(self).values()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self._parts()
+        return type(self), tuple(vars(self).values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +103,6 @@ class ShallowNet(Value):
     def __repr__(self) -> str:
         offset = f", offset {self.offset:.6g}" if self.offset else ""
         return f"ShallowNet({self.width} units, {self.dim} inputs{offset})"
-
-    def _parts(self) -> tuple[Any, ...]:
-        return self.weights, self.outer, self.offset
 
     @property
     def width(self) -> int:

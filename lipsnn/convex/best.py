@@ -1,9 +1,9 @@
-"""The best network so far: what every method of refinement shares."""
+"""What every method of refinement shares."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from lipsnn.status import Status
 
 @dataclass(eq=False)
 class Best:
-    """The best network so far and what led to it: what every method shares.
+    """The best network so far and what led to it.
 
     Parameters
     ----------
@@ -106,6 +106,20 @@ class Best:
     def completed(self, candidate: Any) -> Any:
         """A candidate with what no program needs to find."""
         return candidate
+
+    def repeated(
+        self, turn: Callable[[], Iterator[None]], rounds: int, tol: float, strict: bool = False
+    ) -> Iterator[None]:
+        """Turns until one gains less than `tol`, relatively, or, if `strict`, is not optimal."""
+        for _ in range(rounds):
+            before = self.objective
+            yield from turn()
+            if strict and self.status != Status.OPTIMAL:
+                return
+            if before - self.objective <= tol * abs(before):
+                self.status = Status.CONVERGED
+                return
+        self.status = Status.ROUND_LIMIT
 
     def record(
         self,

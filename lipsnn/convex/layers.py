@@ -92,14 +92,9 @@ def layered(net: Network, X: Any, y: Any, *terms: Any) -> Layers:
 
 def sweeps(search: Layers, rounds: int, tol: float) -> Iterator[None]:
     """Sweeps over the layers while they help."""
-    for _ in range(rounds):
-        before = search.objective
-        yield from search.within()
-        if before - search.objective <= tol * abs(before):
-            better = search.objective < search.initial_objective
-            search.status = Status.CONVERGED if better else search.history[-1].status
-            return
-    search.status = Status.ROUND_LIMIT
+    yield from search.repeated(search.within, rounds, tol)
+    if search.status == Status.CONVERGED and not search.objective < search.initial_objective:
+        search.status = search.history[-1].status
 
 
 def joint(search: Layers, *_: Any) -> Iterator[None]:
@@ -110,33 +105,29 @@ def joint(search: Layers, *_: Any) -> Iterator[None]:
 
 def alternation(search: Layers, rounds: int, tol: float) -> Iterator[None]:
     """Algorithm 1 for several outputs: the joint program with T held at the certificate's."""
-    for _ in range(rounds):
-        before = search.objective
+
+    def turn() -> Iterator[None]:
         search.step(0, held=True)
         yield
-        if before - search.objective <= tol * abs(before):
-            search.status = Status.CONVERGED
-            return
-    search.status = Status.ROUND_LIMIT
+
+    yield from search.repeated(turn, rounds, tol)
 
 
 def walk(search: Layers, rounds: int, tol: float) -> Iterator[None]:
     """The joint program, then again across rows that lower it (see `lipsnn.convex.walk`)."""
-    search.step(0)
-    yield
-    for _ in range(rounds):
-        before = search.objective
-        if search.cell is not None:
-            pattern, gain = search.cell
-            # all rows that promise something, or else each unit's best
-            for rows in (gain > 0, (gain > 0) & (gain == gain.max(axis=0))):
-                if rows.any() and search.objective == before:
-                    search.step(0, pattern=pattern ^ rows)
-                    yield
-        if before - search.objective <= tol * abs(before):
-            search.status = Status.CONVERGED
+
+    def turn() -> Iterator[None]:
+        if search.cell is None:
             return
-    search.status = Status.ROUND_LIMIT
+        before, (pattern, gain) = search.objective, search.cell
+        # all rows that promise something, or else each unit's best
+        for rows in (gain > 0, (gain > 0) & (gain == gain.max(axis=0))):
+            if rows.any() and search.objective == before:
+                search.step(0, pattern=pattern ^ rows)
+                yield
+
+    yield from joint(search)
+    yield from search.repeated(turn, rounds, tol)
 
 
 def _solve(
@@ -234,9 +225,7 @@ def _widened(
     """The network of the units in `live` as one of the shape of `like`, the others zero."""
     every = [np.ones(like.dim, dtype=bool), *live, np.ones(like.outputs, dtype=bool)]
     full: list[Array] = [np.zeros(W.shape) for W in like.weights]
-    for own, W, before, after in zip(full, weights, every[:-1], every[1:], strict=True):
-        own[np.ix_(after, before)] = W
-    ends: list[Array] = [np.zeros(len(b)) for b in like.biases]
-    for own, b, after in zip(ends, biases, every[1:], strict=True):
-        own[after] = b
+    ends: list[Array] = [np.zeros(b.shape) for b in like.biases]
+    for i, (W, b) in enumerate(zip(weights, biases, strict=True)):
+        full[i][np.ix_(every[i + 1], every[i])], ends[i][every[i + 1]] = W, b
     return Network(full, ends, like.activations, like.dtype)

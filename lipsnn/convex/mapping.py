@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from lipsnn._checks import Array
@@ -44,7 +42,12 @@ def cone_violation(net: ShallowNet, samples: Samples, target: Array, patterns: P
     boundary.
     """
     products = np.abs(net.outer)[:, None] * net.weights
-    found = [one for _, one in samples.map(partial(_outside, products), patterns.bits)]
+
+    def furthest(X1: Array, bits: Array) -> tuple[float, float]:
+        signed = np.where(unpacked(bits, len(products)), 1.0, -1.0) * (X1 @ products.T)
+        return -float(signed.min()), float(np.linalg.norm(X1, axis=1).max())
+
+    found = [one for _, one in samples.map(furthest, patterns.bits)]
     outside, reach = np.max(found, axis=0)
     scale = max(float(np.abs(target).max()), reach * np.linalg.norm(products, axis=1).max())
     return float(max(outside, 0.0) / scale) if scale > 0 else 0.0
@@ -52,15 +55,8 @@ def cone_violation(net: ShallowNet, samples: Samples, target: Array, patterns: P
 
 def fitted(samples: Samples, patterns: Patterns, weights: Array, outer: Array) -> Array:
     """``sum_i a_i D_i X w_i`` (n,), each unit with its given pattern."""
-    found = samples.map(partial(_fitted, weights.T, outer), patterns.bits)
-    return np.concatenate([f for _, f in found])
 
+    def outputs(X1: Array, bits: Array) -> Array:
+        return (unpacked(bits, outer.size) * (X1 @ weights.T)) @ outer
 
-def _fitted(units: Array, outer: Array, X1: Array, bits: Array) -> Array:
-    return (unpacked(bits, outer.size) * (X1 @ units)) @ outer
-
-
-def _outside(products: Array, X1: Array, bits: Array) -> tuple[float, float]:
-    """The least signed preactivation of a chunk, negated, and its longest row."""
-    signed = np.where(unpacked(bits, len(products)), 1.0, -1.0) * (X1 @ products.T)
-    return -float(signed.min()), float(np.linalg.norm(X1, axis=1).max())
+    return np.concatenate([one for _, one in samples.map(outputs, patterns.bits)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ REDUCTIONS = ("sum", "mean")
 def outputs(net: Any, X: Array | Samples) -> Array:
     """f(x_k) of all samples, (n,), or (n, k) of a `Network`."""
     samples = X if isinstance(X, Samples) else Samples(X)
-    return np.concatenate([one for _, one in samples.map(partial(_outputs, net))])
+    return np.concatenate([one for _, one in samples.map(lambda X1: net(X1[:, :-1]))])
 
 
 def loss(
@@ -35,10 +34,6 @@ def loss(
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(np.sum(kind.value(outputs(net, X), y)))
     return total / len(y) if reduction == "mean" else total
-
-
-def _outputs(net: Any, X1: Array) -> Array:
-    return net(X1[:, :-1])
 
 
 def objective(

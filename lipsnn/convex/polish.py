@@ -34,8 +34,19 @@ def polish(search: Best, rounds: int, tol: float) -> Iterator[None]:
         if search.certificate is None or search.certificate.bound == 0:
             search.status = Status.CONVERGED  # a constant is best; training has no scale
             return
-        before = search.objective
-        trained = _descend(search, size, seed=turn)
+        before, shallow = search.objective, isinstance(search.net, ShallowNet)
+        net = search.net.to_network() if shallow else search.net
+        trained: Any = descend(
+            _balanced(net, np.random.default_rng(turn)),
+            search.samples.array()[:, :-1],
+            search.y,
+            search.price,
+            search.kind,
+            epochs=EPOCHS,
+            learning_rate=size,
+            output_bias=search.output_bias,
+        )
+        trained = trained.to_shallow() if shallow else trained
         search.offer("training", trained)
         yield from search.within(trained)
         if before - search.objective <= tol * before:
@@ -44,23 +55,6 @@ def polish(search: Best, rounds: int, tol: float) -> Iterator[None]:
                 search.status = Status.CONVERGED
                 return
     search.status = Status.ROUND_LIMIT
-
-
-def _descend(search: Best, size: float, seed: int) -> Any:
-    """The best network so far after one turn of training on problem (4)."""
-    shallow = isinstance(search.net, ShallowNet)
-    net = _balanced(search.net.to_network() if shallow else search.net, np.random.default_rng(seed))
-    trained = descend(
-        net,
-        search.samples.array()[:, :-1],
-        search.y,
-        search.price,
-        search.kind,
-        epochs=EPOCHS,
-        learning_rate=size,
-        output_bias=search.output_bias,
-    )
-    return trained.to_shallow() if shallow else trained
 
 
 def _balanced(net: Network, rng: np.random.Generator) -> Network:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,15 @@ from lipsnn.convex.objective import REDUCTIONS, REGULARIZERS
 from lipsnn.convex.polish import polish
 from lipsnn.convex.result import Refinement
 from lipsnn.convex.samples import CHUNK, TOO_LARGE, checked
-from lipsnn.convex.search import Search, alternation, joint, restriction
+from lipsnn.convex.search import Search
 from lipsnn.convex.walk import walk
 from lipsnn.losses import Loss, scalar_loss, smooth_loss
 from lipsnn.network import ShallowNet
 
 ROUNDS, SWEEPS = 50, 3  # if not said
 METHODS: dict[str, Callable[..., Iterator[None]]] = {
-    "joint": joint,
-    "alternating": alternation,
+    "joint": Search.joint,
+    "alternating": Search.alternation,
     "walk": walk,
     "polish": polish,
 }
@@ -188,7 +187,6 @@ def refine(
             ) from None
     programs, kind = backend(solver), smooth_loss(loss)
     terms = strength, regularizer, programs, reduction, bound, kind
-    given: Any
     search: Any
     if methods is LAYERED:
         if sample is not None or output_bias is False or regularizer != "lipschitz":
@@ -202,7 +200,7 @@ def refine(
                 f"method={method!r} is for one hidden layer of ReLU, and this is {net!r}: leave "
                 'method out, or take "layers" or "polish"'
             )
-        given = search = layered(net, X, y, *terms)
+        search = layered(net, X, y, *terms)
     else:
         net = net if isinstance(net, ShallowNet) else net.to_shallow()
         samples, y = checked(X, y, net.dim)
@@ -218,7 +216,7 @@ def refine(
         _checks.warn_of_scales(first, -kind.gradient(net(first), y[:CHUNK]), centred=output_bias)
         if method == "polish" or programs.name != "structured":
             samples.array()  # whole, or an error
-        given = search = Search(net, samples, y, *terms, output_bias)
+        search = given = Search(net, samples, y, *terms, output_bias)
         keys = given.cells.patterns.keys
         if not any(key and a != 0 for key, a in zip(keys, net.outer, strict=True)):
             raise ValueError(
@@ -229,15 +227,13 @@ def refine(
             halved = sample_half(net, _checks.count(sample, "sample", least=0))
             terms = *terms[:-2], given.limit, kind
             search = Search(halved, samples, y, *terms, output_bias)
-    steps = (restriction if regularizer == "l2" else methods[method])(search, rounds, tol)
+            search.initial_objective = given.initial_objective
+            search.initial_certificate = given.initial_certificate
+    steps = (Search.restriction if regularizer == "l2" else methods[method])(search, rounds, tol)
     hidden = None if progress is None else not progress
     try:
         for _ in tqdm.tqdm(steps, desc="refine", unit=" programs", leave=False, disable=hidden):
             pass
     except KeyboardInterrupt:
         search.status = "interrupted"
-    return replace(
-        search.result(method),
-        initial_objective=given.initial_objective,
-        initial_certificate=given.initial_certificate,
-    )
+    return search.result(method)

@@ -23,8 +23,6 @@ TOO_LARGE = (
     "the squares of {} are beyond float64: divide it by its largest entry, and scale the network "
     "with it"
 )
-# Whether the bias feature is there, and the scale.
-Form = tuple[bool, float]
 
 
 class Samples:
@@ -72,13 +70,8 @@ class Samples:
         if self.remote:
             totals = self._tasks(partial(_sum, function, size), aligned, operator.add)
             return reduce(operator.add, (total for _, total in totals))
-
-        def add(*chunk: Any) -> None:
-            nonlocal total
+        for _, chunk in self.map(lambda *chunk: chunk, *aligned, size=size):
             total = function(total, *chunk)
-
-        for _ in self.map(add, *aligned, size=size):
-            pass
         return total
 
     def rows(self, part: slice | Array) -> Array:
@@ -105,13 +98,13 @@ class Samples:
     def mean_square(self) -> float:
         """Of all entries, the bias feature's among them; with it NaN and infinity are found."""
         with np.errstate(over="ignore"):
-            total = float(self.fold(_squares))
+            total = float(sum(one for _, one in self.map(lambda X1: float(np.vdot(X1, X1)))))
         if not np.isfinite(total):
-            for part, bad in self.map(_first_infinite):
-                if bad is not None:
+            for part, bad in self.map(lambda X1: np.argwhere(~np.isfinite(X1))[:1].tolist()):
+                for k, column in bad:
                     raise ValueError(
                         "X has NaN or infinite entries, the first at index "
-                        f"{(part.start + bad[0], bad[1])}: remove or impute them"
+                        f"{(part.start + k, column)}: remove or impute them"
                     )
             raise ValueError(TOO_LARGE.format("X"))
         return total / (self.n * self.p)
@@ -190,8 +183,13 @@ class Patterns:
     @classmethod
     def of(cls, samples: Samples, weights: Array) -> Patterns:
         """Those of hidden weights (m, p): bit (k, i) is ``w_i' (x_k, 1) >= 0``."""
+
+        def packed(X1: Array) -> Array:
+            hidden = X1[:, :-1] @ weights[:, :-1].T
+            return np.packbits(hidden + weights[:, -1] >= 0.0, axis=1)
+
         bits = np.empty((samples.n, -(-len(weights) // 8)), dtype=np.uint8)
-        for part, found in samples.map(partial(_packed, weights)):
+        for part, found in samples.map(packed):
             bits[part] = found
         return cls(bits, len(weights))
 
@@ -251,24 +249,10 @@ def _parts(n: int, size: int = CHUNK) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-def _each(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
+def _each(function: Callable[..., Any], size: int, form: Any, X: Array, *aligned: Any) -> Any:
     """`function` of every chunk of a block, with where the chunk is in it."""
     return list(Samples(_checks.plain(X, "X"), *form).map(function, *aligned, size=size))
 
 
-def _sum(function: Callable[..., Any], size: int, form: Form, X: Array, *aligned: Any) -> Any:
+def _sum(function: Callable[..., Any], size: int, form: Any, X: Array, *aligned: Any) -> Any:
     return Samples(_checks.plain(X, "X"), *form).fold(function, *aligned, size=size)
-
-
-def _squares(total: float | None, X1: Array) -> float:
-    return (total or 0.0) + float(np.vdot(X1, X1))
-
-
-def _first_infinite(X1: Array) -> tuple[int, int] | None:
-    bad = np.argwhere(~np.isfinite(X1))
-    return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
-
-
-def _packed(weights: Array, X1: Array) -> Array:
-    hidden = X1[:, :-1] @ weights[:, :-1].T
-    return np.packbits(hidden + weights[:, -1] >= 0.0, axis=1)

@@ -57,31 +57,6 @@ class Search(Best):
         self.solve_joint()
         yield
 
-    def solve_l2(self) -> bool:
-        """Program (6), mapped by (7)."""
-        solution = self._solve(self.programs.solve_l2, self.cells.signs)
-        return self._offer("(6)", solution)
-
-    def solve_lipschitz(self) -> bool:
-        """Program (12) at the best network's own T and outer weights, mapped by (13).
-
-        The network is first rescaled to T = I (Lemma 5), which changes neither it nor the
-        program: the t_i of a shrinking unit grows without bound from round to round, until a
-        solver fails on the LMI.
-        """
-        assert self.certificate is not None
-        t = self.certificate.multipliers
-        used = t > 0
-        scaled = self.net.rescale(np.sqrt(np.where(used, t, 1.0)))
-        solution = self._solve(
-            self.programs.solve_lipschitz,
-            scaled.outer,
-            np.abs(scaled.outer),
-            used.astype(np.float64),
-            bound=self.limit,
-        )
-        return self._offer("(12)", solution, outer=scaled.outer)
-
     def solve_joint(self, step: str = "joint") -> tuple[bool, ProgramSolution]:
         """The joint program; `step` is its name in the history."""
         ones = np.ones(self.net.width)
@@ -160,28 +135,34 @@ class Search(Best):
             candidate = ShallowNet(solution.weights, outer, self.net.offset)
         return self.offer(step, candidate, solution.status)
 
+    # Methods, each a generator that stops after every program.
 
-def restriction(search: Search, *_: Any) -> Iterator[None]:
-    """The l2 case of Algorithm 1: program (6), once."""
-    search.solve_l2()
-    yield
-
-
-def joint(search: Search, *_: Any) -> Iterator[None]:
-    """The joint program, once."""
-    search.solve_joint()
-    yield
-
-
-def alternation(search: Search, rounds: int, tol: float) -> Iterator[None]:
-    """Algorithm 1, lines 5 to 11: T from (2) at the best network, then (12) at that T."""
-    for _ in range(rounds):
-        before = search.objective
-        accepted = search.solve_lipschitz()
+    def restriction(self, *_: Any) -> Iterator[None]:
+        """The l2 case of Algorithm 1: program (6), once, mapped by (7)."""
+        self._offer("(6)", self._solve(self.programs.solve_l2, self.cells.signs))
         yield
-        if search.status != Status.OPTIMAL:
-            return
-        if not accepted or before - search.objective <= tol * before:
-            search.status = Status.CONVERGED
-            return
-    search.status = Status.ROUND_LIMIT
+
+    def joint(self, *_: Any) -> Iterator[None]:
+        """The joint program, once."""
+        self.solve_joint()
+        yield
+
+    def alternation(self, rounds: int, tol: float) -> Iterator[None]:
+        """Algorithm 1, lines 5 to 11: T from (2) at the best network, then (12) at that T.
+
+        The network is first rescaled to T = I (Lemma 5), which changes neither it nor the
+        program: the t_i of a shrinking unit grows without bound from round to round, until a
+        solver fails on the LMI.
+        """
+
+        def turn() -> Iterator[None]:
+            assert self.certificate is not None
+            t = self.certificate.multipliers
+            used = t > 0
+            outer = self.net.rescale(np.sqrt(np.where(used, t, 1.0))).outer
+            fixed = outer, np.abs(outer), used.astype(np.float64)
+            solution = self._solve(self.programs.solve_lipschitz, *fixed, bound=self.limit)
+            self._offer("(12)", solution, outer)
+            yield
+
+        yield from self.repeated(turn, rounds, tol, strict=True)

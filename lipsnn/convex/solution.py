@@ -8,24 +8,19 @@ from typing import Any
 from scipy import sparse
 
 from lipsnn._checks import Array
+from lipsnn.solvers import Solution
 
 
 @dataclass(frozen=True, eq=False)
-class ProgramSolution:
+class ProgramSolution(Solution):
     """A point of program (6), (12) or the joint one, and how good the solver says it is.
 
     Attributes
     ----------
-    value : float
-        Objective at the point, NaN if there is none.
+    value, status, solver, iterations, seconds
+        As in `Solution`; iterations of all attempts, where the structured solver started again.
     weights : ndarray, (m, d + 1), or None
         u_i and v_j of (6) and (12), z_i of the joint program; None without a point.
-    status : str
-        "optimal", or the solver's own word for anything else.
-    solver : str
-    iterations : int or None
-        Of all attempts, where the structured solver had to start again.
-    seconds : float
     rho : float or None
         L^2 at the point, in the Lipschitz programs.
     strength : float or None
@@ -41,12 +36,7 @@ class ProgramSolution:
         What the structured solver needs to start a similar program from this one.
     """
 
-    value: float
-    weights: Array | None
-    status: str
-    solver: str
-    iterations: int | None
-    seconds: float
+    weights: Array | None = None
     rho: float | None = None
     strength: float | None = None
     shares: Array | None = None
@@ -55,3 +45,8 @@ class ProgramSolution:
     dual_residual: float | None = None
     cone_duals: sparse.csr_array | None = None
     warm: Any = None
+
+    @property
+    def has_point(self) -> bool:
+        """Whether there is a point to evaluate, optimal or not."""
+        return self.weights is not None

@@ -75,7 +75,11 @@ def neighbouring_cells(search: Search, solution: ProgramSolution) -> Cells | Non
     assert solution.cone_duals is not None
     samples, duals = search.samples, solution.cone_duals
     patterns, signs = search.cells.patterns, search.cells.signs.copy()
-    units = _merged(signs[:, None] * solution.weights, patterns, signs)
+    # the same function with equal units (same pattern and sign) added up in the first of them:
+    # neither the loss nor L, a sum of seminorms, grows, and the others are free for new cells
+    same = Units(patterns, signs, np.ones(len(signs)))
+    units = np.zeros_like(solution.weights)
+    np.add.at(units, same.first[same.group], signs[:, None] * solution.weights)
     size = np.linalg.norm(units, axis=1)
     zero = size <= _ZERO * size.max()
     residual = search.residual(fitted(samples, patterns, units, signs))
@@ -115,37 +119,20 @@ def _near(
     samples: Samples, units: Array, patterns: Patterns, size: float
 ) -> dict[int, tuple[Array, Array, Array]]:
     """By unit: the rows near its boundary, as sample indices, (2 D - 1) x_k, and their margins."""
-    found = [
-        one
-        for _, one in samples.map(
-            partial(_near_of, units.T, _MARGINS[-1] * size), range(samples.n), patterns.bits
-        )
-    ]
+
+    def near(X1: Array, chunk: range, bits: Array) -> tuple[Array, Array, Array, Array]:
+        side = np.where(unpacked(bits, len(units)), 1.0, -1.0)
+        margins = np.maximum(side * (X1 @ units.T), 0.0)
+        cut = _MARGINS[-1] * size * np.linalg.norm(X1, axis=1)
+        row, unit = np.nonzero(margins < cut[:, None])
+        return unit, row + chunk.start, X1[row] * side[row, unit, None], margins[row, unit]
+
+    found = [one for _, one in samples.map(near, range(samples.n), patterns.bits)]
     unit, index, outward, margins = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.argsort(unit, kind="stable")
     ends = np.cumsum(np.bincount(unit, minlength=len(units)))
     parts = np.split(order, ends[:-1])
     return {i: (index[k], outward[k], margins[k]) for i, k in enumerate(parts) if k.size}
-
-
-def _near_of(
-    units: Array, cut: float, X1: Array, samples: range, bits: Array
-) -> tuple[Array, Array, Array, Array]:
-    side = np.where(unpacked(bits, units.shape[1]), 1.0, -1.0)
-    margins = np.maximum(side * (X1 @ units), 0.0)
-    row, unit = np.nonzero(margins < cut * np.linalg.norm(X1, axis=1)[:, None])
-    return unit, row + samples.start, X1[row] * side[row, unit, None], margins[row, unit]
-
-
-def _merged(units: Array, patterns: Patterns, signs: Array) -> Array:
-    """The same function with equal units (same pattern and sign) added up in the first of them.
-
-    Neither the loss nor L, a sum of seminorms, grows by it, and the others are free for new cells.
-    """
-    same = Units(patterns, signs, np.ones(len(units)))
-    merged = np.zeros_like(units)
-    np.add.at(merged, same.first[same.group], units)
-    return merged
 
 
 def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
@@ -217,7 +204,8 @@ def _useful_units(
     total = root.T @ (signs[:, None] * units)[:, :-1].sum(axis=0)
     total /= max(float(np.linalg.norm(total)), np.finfo(float).tiny)
     price = search.price * certificate.bound
-    noise = _NOISE * float(samples.fold(_pull_at_most, residual))
+    lengths = samples.map(lambda X1, r: np.abs(r) @ np.linalg.norm(X1, axis=1), residual)
+    noise = _NOISE * float(sum(most for _, most in lengths))
     rng = np.random.default_rng(0)
     found = []
     for sign in (1.0, -1.0):
@@ -249,7 +237,3 @@ def _pulled(V: Array, total: Array | None, X1: Array, residual: Array) -> Array:
     """Adds ``sum_k r_k x_k`` over the samples of a chunk on which each row of V is active."""
     part = ((X1 @ V.T >= 0) * residual[:, None]).T @ X1
     return part if total is None else total + part
-
-
-def _pull_at_most(total: float | None, X1: Array, residual: Array) -> float:
-    return (total or 0.0) + float(np.abs(residual) @ np.linalg.norm(X1, axis=1))

@@ -72,39 +72,30 @@ def descend(
     if not output_bias:
         sizes[-1] = 0.0
     scale = np.concatenate([np.full(v.size, size) for v, size in zip(views, sizes, strict=True)])
+
+    def gradient() -> Array:
+        """That of loss + strength L^2, by all weights and then all biases."""
+        values = [X]
+        for W, b in zip(weights[:-1], biases, strict=False):
+            values.append(np.maximum(values[-1] @ W.T + b, 0.0))
+        by = kind.gradient(values[-1] @ weights[-1].T + biases[-1], y)
+        slopes: list[Any] = [0.0] * len(weights)
+        if strength > 0:
+            certificate = certify(Network(weights), tol=tol)
+            found = certificate.gradient()
+            if isinstance(certificate.net, ShallowNet):
+                found = found[0][:, :-1], found[1][None]
+            slopes = [2 * strength * certificate.bound * slope for slope in found]
+        ends = []
+        for i in range(len(weights) - 1, -1, -1):
+            slopes[i] = slopes[i] + by.T @ values[i]
+            ends.append(by.sum(axis=0))
+            by = (by @ weights[i]) * (values[i] > 0)
+        return np.concatenate([part.ravel() for part in [*slopes, *ends[::-1]]])
+
     step = Adam(point.size)
     for epoch in range(steps.epochs):
-        gradient = _gradient(weights, biases, X, y, kind, strength, tol) + decay * point
-        step(point, gradient, scale * steps.rate(epoch))
+        step(point, gradient() + decay * point, scale * steps.rate(epoch))
         if not np.isfinite(point).all():
             raise steps.diverged()
     return Network(weights, biases, net.activations, net.dtype)
-
-
-def _gradient(
-    weights: list[Array],
-    biases: list[Array],
-    X: Array,
-    y: Array,
-    kind: Any,
-    strength: float,
-    tol: float,
-) -> Array:
-    """That of loss + strength L^2, by all weights and then all biases."""
-    values = [X]
-    for W, b in zip(weights[:-1], biases, strict=False):
-        values.append(np.maximum(values[-1] @ W.T + b, 0.0))
-    by = kind.gradient(values[-1] @ weights[-1].T + biases[-1], y)
-    slopes: list[Any] = [0.0] * len(weights)
-    if strength > 0:
-        certificate = certify(Network(weights), tol=tol)
-        found = certificate.gradient()
-        if isinstance(certificate.net, ShallowNet):
-            found = found[0][:, :-1], found[1][None]
-        slopes = [2 * strength * certificate.bound * slope for slope in found]
-    ends = []
-    for i in range(len(weights) - 1, -1, -1):
-        slopes[i] = slopes[i] + by.T @ values[i]
-        ends.append(by.sum(axis=0))
-        by = (by @ weights[i]) * (values[i] > 0)
-    return np.concatenate([part.ravel() for part in [*slopes, *ends[::-1]]])

@@ -112,7 +112,7 @@ def test_any_installed_solver(trained, data, joint):
 
 def broken(status, weights=None):
     def solve(*args, **kwargs):
-        return ProgramSolution(float("nan"), weights, status, "CLARABEL", 3, 0.0)
+        return ProgramSolution(float("nan"), status, "CLARABEL", 3, 0.0, weights)
 
     return solve
 

@@ -58,18 +58,20 @@ class ArrowCone:
         sizes = np.linalg.norm(slopes, axis=0)
         sizes += sizes.mean() or 1.0
         extras = np.resize(sizes[1:] / sizes.sum(), self.extras)
-        needed = _ROOM * self._needed(Z, extras)
         if self.rho is None:
-            extras[-1] = max(3.0, needed)  # at unit scale, room for slopes of order one
-        elif needed > self.rho:
-            Z = Z * np.sqrt(self.rho / needed)
-        return Z, extras
+            extras[-1] = 3.0  # at unit scale, room for slopes of order one
+        return self._inside(Z, extras, _ROOM), extras
 
-    def _needed(self, Z: Array, extras: Array) -> float:
-        """The least rho at Z and the shares."""
+    def _inside(self, Z: Array, extras: Array, room: float) -> Array:
+        """Z, shortened where rho is given; else rho is lifted to `room` times what Z needs."""
         S = self.slack(Z, extras)
         spokes = S[self.d :, : self.d] / np.sqrt(np.diagonal(S)[self.d :, None])
-        return float(np.linalg.norm(spokes, 2)) ** 2
+        needed = room * float(np.linalg.norm(spokes, 2)) ** 2
+        if self.rho is None:
+            extras[-1] = max(extras[-1], needed)
+        elif needed > self.rho:
+            Z = Z * np.sqrt(self.rho / needed)
+        return Z
 
     def resume(
         self, Z: Array, extras: Array, Y: Array, before: ArrowCone
@@ -82,11 +84,7 @@ class ArrowCone:
         d, extras = self.d, extras.copy()
         if self.free and self.rho is None:
             return Z, extras, Y
-        needed = _MARGIN * self._needed(Z, extras)
-        if self.rho is None:
-            extras[-1] = max(extras[-1], needed)
-        elif needed > self.rho:
-            Z = Z * np.sqrt(self.rho / needed)
+        Z = self._inside(Z, extras, _MARGIN)
         ratio = np.append(before._scale0, before._scale) / np.append(self._scale0, self._scale)
         scale = np.concatenate([np.ones(d), ratio])
         return Z, extras, Y * (scale[:, None] * scale)

@@ -9,9 +9,8 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.convex.progress import Pulse
-from lipsnn.convex.structured.iterate import Iterate, WarmStart
 from lipsnn.convex.structured.loss import Loss
-from lipsnn.convex.structured.newton import Direction, Newton, Residuals
+from lipsnn.convex.structured.newton import Direction, Iterate, Newton, Residuals
 from lipsnn.convex.structured.rows import Rows
 
 # Share of the way to the boundary of the cones that a step may take. On degenerate restrictions
@@ -51,7 +50,7 @@ _FLOOR = 1e-6
 
 
 def solve(
-    loss: Loss, rows: Rows, cone: Any, tol: float, max_iterations: int, warm: WarmStart | None
+    loss: Loss, rows: Rows, cone: Any, tol: float, max_iterations: int, warm: Iterate | None
 ) -> Iterate:
     """Minimise the loss plus the cost of `cone` under it and all rows, of which `rows` carries few.
 
@@ -72,10 +71,11 @@ def solve(
 
 
 def _attempt(
-    search: _Search, tol: float, max_iterations: int, warm: WarmStart | None, backoff: float
+    search: _Search, tol: float, max_iterations: int, warm: Iterate | None, backoff: float
 ) -> Iterate:
     search.start(warm)
-    best, held, kept = search.measure(), None, None
+    now = best = search.measure()
+    held = kept = None
     checks = [check for check in _CHECKS if check < best.gap]
     status, taken, short = "iteration_limit", 0, 0
     pulse = Pulse("interior method: %d iterations, gap %.1e")
@@ -88,20 +88,21 @@ def _attempt(
             if held is not None:
                 search.start(held)
             search.enter()
-            best = search.measure()
+            now = best = search.measure()
             checks = [check for check in _CHECKS if check < best.gap]
         if kept is None and best.gap <= _KEEP:
-            central = (search.s * search.lam).min() >= _CENTRAL * search.row_mu
-            kept = search.keep() if central else None
+            kept = now if (now.s * now.multipliers).min() >= _CENTRAL * search.row_mu else None
         if taken >= max_iterations:
             break
         taken += 1
         stalled = "numerical_error" if best.error > _INACCURATE else "optimal_inaccurate"
         try:
-            length, now = search.step(backoff), search.measure()
+            length = search.step(backoff)
+            now = search.measure()
+            finite = np.isfinite(now.error)
         except np.linalg.LinAlgError:
-            now = None
-        if now is None or not np.isfinite(now.error):
+            finite = False
+        if not finite:
             status = stalled
             break
         if checks and now.gap <= checks[0]:
@@ -110,7 +111,7 @@ def _attempt(
                 search.enter()
                 now = best = search.measure()
             if checks[0] >= _HELD:
-                held = search.keep()
+                held = now
             checks = [check for check in checks if check < now.gap]
         # on the way down single measures may rise, near the end the best point counts
         if now.error <= best.error or best.gap > _NEAR:
@@ -137,7 +138,7 @@ class _Search:
         self.loss, self.rows, self.cone = loss, rows, cone
         self.newton = Newton(loss, rows, cone)
 
-    def near(self, warm: WarmStart) -> bool:
+    def near(self, warm: Iterate) -> bool:
         """Whether this program may start from there."""
         self.start(warm)
         if self.measure().gap > _WARM_GAP:
@@ -145,7 +146,7 @@ class _Search:
         cost = self.cone.cost.max(initial=0.0)
         return not cost or np.abs(self.residuals.extras).max() <= _WARM_COST * cost
 
-    def start(self, warm: WarmStart | None) -> None:
+    def start(self, warm: Iterate | None) -> None:
         """Go to an iterate that was kept, or to the method's own start."""
         if warm is None:
             self._cold()
@@ -196,10 +197,6 @@ class _Search:
         self.lam = mu / self.s
         cone.scale(self.S, self.Y)
 
-    def keep(self) -> WarmStart:
-        """The current iterate, for a similar program to start from."""
-        return WarmStart(self.Z, self.extras, self.s.copy(), self.lam.copy(), self.Y, self.cone)
-
     def _objective(self, Z: Array, extras: Array, curved: Array | None = None) -> float:
         curved = self.loss.curve(Z) if curved is None else curved
         quadratic = 0.5 * float(np.vdot(Z, curved)) - float(np.vdot(self.loss.linear, Z))
@@ -223,8 +220,10 @@ class _Search:
         return Iterate(
             Z=self.Z,
             extras=self.extras,
+            s=self.s.copy(),
             multipliers=self.lam.copy(),
-            Y=Y,
+            Y=self.Y,
+            cone=cone,
             value=value,
             gap=(complementarity + float(np.vdot(self.S, Y))) / max(value, _FLOOR * loss.constant),
             primal_residual=float(violation),

@@ -100,7 +100,12 @@ def gram(samples: Samples, bits: Array, g: int, counts: Array) -> Array:
 
 def linear(samples: Samples, bits: Array, g: int, weighted: Array) -> Array:
     """``sum_k v_k (D_i)_kk x_k`` for every unit, shape (p, g), from v (n,)."""
-    return samples.fold(partial(_pull, g), bits, weighted)
+
+    def pull(total: Array | None, X1: Array, bits: Array, weighted: Array) -> Array:
+        part = (X1 * weighted[:, None]).T @ unpacked(bits, g).astype(np.float64)
+        return part if total is None else total + part
+
+    return samples.fold(pull, bits, weighted)
 
 
 def centred(y: Array, shares: Array) -> Array:
@@ -127,11 +132,6 @@ def updated(
         for sign, which in ((1.0, bits), (-1.0, before)):
             out = _add_rows(out, sign, X1, unpacked(which[some], g), counts[some])
     return out.T
-
-
-def _pull(g: int, total: Array | None, X1: Array, bits: Array, weighted: Array) -> Array:
-    part = (X1 * weighted[:, None]).T @ unpacked(bits, g).astype(np.float64)
-    return part if total is None else total + part
 
 
 def _by_rows(g: int, total: Array | None, X1: Array, bits: Array, counts: Array) -> Array:

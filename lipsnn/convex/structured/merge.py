@@ -22,7 +22,8 @@ def equal_samples(samples: Samples, bits: Array) -> tuple[Array, Array] | None:
         for size in (samples.p, bits.shape[1])
     )
     keys = np.empty(samples.n, dtype=np.uint64)
-    for part, X1 in samples.map(_same_zeros):
+    # -0.0 is another key than 0.0, but no other sample
+    for part, X1 in samples.map(lambda X1: np.ascontiguousarray(X1) + 0.0):
         keys[part] = (X1.view(np.uint64) * weigh_x).sum(axis=1, dtype=np.uint64)
         keys[part] += (bits[part] * weigh_bits).sum(axis=1, dtype=np.uint64)
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -44,10 +45,6 @@ def among_copies(
     begin = np.repeat((np.cumsum(counts) - counts)[sample], copies)
     within = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
     return np.repeat(unit, copies), order[begin.astype(np.intp) + within], np.repeat(values, copies)
-
-
-def _same_zeros(X1: Array) -> Array:
-    return np.ascontiguousarray(X1) + 0.0  # -0.0 is another key, but no other sample
 
 
 class Units:
@@ -74,16 +71,9 @@ class Units:
         used = [bool(key) for key in keys] if shares is None else shares > 0
         self.kept = np.flatnonzero(used)
         index: dict[tuple[bytes, bool], int] = {}
-        first: list[int] = []
-        group: list[int] = []
-        for i in self.kept.tolist():
-            key = keys[i], bool(signs[i] > 0)
-            if key not in index:
-                index[key] = len(first)
-                first.append(i)
-            group.append(index[key])
-        self.first, self.group = np.array(first, dtype=int), np.array(group, dtype=int)
-        self.g = len(first)
+        group = [index.setdefault((keys[i], signs[i] > 0), len(index)) for i in self.kept]
+        self.group, self.g = np.array(group, dtype=int), len(index)
+        self.first = self.kept[np.unique(self.group, return_index=True)[1]]
         self.patterns = patterns.take(self.first)
         self.signs = signs[self.first]
         self.shares = np.bincount(self.group, weight[self.kept], minlength=self.g)

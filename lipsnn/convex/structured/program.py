@@ -15,8 +15,8 @@ from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured import interior
 from lipsnn.convex.structured import loss as losses
 from lipsnn.convex.structured.arrow import ArrowCone
-from lipsnn.convex.structured.iterate import Iterate, WarmStart
 from lipsnn.convex.structured.merge import Units, among_copies, equal_samples
+from lipsnn.convex.structured.newton import Iterate
 from lipsnn.convex.structured.rows import Rows
 
 # Order of the Newton system from which its factorisation is worth all the threads there are.
@@ -63,7 +63,7 @@ class Program:
         self.spread, self.factor = targets**2, n * targets**2
         self.unit_cost = 1.0 / (n * self.inputs**2)
         self.p, self.g = self.given.p, units.g
-        self.warm: WarmStart | None = None
+        self.warm: Iterate | None = None
         before = None if start is None else start.warm
         if before is None or before.given.source is not self.given.source:
             before = None
@@ -162,13 +162,9 @@ class Program:
         arrows = start is not None and type(start.cone) is type(cone) is ArrowCone
         start = start if arrows and start and start.cone.extras == cone.extras else None
         if g == 0 or not self.loss.linear.any():
-            zeros = (
-                np.zeros((p, g)),
-                np.zeros(cone.extras),
-                np.zeros((g, 0)),
-                np.zeros((p + g,) * 2),
-            )
-            return Iterate(*zeros, self.loss.constant, 0.0, 0.0, 0.0, status="optimal")
+            none = np.zeros((g, 0))
+            zeros = np.zeros((p, g)), np.zeros(cone.extras), none, none, np.zeros((p + g,) * 2)
+            return Iterate(*zeros, cone, self.loss.constant, 0.0, 0.0, 0.0, status="optimal")
         # small dense algebra is slower on two threads, large is not
         run = interior.solve if p * g >= _WIDE else one_blas_thread(interior.solve)
         point = run(self.loss, self.rows, cone, *self.limits, start)

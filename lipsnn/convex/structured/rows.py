@@ -8,8 +8,6 @@ over the data, and others enter where a check of all of them finds the iterate o
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from lipsnn._checks import Array
@@ -45,8 +43,9 @@ class Rows:
         if self.inside is None or samples.n <= 2 * count:
             self.index = np.tile(np.arange(samples.n), (self.g, 1))
             self._rows = np.empty((self.g, samples.n, self.p))
-            for part, signed in samples.map(partial(_signed, signs), bits):
-                self._rows[:, part] = signed
+            for part, X1 in samples.map(lambda X1: X1):
+                side = np.where(unpacked(bits[part], self.g), signs, -signs)
+                self._rows[:, part] = side.T[:, :, None] * X1
             return
         empty = np.empty((self.g, 0), dtype=np.int64)
         _, self._rows, self.index = self._least(self.inside, count, empty, angular=True)
@@ -100,10 +99,29 @@ class Rows:
         equal rows counted once, and the last repeated where there are fewer.
         """
         order = np.argsort(carried, axis=None, kind="stable")
-        unit, row = np.divmod(order, max(carried.shape[1], 1))[0], carried.ravel()[order]
+        owner, place = order // max(carried.shape[1], 1), carried.ravel()[order]
         pool = _Pool(self.g, self.p, count)
-        find = partial(_candidates, weights, self._signs, count, angular, pool.bound, (row, unit))
-        for _, found in self._samples.map(find, range(self._samples.n), self._bits):
+        signs, bound = self._signs, pool.bound  # what travels to a cluster, and not all rows
+
+        def candidates(X1: Array, samples: range, bits: Array) -> tuple[Array, ...]:
+            """Units, sample indices, slacks and signed rows that may be among the least."""
+            side = np.where(unpacked(bits, signs.size), signs, -signs)
+            slack = X1 @ weights
+            slack *= side
+            if angular:
+                slack /= np.maximum(np.linalg.norm(X1, axis=1), np.finfo(float).tiny)[:, None]
+            here = slice(*np.searchsorted(place, [samples.start, samples.stop]))
+            slack[place[here] - samples.start, owner[here]] = np.inf
+            least = slack < bound
+            for i in np.flatnonzero(least.sum(axis=0) > count):
+                some = np.argpartition(slack[:, i], count - 1)[:count]
+                some = some[least[some, i]]
+                least[:, i] = False
+                least[some, i] = True
+            row, unit = np.nonzero(least)
+            return unit, row + samples.start, slack[row, unit], X1[row] * side[row, unit, None]
+
+        for _, found in self._samples.map(candidates, range(self._samples.n), self._bits):
             pool.add(*found)
         return pool.filled()
 
@@ -112,79 +130,37 @@ class _Pool:
     """The rows of least slack so far, for each unit."""
 
     def __init__(self, g: int, p: int, count: int) -> None:
-        self._g, self._count = g, count
+        self._g, self._count, self._waiting = g, count, 0
         # a row above it is not among them; chunks that are read one after the other see it fall
         self.bound = np.full(g, np.inf)
-        self._unit, self._index = np.empty((2, 0), dtype=np.int64)
-        self._slack, self._rows = np.empty(0), np.empty((0, p))
-        self._new: list[tuple[Array, ...]] = []
-        self._waiting = 0
+        none = np.empty(0, dtype=np.int64)
+        self._found: list[tuple[Array, ...]] = [(none, none, np.empty(0), np.empty((0, p)))]
 
     def add(self, *found: Array) -> None:
-        self._new.append(found)
+        self._found.append(found)
         self._waiting += found[0].size
         if self._waiting > 2 * self._g * self._count:
             self._prune()
 
-    def _prune(self) -> None:
-        old = (self._unit, self._index, self._slack, self._rows)
-        parts = [np.concatenate(part) for part in zip(old, *self._new, strict=True)]
-        unit, _, slack, rows = parts
-        order = np.lexsort((slack, unit))
-        unit, index, slack, rows = (part[order] for part in parts)
+    def _prune(self) -> tuple[Array, ...]:
+        """Units, indices, slacks and rows, sorted by unit and slack, equal rows once."""
+        parts = [np.concatenate(part) for part in zip(*self._found, strict=True)]
+        order = np.lexsort((parts[2], parts[0]))
+        unit, _, _, rows = parts = [part[order] for part in parts]
         same = (unit[1:] == unit[:-1]) & (rows[1:] == rows[:-1]).all(axis=1)
         distinct = np.concatenate([[True], ~same])[: unit.size]
-        unit, index, slack, rows = unit[distinct], index[distinct], slack[distinct], rows[distinct]
+        unit, _, slack, _ = parts = [part[distinct] for part in parts]
         ends = np.cumsum(np.bincount(unit, minlength=self._g))
         rank = np.arange(unit.size) - np.concatenate([[0], ends])[unit]
-        kept = rank < self._count
-        self._unit, self._index, self._slack, self._rows = (
-            part[kept] for part in (unit, index, slack, rows)
-        )
-        full = rank == self._count - 1
+        full, kept = rank == self._count - 1, rank < self._count
         self.bound[unit[full]] = slack[full]
-        self._new, self._waiting = [], 0
+        self._found, self._waiting = [tuple(part[kept] for part in parts)], 0
+        return self._found[0]
 
     def filled(self) -> tuple[Array, Array, Array]:
         """Slacks (g, count), rows (g, count, p) and indices (g, count), slacks ascending."""
-        self._prune()
-        sizes = np.bincount(self._unit, minlength=self._g)
+        unit, index, slack, rows = self._prune()
+        sizes = np.bincount(unit, minlength=self._g)
         starts = np.cumsum(sizes) - sizes
         at = starts[:, None] + np.minimum(np.arange(self._count), np.maximum(sizes, 1)[:, None] - 1)
-        return self._slack[at], self._rows[at], self._index[at]
-
-
-def _signed(signs: Array, X1: Array, bits: Array) -> Array:
-    """All rows of a chunk, (g, chunk, p)."""
-    side = np.where(unpacked(bits, signs.size), signs, -signs)
-    return side.T[:, :, None] * X1
-
-
-def _candidates(
-    weights: Array,
-    signs: Array,
-    count: int,
-    angular: bool,
-    bound: Array,
-    carried: tuple[Array, Array],
-    X1: Array,
-    samples: range,
-    bits: Array,
-) -> tuple[Array, Array, Array, Array]:
-    """Units, sample indices, slacks and signed rows of a chunk that may be among the least."""
-    side = np.where(unpacked(bits, signs.size), signs, -signs)
-    slack = X1 @ weights
-    slack *= side
-    if angular:
-        slack /= np.maximum(np.linalg.norm(X1, axis=1), np.finfo(float).tiny)[:, None]
-    here = slice(*np.searchsorted(carried[0], [samples.start, samples.stop]))
-    slack[carried[0][here] - samples.start, carried[1][here]] = np.inf
-    least = slack < bound
-    for i in np.flatnonzero(least.sum(axis=0) > count):
-        some = np.argpartition(slack[:, i], count - 1)[:count]
-        some = some[least[some, i]]
-        least[:, i] = False
-        least[some, i] = True
-    row, unit = np.nonzero(least)
-    signed = X1[row] * side[row, unit, None]
-    return unit, row + samples.start, slack[row, unit], signed
+        return slack[at], rows[at], index[at]

@@ -59,13 +59,7 @@ def solve_l2(
     strength: float,
     **settings: Any,
 ) -> ProgramSolution:
-    """Program (6): l2-regularised training within fixed patterns and signs.
-
-    Returns
-    -------
-    ProgramSolution
-        `weights` are the u_i and v_j, (m, d + 1).
-    """
+    """Program (6): `weights` are the u_i and v_j, (m, d + 1)."""
     problem = Program(X1, y, patterns, signs, **settings)
     cost = strength * problem.unit_cost / problem.scale
     return problem.solve(NormCone(problem.p, problem.g, cost), factors=signs.astype(np.float64))
@@ -104,7 +98,7 @@ def solve_lipschitz(
     shares[used] = kappa[used] ** 2 / (2.0 * multipliers[used])
     rest = 1.0 - float(shares.sum())
     if rest < -_SHARE_SLACK:
-        return ProgramSolution(float("nan"), None, "infeasible", "structured", 0, 0.0)
+        return ProgramSolution(float("nan"), "infeasible", "structured", 0, 0.0)
     problem = Program(X1, y, patterns, signs, shares, **settings)
     fixed = np.concatenate([[max(rest, _LEAST_SHARE)], problem.units.shares])
     solution = problem.solve(
@@ -123,12 +117,6 @@ def solve_joint(
     bound: float | None = None,
     **settings: Any,
 ) -> ProgramSolution:
-    """The joint program: (4) within fixed patterns and signs, over W, |a| and T (fact C).
-
-    Returns
-    -------
-    ProgramSolution
-        `weights` are the z_i = a_i w_i, (m, d + 1), and `shares` the q_i, (m,).
-    """
+    """The joint program (fact C): `weights` are z_i = a_i w_i, (m, d + 1), `shares` q_i, (m,)."""
     problem = Program(X1, y, patterns, signs, **settings)
     return problem.solve(problem.arrow(strength, bound), strength)

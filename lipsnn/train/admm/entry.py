@@ -11,7 +11,6 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import certify
 from lipsnn.losses import SQUARED, Loss, as_loss
-from lipsnn.network import ShallowNet
 from lipsnn.train.admm.engine import AdmmResult, run
 from lipsnn.train.admm.fits import ModuleFit, ShallowFit
 from lipsnn.train.admm.step import FixedStep
@@ -138,7 +137,12 @@ def train_admm(
             raise ValueError(
                 f'loss={loss!r} is for torch networks: hand in init.to_torch() or use "squared"'
             )
-        init = _start(X, y, width, init, decay, steps.seed)
+        if init is None:
+            if width is None:
+                raise ValueError("give width, the number of hidden units, or an init network")
+            init = train_sgd(X, y, width, _checks.nonnegative(decay, "decay"), steps.seed)
+        elif width not in (None, init.width):
+            raise ValueError(f"width is {width}, but init has {init.width} units: leave width out")
         fit = ShallowFit(init, X, y, penalty, epochs, steps)
 
     certificate = certify(init)
@@ -165,16 +169,3 @@ def train_admm(
     )
     t = result.multipliers if deep else result.multipliers[0]
     return replace(result, multipliers=t, seconds=time.perf_counter() - begun)
-
-
-def _start(
-    X: Any, y: Any, width: int | None, init: ShallowNet | None, decay: float, seed: int
-) -> ShallowNet:
-    """`init`, if it has the width asked for, or a network trained with weight decay."""
-    if init is None:
-        if width is None:
-            raise ValueError("give width, the number of hidden units, or an init network")
-        return train_sgd(X, y, width, _checks.nonnegative(decay, "decay"), seed)
-    if width not in (None, init.width):
-        raise ValueError(f"width is {width}, but init has {init.width} units: leave width out")
-    return init

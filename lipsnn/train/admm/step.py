@@ -106,7 +106,12 @@ class FixedStep:
             solution, self._start = interior_point(problem, self.tol, start)
         # without inputs that are used the output is constant
         rho = solution.rho if len(live[0]) or self.mu is None else 0.0
-        weights = self._without_stopped(target)
+        # what the LMI lets be nothing else
+        weights = [np.array(matrix) for matrix in target]
+        following = [*self.multipliers[1:], np.ones(len(weights[-1]))]
+        for k, (t, later) in enumerate(zip(self.multipliers, following, strict=True)):
+            weights[k][np.isinf(t)] = 0.0
+            weights[k + 1][np.ix_(later > 0, t == 0)] = 0.0
         moved = sum(float(np.sum((W - V) ** 2)) for W, V in zip(weights, target, strict=True))
         for (layer, incoming), x in zip(blocks, solution.weights, strict=True):
             split = len(live[layer - 1]) if incoming else 0
@@ -118,15 +123,6 @@ class FixedStep:
             self.penalty * (part + 0.5 * moved) for part in (solution.value, solution.lower)
         )
         return StepSolution(weights, rho, value, lower, solution.iterations)
-
-    def _without_stopped(self, target: Sequence[Array]) -> list[Array]:
-        """`target` with zeros where the LMI allows nothing else."""
-        weights = [np.array(matrix) for matrix in target]
-        after = [*self.multipliers[1:], np.ones(len(weights[-1]))]
-        for layer, (t, following) in enumerate(zip(self.multipliers, after, strict=True)):
-            weights[layer][np.isinf(t)] = 0.0
-            weights[layer + 1][np.ix_(following > 0, t == 0)] = 0.0
-        return weights
 
     def _problem(
         self, target: Sequence[Array], live: list[Array]
