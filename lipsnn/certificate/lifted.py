@@ -17,15 +17,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import pd
-from lipsnn.certificate.document import array, network_of, or_no_proof, read, written
+from lipsnn.certificate.document import Document, array, or_no_proof
 from lipsnn.certificate.exact import Dyadic, rounded
 from lipsnn.certificate.matrix import Matrix, positive
 from lipsnn.certificate.proof import ProofError
@@ -33,7 +32,6 @@ from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.convert import as_network
 from lipsnn.network import Network
 
-SCHEMA = "lipsnn-errors/1"
 _EPS = float(np.finfo(float).eps)
 _BITS = 160  # of a quotient
 
@@ -101,7 +99,7 @@ class Around:
 
 
 @dataclass(frozen=True, eq=False)
-class Errors:
+class Errors(Document):
     """Proved errors under attack: what `certified_error` writes as a document.
 
     Attributes
@@ -111,6 +109,8 @@ class Errors:
     trees : list
         For each sample, radius and row of `combinations` a bound and the parts that prove it.
     """
+
+    SCHEMA: ClassVar[str] = "lipsnn-errors/1"
 
     net: Network
     X: Array
@@ -145,31 +145,20 @@ class Errors:
             several = self.net.outputs > 1
             return self.columns(upper=errors_of(np.array(bounds), self.radii, several))
 
-    def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
-        """As JSON text for ``lipsnn verify``, also written to `path`; see `Certificate.to_json`."""
+    def _content(self) -> dict[str, Any]:
         said = {name: getattr(self, name) for name in ("X", "y", "radii", "trees")}
-        text = written(SCHEMA, self, said | {"norm": 2 if self.norm == 2 else "inf"}, network)
-        if path is not None:
-            Path(path).write_text(text)
-        return text
+        return said | {"norm": 2 if self.norm == 2 else "inf"}
 
-    @staticmethod
-    def from_json(text: str | Path, net: Any = None) -> Errors:
-        """From JSON text, or from a file given as a Path; `net` if the weights are not inside."""
-        return errors_from(read(text), net)
-
-
-def errors_from(content: Any, net: Any) -> Errors:
-    """What `Errors.to_json` wrote."""
-    with or_no_proof("a field is missing or malformed: "):
-        net = as_network(network_of(content, SCHEMA, net))
+    @classmethod
+    def _of(cls, content: dict[str, Any], net: Any) -> Errors:
+        net = as_network(net)
         X, y = _checks.data_pair(array(content["X"], 2), array(content["y"], 1), net.dim)
         norm = {2: 2.0, "inf": np.inf}[content["norm"]]
         radii = array(content["radii"], 1)
         if not (radii >= 0).all():
             raise ValueError("a radius is negative")
         supported(net)
-        return Errors(net, X, y, radii, norm, content["trees"])
+        return cls(net, X, y, radii, norm, content["trees"])
 
 
 def supported(net: Network) -> None:
