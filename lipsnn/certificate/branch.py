@@ -57,10 +57,12 @@ class Search:
         self.rounding = ROUNDING + self.m * _EPS, float((self.m + 8) * _EPS * size) + 1e-290
         walls = np.empty((0, self.dim + 1)) if region is None else region.halfspaces()
         infinity = np.eye(self.dim + 1)[-1:]
+        spread = None if region is None else region.spread()
+        far = None if spread is None else float(max(np.abs(spread[0]) + spread[1]) + spread[2])
         self.cells = Arrangement(
             np.vstack([np.column_stack([self.W, self.b]), walls[walls.any(axis=1)], infinity]),
             (region.center, region.radius) if isinstance(region, Ball) else None,
-            None if region is None else region.far(),
+            far,
         )
         rows = np.arange(self.m, len(self.cells.rows))
         point, *_ = self.cells.decide(rows, np.ones(len(rows)))

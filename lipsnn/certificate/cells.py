@@ -35,13 +35,7 @@ def enumerated_constant(net: ShallowNet) -> float:
 
 
 def cell_patterns(net: ShallowNet) -> Array:
-    """Activation patterns of all cells of full dimension, boolean (cells, m).
-
-    Raises
-    ------
-    ValueError
-        For more than 20 units with a slope or more than 3 inputs.
-    """
+    """Activation patterns of all cells of full dimension, boolean (cells, m)."""
     sloped = int(net.weights[:, :-1].any(axis=1).sum())
     if net.dim > MOST_INPUTS or sloped > MOST_UNITS:
         raise ValueError(

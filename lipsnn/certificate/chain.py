@@ -74,14 +74,7 @@ class Banded:
 
 
 class Chain:
-    """The LMI of a network: N(t, rho), its adjoint, and the Newton matrix of a pair (X, N).
-
-    Parameters
-    ----------
-    weights : sequence of ndarray
-        W_0 .. W_l.
-    sectors : sequence of (alpha, beta)
-    """
+    """The LMI of a network: N(t, rho), its adjoint, and the Newton matrix of a pair (X, N)."""
 
     def __init__(self, weights: list[Array], sectors: tuple[Sector, ...]) -> None:
         self.weights, self.sectors = weights, sectors

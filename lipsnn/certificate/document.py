@@ -97,13 +97,7 @@ def _json(content: dict[str, Any], **options: Any) -> str:
 
 
 def read(text: str | Path) -> Any:
-    """The content of a document.
-
-    Raises
-    ------
-    ProofError
-        If it is no JSON, or larger than anything that can be proved.
-    """
+    """The content of a document; a ProofError if it is no JSON, or larger than any proof."""
     size = text.stat().st_size if isinstance(text, Path) else len(text)
     if size > _LARGEST:
         raise ProofError(f"larger than {_LARGEST >> 20} MiB: leave the network out of it")

@@ -32,14 +32,9 @@ class Dyadic:
     def of(
         cls, array: Array, rows: Any = 0, columns: Any = 0, weights: Array | None = None
     ) -> Dyadic:
-        """A float64 matrix, its rows times `weights` (float64) and times powers of two.
+        """A float64 matrix (m, n), its rows times `weights` (m,), float64, and powers of two.
 
-        Parameters
-        ----------
-        array : ndarray, (m, n)
-        rows, columns : int or ndarray of int, (m,), (n,)
-            Exponents of the powers of two that scale rows and columns.
-        weights : ndarray, (m,), optional
+        `rows` (m,) and `columns` (n,) are the exponents of those that scale rows and columns.
         """
         whole, exponents = integers(array)
         power = exponents + np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))

@@ -97,15 +97,7 @@ def rounded_constant(
 
     Of one hidden layer, directions x = Rg, g normal, have ``E sum (zbar_i'x)_+ >= sqrt(2/pi) lower
     E|x|`` (x and -x together), so that draws reach sqrt(2/pi) of the lower value, which the
-    ascent only raises.
-
-    Parameters
-    ----------
-    form : Form
-    factor : ndarray, (d, k)
-    directions : ndarray, (j, d)
-        More directions to start from.
-    seed, draws : int
+    ascent only raises. It starts from `directions` (j, d) too.
     """
     draws = int(np.clip(_BUDGET / max(form.widths), 4, draws))
     normal = np.random.default_rng(seed).normal(size=(draws, factor.shape[1]))

@@ -31,22 +31,10 @@ def sides_of(
 ) -> list[Array]:
     """Of each unit, by layer: 1 if it is >= 0 on the whole region, -1 if <= 0, else 0.
 
-    On a polytope, whose points have no known bound, of the first hidden layer only.
-
-    Parameters
-    ----------
-    net : ShallowNet or Network
-    region : Region
-    claimed : list of ndarray, optional
-        Sides to prove: the others, and those that are not proved, are 0. Without it rounding
-        errors are taken twice as large as they can be, so that a proof will find no less.
-    rounding : tuple of float
-        `Network.rounding`: each unit then has its side with all weights that are so near, too.
-
-    Raises
-    ------
-    ValueError
-        For activations with more than two slopes.
+    On a polytope, whose points have no known bound, of the first hidden layer only. Sides that are
+    `claimed` are proved: the others, and those that are not proved, are 0. Without them rounding
+    errors are taken twice as large as they can be, so that a proof will find no less. With
+    `Network.rounding` each unit has its side with all weights that are so near, too.
     """
     if not all(phi.homogeneous for phi in phis_of(net)):
         raise ValueError(

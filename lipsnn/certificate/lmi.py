@@ -74,22 +74,9 @@ def solve_lmi(
 ) -> tuple[Array, Array, Solution]:
     """min rho over rho and T = diag(t) >= 0 such that the LMI holds: program (2) and its kin.
 
-    Parameters
-    ----------
-    weights : sequence of ndarray
-        W_0 .. W_l. For one hidden layer of ReLU and one output the LMI is (3) of the paper.
-    sectors : sequence of (alpha, beta)
-    solver : str, optional
-        A CVXPY solver; MOSEK with a licence, else Clarabel, if None.
-
-    Returns
-    -------
-    ndarray, (n_1 + .. + n_l,)
-        The solver's multipliers, cut off at zero; NaN without a point.
-    ndarray
-        The dual matrix, in the order of the LMI; its first (d, d) block is fact A's P.
-    Solution
-        Value, status, iterations, seconds.
+    The LMI is (3) of the paper for one hidden layer of ReLU and one output. The solver's
+    multipliers, cut off at zero, and NaN without a point; the dual matrix in the order of the LMI,
+    whose first (d, d) block is fact A's P; and value, status, iterations and seconds.
     """
     units = sum(len(weight) for weight in weights[:-1])
     rho, t = cp.Variable(), cp.Variable(units, nonneg=True)

@@ -23,11 +23,7 @@ SMALLEST = 1e-290
 def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[Array]]]:
     """Products of the spectral norms and of the largest slopes: as given, and balanced.
 
-    Returns
-    -------
-    list of (Fraction, list of Fraction, list of ndarray)
-        The product, not below the true one, upper bounds of the norms, and the exponents (see
-        `balance`) of the scaling for which they are.
+    Each not below the true one, with the norms' upper bounds and the exponents of `balance`.
     """
     slopes = [Fraction(max(abs(alpha), abs(beta))) for alpha, beta in form.sectors]
     plain = [np.zeros(n, dtype=np.int64) for n in (form.dim, *form.widths, form.outputs)]
@@ -65,13 +61,7 @@ def norm_product(net: Any) -> float:
 
 
 def proved_product(form: Form, bound: float) -> float:
-    """The same for the product of the norms, layer by layer; no multipliers.
-
-    Raises
-    ------
-    ProofError
-        If the product is not proved to be at most `bound`.
-    """
+    """`bound`, if the product of norms is proved to be at most that, layer by layer."""
     if not 0 <= bound < np.inf:
         raise ProofError(f"the bound is {bound!r}: it says nothing")
     live, _ = reach(form)

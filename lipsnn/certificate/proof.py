@@ -50,28 +50,10 @@ def proved_bound(
 ) -> float:
     """The smallest of `bound` and its repairs that the multipliers are proved to certify.
 
-    Parameters
-    ----------
-    form : Form
-        The network.
-    multipliers : tuple of ndarray
-        The diagonals of T_1 .. T_l; of units that see no input, or no output sees, any.
-    bound : float
-        The bound L = sqrt(rho) that is claimed.
-    consistent : bool
-        Also refuse a bound above what the multipliers give (by 1e-9, or what `certify` rounds
-        by): it would hold, but it is not theirs.
-
-    Returns
-    -------
-    float
-        A proved upper bound on the Lipschitz constant, at most 1e-9 above `bound`, or what
-        `certify` rounds by where units are all but linear.
-
-    Raises
-    ------
-    ProofError
-        If there is no proof, with the reason.
+    At most 1e-9 above `bound`, or what `certify` rounds by where units are all but linear; a
+    ProofError if there is no proof. Of units that see no input, or no output sees, any multipliers
+    will do. If `consistent`, a bound above what the multipliers give is refused: it would hold, but
+    it is not theirs.
     """
     live, _ = reach(form)
     moving = [units & free for units, free in zip(live, form.free, strict=True)]

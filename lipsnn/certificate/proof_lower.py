@@ -16,18 +16,13 @@ from lipsnn.certificate.threads import one_blas_thread
 
 @one_blas_thread
 def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
-    """Check that no diagonal multipliers prove less than `lower`.
+    """Check that no diagonal multipliers prove less than `lower`, or a ProofError.
 
     Factors F_0 (d, K), .., F_l (n_l, K) stand for increments v_i = F_i xi, xi standard normal, of
     which each unit satisfies its sector: with u = W_{i-1} F_{i-1} the rows have
     ``<v - alpha u, v - beta u> <= 0``. Every (rho, T) of the LMI then has
     ``rho |F_0|^2 >= |W_l F_l|^2``. For one hidden layer and one output F_1 follows from F_0 = R,
     and the value is ``1/2 (|R'g| + (beta - alpha) sum_i |R'z_i|) / |R|``, g as in `proof`.
-
-    Raises
-    ------
-    ProofError
-        If a unit leaves its sector, the value is less than `lower`, or F_0 is zero.
     """
     if lower == 0.0:
         return

@@ -109,23 +109,11 @@ class ScaledChain:
     def dual(self, X: Banded, t: Array, room: float) -> tuple[list[Array], float]:
         """Increments of the network that satisfy all sectors, and the L below which none proves.
 
-        The blocks of X, layer by layer: given v_{i-1}, X says v_i = m u + r eta with eta linear
-        in v_{i-1} plus noise, which is scaled down unit by unit where E eta^2 > E u^2.
-
-        Parameters
-        ----------
-        X : Banded
-            Covariances of the chain's increments.
-        t : ndarray, (units,)
-            Multipliers of the chain, the weights of its units.
-        room : float
-            The share of a layer's variance that may be dropped, to have fewer columns.
-
-        Returns
-        -------
-        list of ndarray, float
-            F_0 (d, K), F_1 (n_1, K), .., F_l (n_l, K) with v_i = F_i xi, xi standard normal, and
-            |F_0| = 1; and the value, rounded down.
+        X are covariances of the chain's increments, t weights of its units. The blocks of X, layer
+        by layer: given v_{i-1}, X says v_i = m u + r eta with eta linear in v_{i-1} plus noise,
+        which is scaled down unit by unit where E eta^2 > E u^2. A share `room` of each layer's
+        variance may be dropped, to have fewer columns. There are F_0 (d, K), of norm 1, .., F_l
+        (n_l, K) with v_i = F_i xi, xi standard normal; the value is rounded down.
         """
         chain = self.chain
         if isinstance(chain, Skipped):

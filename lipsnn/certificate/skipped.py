@@ -23,12 +23,7 @@ _EPS = float(np.finfo(float).eps)
 class Skipped(Chain):
     """`Chain` over the free units: all of N is one block.
 
-    Parameters
-    ----------
-    weights, sectors
-        As of a `Chain`.
-    fixed : sequence of ndarray
-        By layer the slopes of units that have one only, NaN for free ones.
+    `fixed` has by layer the slopes of units that have one only, NaN for free ones.
     """
 
     def __init__(

@@ -76,12 +76,7 @@ class Slopes:
 
 
 def slopes(net: Any) -> Slopes:
-    """Slopes of a network with one hidden layer and one output, whatever the scale of its weights.
-
-    Parameters
-    ----------
-    net : ShallowNet, Network or Form
-    """
+    """Of one hidden layer and one output, whatever the scale of the weights."""
     form = net if isinstance(net, Form) else Form.of(net)
     (wbar, outer), (alpha, beta) = form.weights, form.sectors[0]
     outer = outer[0]

@@ -104,11 +104,6 @@ def solved(
     )
 
 
-def _moving(form: Form, live: list[Array]) -> list[Array]:
-    """The live units that are free."""
-    return [units & free for units, free in zip(live, form.free, strict=True)]
-
-
 def _constant(form: Form) -> _Found:
     """No output depends on an input: any multipliers prove the bound 0."""
     if form.small:
@@ -127,7 +122,10 @@ def _small(form: Form, method: str, tol: float, start: Array | None) -> _Found:
         basis, triangle = np.linalg.qr(units.T)
         units = triangle.T
     if method == "auto":
-        method = _cheapest(*units.shape)
+        work = {form: work_of(form, *units.shape) for form in ("P", "q")}
+        method = min(work, key=work.__getitem__)
+        if units.shape[1] > 40 and work[method] > 5e8:
+            method = "lowrank"
     if start is not None and basis is not None:
         start = basis.T @ start
         start = start if start.any() else None
@@ -135,26 +133,15 @@ def _small(form: Form, method: str, tol: float, start: Array | None) -> _Found:
     if method == "lowrank":
         q, factor, iterations = low_rank(problem.norms, units, 0.9 * tol, start)
     else:
-        P0 = None if start is None else _inside(start)
-        result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
-        q, factor, iterations = result.q, root(result.P), result.iterations
+        if start is not None:  # RR' moved away from the boundary, where it cannot start
+            P, r = start @ start.T, len(start)
+            start = P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
+        P, q, iterations = interior_point(problem.norms, units, 0.9 * tol, method, start)
+        factor = root(P)
     t = sl.multipliers(problem, q)
     factor = factor if basis is None else basis @ factor
     bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
     return _Found([t], [factor], bound, lower, iterations, method)
-
-
-def _cheapest(n: int, r: int) -> str:
-    """The fast form for n terms in r dimensions."""
-    form = min(("P", "q"), key=lambda form: work_of(form, n, r))
-    return "lowrank" if r > 40 and work_of(form, n, r) > 5e8 else form
-
-
-def _inside(factor: Array) -> Array:
-    """RR' moved away from the boundary, where an interior-point method cannot start."""
-    P = factor @ factor.T
-    r = len(P)
-    return P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
 
 
 def _deep(form: Form, solver: str | None, tol: float) -> _Found:
@@ -229,8 +216,8 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     Whether the multipliers prove the bound.
     """
     held = all(
-        np.isfinite(t[units]).all() and (t[units] > SMALLEST).all()
-        for t, units in zip(found.multipliers, _moving(form, live), strict=True)
+        np.isfinite(t[units & free]).all() and (t[units & free] > SMALLEST).all()
+        for t, units, free in zip(found.multipliers, live, form.free, strict=True)
     )
     if form.fixed is not None and not form.small:  # multipliers that are none fix no unit
         live, _ = reach(Form(form.weights, form.sectors))

@@ -66,17 +66,8 @@ def entries(root: Node) -> list[dict[str, Any]]:
 def proved_upper(net: Any, search: Search, tree: list[dict[str, Any]], upper: float) -> float:
     """The least proved bound of all slopes that the tree gives, at most 1e-9 above `upper`.
 
-    Parameters
-    ----------
-    search : Search
-        One of the same network and region that has not begun.
-    tree : list of dict
-        See `entries`.
-
-    Raises
-    ------
-    ProofError
-        If it does not cover all cells, or does not prove what it says of one.
+    `search` is of the same network and region, and has not begun. A ProofError if the tree does not
+    cover all cells, or does not prove what it says of one.
     """
     form, proved, left = Form.of(net), 0.0, [search.root.sides]
     for entry in tree:

@@ -109,17 +109,8 @@ def check(
 ) -> None:
     """Compare the outputs y of the original at x (n, d) with those of `net`, to rounding.
 
-    Parameters
-    ----------
-    unit, largest : float
-        Rounding unit and largest number of the arithmetic in which y was computed.
-    what : str
-        The original's name in an error.
-
-    Raises
-    ------
-    ValueError
-        If they differ by more than rounding in that arithmetic can explain.
+    That of arithmetic with rounding unit `unit` and largest number `largest`; a ValueError if they
+    differ by more.
     """
     _, room = expected(steps, x, unit, largest)
     if room is None:

@@ -183,13 +183,7 @@ def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def to_torch(net: Network, dtype: torch.dtype | None = None) -> nn.Sequential:
-    """`net` as ``nn.Sequential``, in `net.dtype` if `dtype` is None.
-
-    Raises
-    ------
-    ValueError
-        If a weight is beyond the range of `dtype`.
-    """
+    """See `Network.to_torch`; a ValueError if a weight is beyond the range of `dtype`."""
     dtype = getattr(torch, net.dtype) if dtype is None else dtype
     parts: list[nn.Module] = []
     for i, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):

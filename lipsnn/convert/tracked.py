@@ -129,10 +129,7 @@ def record(
 ) -> tuple[list[Step], torch.Tensor, tuple[float, float]]:
     """Steps and outputs of ``net(x)``, and unit and largest number of the roughest arithmetic.
 
-    Raises
-    ------
-    ValueError
-        For an operation that a `Network` has not, with the layer in which it stands.
+    A ValueError for an operation that a `Network` has not, with the layer in which it stands.
     """
     run = _Record(len(x), names)
     try:
