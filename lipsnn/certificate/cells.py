@@ -57,13 +57,8 @@ def _value(row: Row, point: Point) -> Any:
 
 def _hyperplanes(rows: list[Row]) -> list[Row]:
     """The distinct hyperplanes of `rows`, each scaled to a first coefficient of 1."""
-    distinct: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        first = next((w for w in row[:-1] if w != 0), None)
-        if first is not None:
-            scaled = [w / first for w in row]
-            distinct.setdefault(tuple((int(w.p), int(w.q)) for w in scaled), scaled)
-    return list(distinct.values())
+    sloped = [(next(w for w in row if w != 0), row) for row in rows if any(row[:-1])]
+    return [list(row) for row in dict.fromkeys(tuple(w / s for w in row) for s, row in sloped)]
 
 
 def _interior_points(rows: list[Row], dim: int) -> list[Point]:

@@ -148,15 +148,8 @@ class _Layers:
             size = size + np.abs(B) @ self.sums[k] + np.abs(A) @ self.values[k] + np.abs(c)
         moves = np.abs(A) @ self.half
         if self.radius:
-            moves = moves + self.radius * _lengths(A)
+            moves = moves + self.radius * np.hypot.reduce(A, axis=1)
         size = size + np.abs(A) @ self.values[0]
         size = size + _TINY / _EPS * (1 + sum(map(np.sum, (*self.values, *self.sums))))
         top = A @ self.center + moves + c + self.rounding * size
         return np.where(np.isnan(top), np.inf, top)
-
-
-def _lengths(rows: Array) -> Array:
-    """l2 norms, of rows of any size."""
-    largest = np.abs(rows).max(axis=1, initial=0.0)
-    unit = np.where(largest > 0, largest, 1.0)
-    return unit * np.linalg.norm(rows / unit[:, None], axis=1)

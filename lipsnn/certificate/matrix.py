@@ -47,22 +47,20 @@ def positive(matrix: Matrix, bound: float | Fraction) -> bool:
     exact = matrix.at(bound)
     middle = Banded([x.floats() for x in exact], [x.floats() for x in matrix.below])
 
-    def factor(delta: float) -> tuple[list[Array], list[Array]] | None:
-        moved = [x - delta * np.eye(len(x)) for x in middle.diagonal]
-        try:
-            return Banded(moved, middle.below).cholesky()
-        except np.linalg.LinAlgError:
-            return None
+    def moved(bits: int) -> Banded:
+        """The matrix less 2^-bits."""
+        return Banded([x - 2.0**-bits * np.eye(len(x)) for x in middle.diagonal], middle.below)
 
     low, high = 3, 54  # the largest 2^-low that leaves the matrix positive, by bisection
-    if factor(2.0**-high) is None:
+    if not moved(high).positive():
         return False
     while high - low > 1:
         half = (low + high) // 2
-        low, high = (low, half) if factor(2.0**-half) is not None else (half, high)
+        low, high = (low, half) if moved(half).positive() else (half, high)
     delta = 2.0 ** -(high + 1)
-    found = factor(delta)
-    if found is None:
+    try:
+        found = moved(high + 1).cholesky()
+    except np.linalg.LinAlgError:
         return False
     L, K = ([_whole(x) for x in blocks] for blocks in found)
     left = Fraction(0)

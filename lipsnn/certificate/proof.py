@@ -68,7 +68,7 @@ def proved_bound(
     t = [own[units] for own, units in zip(multipliers, live, strict=True)]
     if form.small:
         matrix = _shallow(form, t[0], bound)
-    elif form.fixed is not None:
+    elif not form.all_free:
         matrix = _skipped(form, t, bound)
     else:
         matrix = _chain(form, t, bound)
@@ -179,7 +179,7 @@ def _skipped(form: Form, t: list[Array], bound: float) -> Matrix:
     V = Dyadic.of(np.eye(form.dim, order), -level)
     total, start = Dyadic.zero(order, order), form.dim
     for W, own, slopes, units, (alpha, beta) in zip(
-        form.weights, t, form.fixed or (), free, form.sectors, strict=False
+        form.weights, t, form.fixed, free, form.sectors, strict=False
     ):
         low, high, own = Fraction(alpha), Fraction(beta), own[units]
         shifts = [-_half_log(2 * Fraction(s)) for s in own.tolist()]

@@ -53,7 +53,7 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
             low, high = (Fraction(x) for x in form.sectors[i])
             free = form.free[i]
             u, v = Dyadic.of(form.weights[i]) @ before, Dyadic.of(np.where(free[:, None], F, 0.0))
-            if form.fixed is not None:
+            if not free.all():
                 v += Dyadic.of(np.diag(np.where(free, 0.0, form.fixed[i]))) @ u
             # <v - alpha u, v - beta u> = |v - m u|^2 - r^2 |u|^2
             off = (v - u.times((low + high) / 2)).rows_square()

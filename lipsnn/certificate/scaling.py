@@ -66,7 +66,7 @@ class ScaledChain:
         """The chain of some units of each layer."""
         inner = [np.ones(weights[0].shape[1], bool), *units, np.ones(self.form.outputs, bool)]
         kept = [w[np.ix_(b, a)] for w, (a, b) in zip(weights, pairwise(inner), strict=True)]
-        if self.form.fixed is None or all(map(np.all, self.free)):
+        if self.form.all_free:
             return Chain(kept, self.form.sectors)
         slopes = tuple(own[part] for own, part in zip(self.form.fixed, units, strict=True))
         return Skipped(kept, self.form.sectors, slopes)
@@ -171,9 +171,8 @@ class ScaledChain:
             rows = np.zeros((len(free), F.shape[1]))
             with np.errstate(over="ignore", under="ignore"):
                 rows[free] = np.ldexp(size * whole, -self.exponents[i + 1][free, None])
-            if self.form.fixed is not None:
-                slopes = self.form.fixed[i][~free, None]
-                rows[~free] = slopes * (self.form.weights[i][~free] @ found[-1])
+            slopes = self.form.fixed[i][~free, None]
+            rows[~free] = slopes * (self.form.weights[i][~free] @ found[-1])
             found.append(rows)
         return found
 

@@ -219,18 +219,18 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
         np.isfinite(t[units & free]).all() and (t[units & free] > SMALLEST).all()
         for t, units, free in zip(found.multipliers, live, form.free, strict=True)
     )
-    if form.fixed is not None and not form.small:  # multipliers that are none fix no unit
+    if not form.small:  # multipliers that are none fix no unit
         live, _ = reach(Form(form.weights, form.sectors))
     part = form if form.small else form.part(live)
     product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
     most = float_above(product)
     limit = min(most * (1 + _LAST_DIGITS), np.finfo(float).max)
     # on a region nothing else proves the product: what it is but for rounding will do
-    near = limit if form.fixed is None else limit * (1 + 1e-6)
+    near = limit if form.all_free else limit * (1 + 1e-6)
     if held and 0 < found.bound <= near:
         return True
     t, bound = product_multipliers(part, norms, exponents)
-    if form.fixed is not None or not 0 < bound <= limit:
+    if not form.all_free or not 0 < bound <= limit:
         found.multipliers, found.bound = [np.full(n, np.nan) for n in form.widths], most
         return False
     for full, own, units in zip(found.multipliers, t, live, strict=True):

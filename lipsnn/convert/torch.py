@@ -33,11 +33,10 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
         net._forward_hooks or net._forward_pre_hooks or "forward" in vars(net)
     ):
         net = net.module  # type: ignore[assignment]
-    names: dict[int, str] = {}
-    for name, module in net.named_modules():
-        names.setdefault(
-            id(module), f"{name} ({type(module).__name__})" if name else type(module).__name__
-        )
+    names = {
+        id(module): f"{name} ({type(module).__name__})" if name else type(module).__name__
+        for name, module in net.named_modules()
+    }
     like = _first_float(net)
     with _left_as_it_was(net, like.device):
         dim = _input_size(net, like, X)
