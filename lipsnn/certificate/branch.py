@@ -155,10 +155,7 @@ class Search:
         return found
 
     def _settle(self, node: Node, crossed: Array) -> bool:
-        """Fix the units that have one side in the cell; whether there were any.
-
-        Not those that were `crossed` (m,), nor those that the known points show on both sides.
-        """
+        """Fix units that have one side in the cell, none `crossed` (m,); whether there were any."""
         cells, n = self.cells, self.dim + 1
         if len(node.rows) < n or not len(node.points):
             return False
@@ -193,12 +190,10 @@ class Search:
         return fixed
 
     def _along_lines(self, batch: list[Node], count: int) -> Array:
-        """Which units (b, m) switch on `count` random lines in each cell; the steepest slope there.
-
-        Half of the lines join two points of the cell. The best piece of them gives it one more.
-        """
+        """Which units (b, m) switch on `count` random lines in each cell; the steepest slope."""
         cells, m = self.cells, self.m
         crossed = np.zeros((len(batch), m), dtype=bool)
+        # half of the lines join two points; the best piece of them all gives one more
         has = [k for k, node in enumerate(batch) if len(node.points)]
         if not has:
             return crossed

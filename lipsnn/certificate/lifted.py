@@ -29,6 +29,7 @@ from lipsnn.certificate.exact import Dyadic, rounded
 from lipsnn.certificate.matrix import Matrix, positive
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.certificate.tree import cells
 from lipsnn.convert import as_network
 from lipsnn.network import Network
 
@@ -204,22 +205,9 @@ def _prove(net: Network, around: Around, C: Array, shift: float, tree: dict[str,
     bound = tree["bound"]
     if type(bound) is not float or not np.isfinite(bound):
         raise ProofError("a bound is not a finite number")
-    left = [np.zeros(len(outer), dtype=int)]
-    for part in tree["parts"]:
-        if not left:
-            raise ProofError("a tree has more parts than its cuts")
-        chosen = left.pop()
+    for part, chosen in cells(tree["parts"], np.zeros(len(outer), dtype=int), len(outer)):
         if "cut" not in part:
             _holds(around, outer, Fraction(bound) - value, chosen, part)
-            continue
-        unit = part["cut"]
-        if type(unit) is not int or not 0 <= unit < len(outer) or chosen[unit]:
-            raise ProofError(f"{unit!r:.40} is not a unit whose side is open")
-        for side in (-1, 1):
-            left.append(chosen + 0)
-            left[-1][unit] = side
-    if left:
-        raise ProofError("a tree does not cover all of its ball")
 
 
 def _holds(

@@ -42,15 +42,8 @@ def layers_matrix(weights: Any, sectors: Any, rho: Any, t: Any) -> Any:
 
     ``[A; B]'[[-2 alpha beta T, (alpha + beta) T], [(alpha + beta) T, -2 T]][A; B]
     + blkdiag(-rho I, 0, W_l'W_l)`` with ``A = [blkdiag(W_0 .. W_{l-1}) 0]``, ``B = [0 I]``: Fazlyab
-    et al. (2019), Theorem 2, with a sector per layer. Affine in rho and t.
-
-    Parameters
-    ----------
-    weights : sequence of ndarray
-        W_0 .. W_l.
-    sectors : sequence of (alpha, beta)
-    rho : float or CVXPY scalar
-    t : ndarray or CVXPY vector, (n_1 + .. + n_l,)
+    et al. (2019), Theorem 2, with a sector (alpha, beta) per layer. Affine in rho and the diagonal
+    t (n_1 + .. + n_l,) of T, which may be CVXPY's.
     """
     inner = weights[:-1]
     units, order = sum(len(w) for w in inner), sum(w.shape[1] for w in weights)

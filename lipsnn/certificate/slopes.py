@@ -34,25 +34,12 @@ _CHUNK = 2**18
 class Slopes:
     """The slopes of a network, scaled by a power of two so that the largest entry is near 1.
 
-    Attributes
-    ----------
-    outer : ndarray, (m,)
-        Zero for a unit whose slope is fixed (fact I).
-    scaled : ndarray, (m, d)
-        ``zbar_i / 2^exponent``; what underflows here is below 1e-300 of the largest. Zero for a
-        unit whose slope is fixed.
-    exponent : int
-    terms : ndarray, (n,)
-        Which of zbar_0, zbar_1, .., zbar_m are not negligible, 0 standing for the sum zbar_0.
-    norms : ndarray, (n,)
-        Their norms, divided by `total`.
-    units : ndarray, (n, d)
-        Their directions.
-    total : float
-        Sum of the norms of all terms of `scaled`, zero when every slope is zero.
-    sum : ndarray, (d,)
-        zbar_0, scaled: ``(alpha + beta) / (beta - alpha)`` times the sum of the others, and
-        ``2 s a_i wbar_i`` of each unit whose slope is fixed at s.
+    `scaled` (m, d) has ``zbar_i / 2^exponent``; what underflows is below 1e-300 of the largest.
+    It and `outer` (m,) are zero for a unit whose slope is fixed (fact I). `sum` (d,) is zbar_0,
+    scaled: ``(alpha + beta) / (beta - alpha)`` times the sum of the others, and ``2 s a_i wbar_i``
+    of each unit whose slope is fixed at s. `terms` (n,) are those of zbar_0, zbar_1, .., zbar_m
+    that are not negligible, `units` (n, d) their directions and `norms` (n,) their norms over
+    `total`, the sum of all norms: zero when every slope is.
     """
 
     outer: Array

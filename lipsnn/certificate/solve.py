@@ -176,12 +176,9 @@ def _deep(form: Form, solver: str | None, tol: float) -> _Found:
 
 
 def _feasible(scaled: ScaledChain, t: Array) -> tuple[Array, float]:
-    """Multipliers near t that certify the least, and that bound.
-
-    Those of a solver are feasible to its accuracy only, and to rounding at the end of our own:
-    each layer gives the one after it a growing share.
-    """
+    """Multipliers near t that certify the least, and that bound: rounding may cost t its own."""
     best, bound = t, np.inf
+    # each layer gives the one after it a growing share
     for share in (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4):
         moved = np.maximum(t, share)
         for i, place in enumerate(scaled.chain.of):

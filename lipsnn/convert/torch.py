@@ -40,7 +40,9 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
     like = _first_float(net)
     with _left_as_it_was(net, like.device):
         dim = _input_size(net, like, X)
-        unit, largest = _arithmetic(like)
+        unit, largest = torch.finfo(like.dtype).eps, torch.finfo(like.dtype).max
+        if like.is_cuda and like.dtype == torch.float32:
+            unit = 2.0**-10  # TF32, if it is allowed
         steps: list[Step] | None = None
         seen: list[tuple[Array, Array]] = []
         for batch in draws(dim, X):
@@ -130,15 +132,6 @@ def _input_size(net: nn.Module, like: torch.Tensor, X: Array | None) -> int:
             f"{', '.join(strange)} is not supported; supported are {SUPPORTED} ({first})"
         )
     raise first or ValueError("the network has no Linear layer")
-
-
-def _arithmetic(like: torch.Tensor) -> tuple[float, float]:
-    """Rounding unit and largest number of the arithmetic on `like`'s device."""
-    info = torch.finfo(like.dtype)
-    unit = info.eps
-    if like.is_cuda and like.dtype == torch.float32:
-        unit = 2.0**-10  # TF32, if it is allowed
-    return unit, info.max
 
 
 @contextlib.contextmanager

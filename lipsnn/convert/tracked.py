@@ -88,7 +88,9 @@ class Tracked(torch.Tensor):
         if space != "aten" or kwargs.get("out") is not None or elsewhere:
             raise record.refuse(f"the operation {space}.{name}")
         before = before.detach().clone() if inplace else before
-        real_args, real_kwargs = torch.utils._pytree.tree_map(_plain, (args, kwargs))
+        real_args, real_kwargs = torch.utils._pytree.tree_map(
+            lambda value: value.value if isinstance(value, Tracked) else value, (args, kwargs)
+        )
         out = func(*real_args, **real_kwargs)
         if base in _FRESH:
             return out
@@ -113,10 +115,6 @@ class Tracked(torch.Tensor):
             return Tracked(first, tracked[0].steps, record)
         result = Tracked(first, [*tracked[0].steps, *steps], record)
         return (result, *out[1:]) if isinstance(out, (tuple, list)) else result
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Tracked) else value
 
 
 def line(error: Exception) -> str:
