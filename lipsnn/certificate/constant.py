@@ -107,7 +107,7 @@ class ExactConstant(Document):
         with or_no_proof("the region, the tree or the witness is malformed: "):
             search = Search(self.net, self.region, 1.0, 0)
             proved_at(search, self.witness, self.lower)
-            return proved_upper(self.net, search, self.tree, self.upper)
+            return proved_upper(search, self.tree, self.upper)
 
     def _content(self) -> dict[str, Any]:
         if self.tree is None:

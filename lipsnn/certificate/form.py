@@ -26,6 +26,9 @@ class Form(Layers):
     sectors: tuple[Sector, ...]
     # of a local bound by layer the slopes of units that have one only, NaN for the free ones
     fixed: tuple[Array, ...] = ()
+    # of a whole network its hidden biases b_0 (n_1,), .. and what stands between its layers
+    biases: tuple[Array, ...] = ()
+    activations: tuple[Activation, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.fixed:
@@ -34,10 +37,11 @@ class Form(Layers):
 
     @classmethod
     def of(cls, net: Any) -> Form:
-        """That of a `ShallowNet` or of a network with `weights` and `sectors`."""
+        """That of a `ShallowNet` or `Network`."""
         if hasattr(net, "outer"):
-            return cls((net.weights[:, :-1], net.outer[None, :]), ((0.0, 1.0),))
-        return cls(tuple(net.weights), tuple(net.sectors))
+            weights, biases = (net.weights[:, :-1], net.outer[None, :]), (net.weights[:, -1],)
+            return cls(weights, ((0.0, 1.0),), (), biases, (Activation("relu"),))
+        return cls(net.weights, net.sectors, (), net.biases, net.activations)
 
     @property
     def small(self) -> bool:
@@ -54,10 +58,10 @@ class Form(Layers):
         """Whether no unit has one slope only."""
         return all(map(np.all, self.free))
 
-    def fixing(self, net: Any, sides: list[Array]) -> Form:
+    def fixing(self, sides: list[Array]) -> Form:
         """With the slope that a unit has on its side: 1 for u >= 0, -1 for u <= 0, 0 for free."""
         fixed = []
-        for phi, own in zip(phis_of(net), sides, strict=True):
+        for phi, own in zip(self.activations, sides, strict=True):
             above, below = phi.slope(np.ones(len(own))), phi.slope(-np.ones(len(own)))
             fixed.append(np.select([own > 0, own < 0], [above, below], np.nan))
         return Form(self.weights, self.sectors, tuple(fixed))
@@ -73,18 +77,6 @@ class Form(Layers):
             self.sectors,
             tuple(own[units] for own, units in zip(self.fixed, live, strict=True)),
         )
-
-
-def phis_of(net: Any) -> tuple[Activation, ...]:
-    """Those of the hidden layers of a `ShallowNet` or `Network`."""
-    return (Activation("relu"),) if hasattr(net, "outer") else net.activations
-
-
-def first_layer(net: Any) -> tuple[Array, Array]:
-    """Weights (m, d) and biases (m,) of the first hidden layer."""
-    if hasattr(net, "outer"):
-        return net.weights[:, :-1], net.weights[:, -1]
-    return net.weights[0], net.biases[0]
 
 
 def reach(form: Form) -> tuple[list[Array], list[Array]]:

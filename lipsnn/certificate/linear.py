@@ -12,14 +12,11 @@ at most ``|E| |v_k|``, and all |v_k| are bounded already.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate.form import first_layer, phis_of
+from lipsnn.certificate.form import Form
 from lipsnn.certificate.region import Polytope, Region
-from lipsnn.network import Network
 
 _EPS = float(np.finfo(float).eps)
 # More than a sum of products may lose to underflow, relative to the sizes beside it.
@@ -27,7 +24,7 @@ _TINY = 1e-290
 
 
 def sides_of(
-    net: Any, region: Region, claimed: list[Array] | None = None, rounding: tuple[float, ...] = ()
+    form: Form, region: Region, claimed: list[Array] | None = None, rounding: tuple[float, ...] = ()
 ) -> list[Array]:
     """Of each unit, by layer: 1 if it is >= 0 on the whole region, -1 if <= 0, else 0.
 
@@ -36,12 +33,12 @@ def sides_of(
     errors are taken twice as large as they can be, so that a proof will find no less. With
     `Network.rounding` each unit has its side with all weights that are so near, too.
     """
-    if not all(phi.homogeneous for phi in phis_of(net)):
+    if not all(phi.homogeneous for phi in form.activations):
         raise ValueError(
             "a ball, box or polytope needs relu, leaky_relu, prelu or abs in every hidden layer: "
             "leave it out for a global bound"
         )
-    W, b = first_layer(net)
+    W, b = form.weights[0], form.biases[0]
     # its sides in floating point leave more room than one rounding, but not on a polytope
     sides = [region.sides(W, b) if claimed is None or any(rounding[:1]) else claimed[0]]
     if any(rounding[:1]) and isinstance(region, Polytope):
@@ -49,11 +46,11 @@ def sides_of(
     if claimed is not None:
         agreed = np.where(sides[0] == claimed[0], claimed[0], 0)
         sides = [np.where(region.proves(W, b, agreed), agreed, 0)]
-    later = [] if hasattr(net, "outer") else net.widths[1:]
+    later = form.widths[1:]
     spread = region.spread()
     if not later or spread is None:
         return sides + [np.zeros(n, dtype=int) for n in later]
-    layers = _Layers(net, spread, 2.0 if claimed is None else 1.0, 4 * sum(rounding))
+    layers = _Layers(form, spread, 2.0 if claimed is None else 1.0, 4 * sum(rounding))
     with np.errstate(over="ignore", invalid="ignore"):
         layers.add(sides[0])
         for n in later:
@@ -71,7 +68,7 @@ class _Layers:
     """Lines around the units of the layers so far, and the sizes of all values."""
 
     def __init__(
-        self, net: Network, spread: tuple[Array, Array, float], room: float, more: float
+        self, net: Form, spread: tuple[Array, Array, float], room: float, more: float
     ) -> None:
         self.net = net
         self.center, self.half, self.radius = spread

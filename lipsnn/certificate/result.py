@@ -182,9 +182,9 @@ class Certificate(Document):
             )
         sides = [np.select([np.isposinf(t), t == 0], [1, -1], 0) for t in self.layers]
         if rounding is None:
-            return form.fixing(net, sides)
+            return form.fixing(sides)
         try:
-            form = form.fixing(net, sides_of(net, self.region, sides, rounding))
+            form = form.fixing(sides_of(form, self.region, sides, rounding))
         except ValueError as error:
             raise ProofError(str(error)) from None
         live, _ = reach(form)

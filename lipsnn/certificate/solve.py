@@ -57,8 +57,8 @@ def solved(
     rounding: tuple[float, ...],
 ) -> Certificate:
     begun = time.perf_counter()
-    sides = None if region is None else sides_of(net, region, rounding=rounding)
-    form = form if sides is None else form.fixing(net, sides)
+    sides = None if region is None else sides_of(form, region, rounding=rounding)
+    form = form if sides is None else form.fixing(sides)
     live, seen = reach(form)
     alive = all(units.any() for units in live)
     if region is not None and form.small and sl.slopes(form).constant:  # fixed slopes may cancel

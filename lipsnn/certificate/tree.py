@@ -17,7 +17,6 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
-from lipsnn.certificate.form import Form
 from lipsnn.certificate.proof import ProofError, proved_bound
 
 if TYPE_CHECKING:
@@ -84,13 +83,13 @@ def cells(tree: list[dict[str, Any]], sides: Array, units: int) -> Iterator[tupl
         raise ProofError("the tree does not cover all cells")
 
 
-def proved_upper(net: Any, search: Search, tree: list[dict[str, Any]], upper: float) -> float:
+def proved_upper(search: Search, tree: list[dict[str, Any]], upper: float) -> float:
     """The least proved bound of all slopes that the tree gives, at most 1e-9 above `upper`.
 
     `search` is of the same network and region, and has not begun. A ProofError if the tree does not
     cover all cells, or does not prove what it says of one.
     """
-    form, proved = Form.of(net), 0.0
+    proved = 0.0
     for entry, sides in cells(tree, search.root.sides.copy(), search.m):
         if "empty" in entry:
             _excluded(search, entry["empty"], sides)
@@ -103,7 +102,7 @@ def proved_upper(net: Any, search: Search, tree: list[dict[str, Any]], upper: fl
             _excluded(search, rows, other)
             sides[unit] = side
         if "cut" not in entry:
-            proved = max(proved, _leaf(net, search, form, sides, entry["P"], upper))
+            proved = max(proved, _leaf(search, sides, entry["P"], upper))
     return proved
 
 
@@ -126,13 +125,11 @@ def _excluded(search: Search, given: Any, sides: Array) -> None:
         raise ProofError("a side or a cell is not proved to be empty")
 
 
-def _leaf(
-    net: Any, search: Search, form: Form, sides: Array, given: list[float], upper: float
-) -> float:
+def _leaf(search: Search, sides: Array, given: list[float], upper: float) -> float:
     """The bound of a cell by the multipliers of its P, proved."""
     every = np.zeros(len(search.live))
     every[search.live] = sides[: search.m]
-    part = form.fixing(net, [every])
+    part = search.form.fixing([every])
     problem, P = sl.slopes(part), np.zeros((search.dim, search.dim))
     P[np.tril_indices(len(P))] = given
     P += np.tril(P, -1).T
