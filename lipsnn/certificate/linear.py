@@ -52,12 +52,11 @@ def sides_of(
         return sides + [np.zeros(n, dtype=int) for n in later]
     layers = _Layers(form, spread, 2.0 if claimed is None else 1.0, 4 * sum(rounding))
     with np.errstate(over="ignore", invalid="ignore"):
-        layers.add(sides[0])
-        for n in later:
+        for k in range(len(form.widths)):
             low, high = layers.bounds()
-            own = np.where(low >= 0, 1, np.where(high <= 0, -1, np.zeros(n, dtype=int)))
-            layers.add(own, low, high)
-            sides.append(own)
+            if k:
+                sides.append(np.select([low >= 0, high <= 0], [1, -1], 0))
+            layers.add(sides[k], low, high)
     if claimed is not None:
         pairs = zip(sides, claimed, strict=True)
         sides = [np.where(own == said, own, 0) for own, said in pairs]
@@ -84,10 +83,8 @@ class _Layers:
         W, b = self.net.weights[k], self.net.biases[k]
         return (np.abs(W) @ self.values[k] + np.abs(b)) * (1 + self.rounding) + _TINY
 
-    def add(self, sides: Array, low: Array | None = None, high: Array | None = None) -> None:
-        """The next layer: its sides, and its bounds (its own, if it is the first)."""
-        if low is None or high is None:
-            low, high = self.bounds()
+    def add(self, sides: Array, low: Array, high: Array) -> None:
+        """The next layer: its sides, and its bounds."""
         phi = self.net.activations[len(self.lines)]
         ones = np.ones(len(sides))
         below, above = phi.slope(-ones), phi.slope(ones)

@@ -31,7 +31,8 @@ def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[A
     for exponents in (plain, balance(form.weights)):
         norms = []
         for weight, before, after in zip(form.weights, exponents, exponents[1:], strict=False):
-            largest = _largest(weight, after, before)
+            powers = np.frexp(weight)[1] + after[:, None] - before
+            largest = int(powers[weight != 0].max()) if weight.any() else 0  # of an entry
             matrix = scaled(weight, after - largest, -before)
             gram = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix
             top = float(np.sqrt(np.linalg.eigvalsh(gram)[-1].clip(min=0.0)))
@@ -42,12 +43,6 @@ def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[A
             product *= factor
         found.append((product / Fraction(2) ** int(exponents[-1][0]), norms, exponents))
     return found
-
-
-def _largest(weight: Array, rows: Array, columns: Array) -> int:
-    """The exponent of the largest entry of the scaled matrix."""
-    exponents = np.frexp(weight)[1] + rows[:, None] - columns
-    return int(exponents[weight != 0].max()) if weight.any() else 0
 
 
 def norm_product(net: Any) -> float:

@@ -49,7 +49,7 @@ class Region:
 
     def content(self) -> dict[str, Any]:
         """What a document holds of it."""
-        raise NotImplementedError
+        return {"kind": type(self).__name__.lower(), **vars(self)}
 
     def halfspaces(self) -> Array:
         """Rows (k, d + 1) of the ``w'x + b >= 0`` that bound it, all but a ball."""
@@ -84,9 +84,6 @@ class Ball(Region):
     def spread(self) -> tuple[Array, Array, float]:
         return self.center, np.zeros_like(self.center), self.radius
 
-    def content(self) -> dict[str, Any]:
-        return {"kind": "ball", "center": self.center.tolist(), "radius": self.radius}
-
     def halfspaces(self) -> Array:
         return np.empty((0, len(self.center) + 1))
 
@@ -115,9 +112,6 @@ class Box(Region):
         center = self.low / 2 + self.high / 2
         half = np.maximum(self.high - center, center - self.low)
         return center, np.nextafter(half, np.inf), 0.0
-
-    def content(self) -> dict[str, Any]:
-        return {"kind": "box", "low": self.low.tolist(), "high": self.high.tolist()}
 
     def halfspaces(self) -> Array:
         eye = np.eye(len(self.low))
@@ -197,10 +191,6 @@ class Polytope(Region):
             return sides == 0
         units = zip(W, b, map(int, sides), self.rows, strict=True)
         return np.array([self._holds(*unit) for unit in units])
-
-    def content(self) -> dict[str, Any]:
-        arrays = {"A": self.A.tolist(), "b": self.b.tolist(), "rows": self.rows.tolist()}
-        return {"kind": "polytope", **arrays}
 
     def halfspaces(self) -> Array:
         return np.column_stack([-self.A, self.b])
