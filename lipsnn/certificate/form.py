@@ -151,10 +151,7 @@ def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
     The weights are those of multiplied layers, made larger and rounded (`lipsnn.convert.affine`):
     ``sum_k rounding_k |W_k|_F`` times the norms of all other layers, without units of slope 0.
     """
-    inner = [own != 0 for own in form.fixed]
-    acts = [np.ones(form.dim, bool), *inner, np.ones(form.outputs, bool)]
-    layers = zip(form.weights, acts, acts[1:], strict=False)
-    parts = [weight[np.ix_(after, before)] for weight, before, after in layers]
+    parts = form.part([own != 0 for own in form.fixed]).weights
     if not any(rounding) or not all(part.size for part in parts):
         return 0.0
     # what all entries of a hidden layer have in common only makes its slopes larger

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
@@ -64,12 +62,10 @@ class ScaledChain:
 
     def _chain(self, weights: list[Array], units: list[Array]) -> Chain:
         """The chain of some units of each layer."""
-        inner = [np.ones(weights[0].shape[1], bool), *units, np.ones(self.form.outputs, bool)]
-        kept = [w[np.ix_(b, a)] for w, (a, b) in zip(weights, pairwise(inner), strict=True)]
-        if self.form.all_free:
-            return Chain(kept, self.form.sectors)
-        slopes = tuple(own[part] for own, part in zip(self.form.fixed, units, strict=True))
-        return Skipped(kept, self.form.sectors, slopes)
+        part = Form(tuple(weights), self.form.sectors, self.form.fixed).part(units)
+        if part.all_free:
+            return Chain(list(part.weights), part.sectors)
+        return Skipped(list(part.weights), part.sectors, part.fixed)
 
     def _with_faint(self, t: Array) -> Array:
         """Multipliers of all live units that are free."""

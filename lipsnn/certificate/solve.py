@@ -64,13 +64,16 @@ def solved(
     if region is not None and form.small and sl.slopes(form).constant:  # fixed slopes may cancel
         alive = False
     if not alive:
-        found = _constant(form)
+        # no output depends on an input: any multipliers prove the bound 0
+        t = [np.zeros(n) for n in form.widths]
+        if form.small:
+            t = [sl.multipliers(sl.slopes(form), np.empty(0))]
+        method = "P" if form.small else "chordal"
+        found = _Found(t, [np.eye(form.dim, 1)], 0.0, 0.0, 0, method)
     elif form.small and method != "chordal" and solver is None:
         found = _small(form, method, tol, start)
     else:
-        part = form.part(live)
-        found = _deep(part, solver, tol)
-        found = _widened(found, form, live, seen, part)
+        found = _widened(_deep(form.part(live), solver, tol), live, seen)
     proved = _within_product(form, live, found) if alive else True
     # increments that float64 cannot hold, or of fixed units that nothing says are fixed
     held = all(
@@ -102,15 +105,6 @@ def solved(
         tol=tol,
         region=region,
     )
-
-
-def _constant(form: Form) -> _Found:
-    """No output depends on an input: any multipliers prove the bound 0."""
-    if form.small:
-        t = [sl.multipliers(sl.slopes(form), np.empty(0))]
-    else:
-        t = [np.zeros(n) for n in form.widths]
-    return _Found(t, [np.eye(form.dim, 1)], 0.0, 0.0, 0, "P" if form.small else "chordal")
 
 
 def _small(form: Form, method: str, tol: float, start: Array | None) -> _Found:
@@ -191,7 +185,7 @@ def _feasible(scaled: ScaledChain, t: Array) -> tuple[Array, float]:
     return best, bound
 
 
-def _widened(found: _Found, form: Form, live: list[Array], seen: list[Array], part: Form) -> _Found:
+def _widened(found: _Found, live: list[Array], seen: list[Array]) -> _Found:
     """The same for the whole network: a unit that acts on no output has t = 0, one that sees no
     input t = inf, and neither moves."""
     multipliers, factors = [], list(found.factors[:1])
