@@ -25,8 +25,7 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import pd
 from lipsnn.certificate.document import Document, array, or_no_proof
-from lipsnn.certificate.exact import Dyadic, rounded
-from lipsnn.certificate.matrix import Matrix, positive
+from lipsnn.certificate.exact import Dyadic, Matrix, positive, rounded
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.certificate.tree import cells

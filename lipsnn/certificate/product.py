@@ -9,9 +9,8 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Chain
-from lipsnn.certificate.exact import Dyadic, float_above
+from lipsnn.certificate.exact import Dyadic, Matrix, float_above, positive
 from lipsnn.certificate.form import Form, balance, outwards, reach, scaled, scaled_by
-from lipsnn.certificate.matrix import Matrix, positive
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.threads import one_blas_thread
 

@@ -16,8 +16,7 @@ from lipsnn.certificate.gradient import gradient_of
 from lipsnn.certificate.ladder import Ladder, ladder
 from lipsnn.certificate.linear import sides_of
 from lipsnn.certificate.product import proved_product
-from lipsnn.certificate.proof import ProofError, proved_bound
-from lipsnn.certificate.proof_lower import proved_lower
+from lipsnn.certificate.proof import ProofError, proved_bound, proved_lower
 from lipsnn.certificate.region import Region
 from lipsnn.convert import as_network
 from lipsnn.network import ShallowNet
