@@ -45,8 +45,10 @@ class Ball:
         radius = self.radius * share
         if self.norm != 2:
             return delta.clip(-radius, radius)
-        # a length below the radius, however small, is left alone
-        return delta * (radius / _lengths(delta).clip(min=radius or 1.0))
+        # a length below the radius, however small, is left alone; squares keep their digits
+        unit = 1.0 if radius == 0 or 1e-140 < radius < 1e140 else radius
+        lengths = _lengths(delta if unit == 1 else delta / unit)
+        return delta * (radius / unit / lengths.clip(min=radius / unit or 1.0))
 
     def steepest(self, gradient: Any) -> Any:
         """The unit step of steepest ascent, row by row; zero where the gradient is."""

@@ -148,6 +148,15 @@ class Network(Layers, Value):
             J = self.weights[i + 1] @ (self.activations[i].slope(u)[:, :, None] * J)
         return J[0 if one else slice(None)]
 
+    def sizes(self, X: Any, radii: Any = 0.0) -> Array:
+        """Outputs (n, k) of |W|, |b| and |x| + radius: rounding is counted in units of these."""
+        V = np.abs(_checks.inputs(X, self.dim)) + radii
+        for i, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            V = V @ np.abs(W).T + np.abs(b)
+            if i < len(self.sectors):
+                V = max(map(abs, self.sectors[i])) * V + np.abs(self.activations[i](0 * b))
+        return V
+
     def rescale(self, *factors: Any) -> Network:
         """The same function, each unit's inputs times a factor and its output divided by it.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from decimal import ROUND_CEILING, Context, Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +60,11 @@ def _proved(path: Path, network: Path | None) -> str:
     if isinstance(certificate, Errors):
         norm = "l2" if certificate.norm == 2 else "l-infinity"
         what = "mean squared error" if net.outputs == 1 else "share of wrong classes"
-        means = proved.groupby("radius")["upper"].mean()
+        by_radius = proved.groupby("radius")["upper"]
+        means = [f"{_above(own)} at radius {radius!r}" for radius, own in by_radius]
         return (
             f"proved: no attack in the {norm} norm on {len(certificate.X)} samples gives a {what} "
-            f"above {', '.join(f'{e:.6g} at radius {r:g}' for r, e in means.items())}, {which}"
+            f"above {', '.join(means)}, {which}"
         )
     where = f"on {certificate.region} " if certificate.region is not None else ""
     exact = isinstance(certificate, ExactConstant)
@@ -70,6 +73,13 @@ def _proved(path: Path, network: Path | None) -> str:
         f"proved: |f(x) - f(x')| <= {proved!r} |x - x'| {where}{which}; "
         f"{below} {certificate.lower!r} ({certificate.status})"
     )
+
+
+def _above(errors: Any) -> str:
+    """Six digits of a mean, rounded up."""
+    mean = sum(map(Fraction, errors), Fraction(0)) / len(errors)
+    whole = Context(prec=6, rounding=ROUND_CEILING)
+    return f"{float(whole.divide(Decimal(mean.numerator), Decimal(mean.denominator))):.6g}"
 
 
 def main(given: list[str] | None = None) -> int:

@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -137,3 +138,13 @@ def test_numpys_seeds_and_float32_data_are_taken(case):
     one = pgd_attack(net, X.astype(np.float32), y, 0.3, seed=np.int32(3))
     two = pgd_attack(net, X.astype(np.float32), y, 0.3, seed=3)
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("radius", [1e-200, 1e-161, 1e-140, 1e140, 1e200])
+def test_no_point_is_outside_of_a_very_small_or_large_ball(case, radius):
+    net, _, y = case
+    scaled = Network((net.weights[:, :-1] / radius, net.outer[None]), (net.weights[:, -1], [0.0]))
+    attacked = pgd_attack(scaled, np.zeros((5, 3)), y[:5], radius)
+    for row in attacked.tolist():
+        assert sum(Fraction(v) ** 2 for v in row) <= Fraction(radius) ** 2
+    assert (np.linalg.norm(attacked / radius, axis=1) > 0.5).all()

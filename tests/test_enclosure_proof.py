@@ -4,13 +4,17 @@ attacks by the thousand, and documents that were spoiled."""
 import copy
 import itertools
 import json
+import re
+from fractions import Fraction
+from operator import mul
 
 import numpy as np
 import pytest
+import torch
 from degenerate import KINDS, draw
 from drawing import draw_network
 
-from lipsnn import Network, certified_error
+from lipsnn import Network, as_network, certified_error
 from lipsnn.activations import Activation
 from lipsnn.certificate import ProofError
 from lipsnn.certificate.document import content_hash
@@ -177,7 +181,9 @@ def test_what_was_spoiled_is_rejected(tmp_path, capsys):
     table = proved(path, net, X, net(X), [0.5], gap=1e-3)
     assert main([str(path)]) == 0
     said = capsys.readouterr().out
-    assert f"{table['upper'].mean():.6g} at radius 0.5, for a network of 30 units" in said
+    number = re.search(r"above (\S+) at radius 0.5, for a network of 30 units", said)[1]
+    exact = sum(map(Fraction, table["upper"])) / len(table)
+    assert 0 <= Fraction(number) - exact <= exact / 10**5  # six digits, rounded up
     content = json.loads(path.read_text())
     assert any("cut" in p for row in content["trees"] for t in row[0] for p in t["parts"])
     for name, changed in spoiled(content):
@@ -234,3 +240,58 @@ def test_extreme_scales_and_constants_are_proved(case, norm, target, tmp_path):
         assert ((net(points) - target) ** 2).max() <= row.upper
     # the enclosure is of use, too: a convex function's is attained
     assert (table["upper"] <= 1.5 * table["lower"] + 1e-300).all()
+
+
+@pytest.mark.parametrize("power", [0, 480, 500, 505])
+def test_rows_of_a_deep_layer_are_read_one_by_one(power, tmp_path):
+    """f(x) = relu(3 + x_1) + 100 relu(x_2 - 0.5), its second row a thousand powers of two below."""
+    s = 2.0**power
+    weights = [np.eye(2), [[s, 0], [0, 1 / s]], [[1 / s, 100 * s]]]
+    net = Network(weights, [[2.0, 2.0], [s, -2.5 / s], [0.0]])
+    table = proved(tmp_path / "errors.json", net, [[0.0, 0.0]], [0.0], [1.0])
+    assert 53.0**2 <= table["upper"][0] <= 1.001 * 53.0**2
+
+
+def test_slopes_that_lift_subnormal_values(tmp_path):
+    weights = [[[5e-324]], [[1e24]], [[1.0]]]
+    net = Network(weights, None, [Activation("leaky_relu", (-1e300, 1.0)), "relu"])
+    table = proved(tmp_path / "errors.json", net, [[0.0]], [0.0], [0.4])
+    there = Fraction(5e-324) * Fraction(-0.4) * Fraction(-1e300) * Fraction(1e24)
+    assert there**2 <= Fraction(table["upper"][0])
+
+
+def test_of_layers_that_were_multiplied_the_module_is_what_is_proved(tmp_path):
+    mean, spread = np.array([1e8, 2e8]), np.array([0.3, 0.7])
+    scaler = torch.nn.Linear(2, 2).double()
+    with torch.no_grad():
+        scaler.weight.copy_(torch.tensor(np.diag(1 / spread)))
+        scaler.bias.copy_(torch.tensor(-mean / spread))
+    net = torch.nn.Sequential(
+        scaler, torch.nn.Linear(2, 8).double(), torch.nn.ReLU(), torch.nn.Linear(8, 1).double()
+    )
+    X = mean + spread * np.random.default_rng(0).normal(size=(3, 2))
+    y = as_network(net)(X)[:, 0]
+    table = certified_error(net, X, y, [0.0], proof=tmp_path / "errors.json")
+    for network in (True, False):
+        text = Errors.from_json(tmp_path / "errors.json", net).to_json(network=network)
+        assert Errors.from_json(text, net).verify()["upper"].equals(table["upper"])
+    for x, target, upper in zip(X, y, table["upper"], strict=True):
+        values = [Fraction(v) for v in x]
+        for layer in (net[0], net[1], net[3]):
+            values = [
+                sum(map(mul, map(Fraction, row), values)) + Fraction(b)
+                for row, b in zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)
+            ]
+            values = values if layer is not net[1] else [max(v, Fraction(0)) for v in values]
+        assert (values[0] - Fraction(target)) ** 2 <= upper
+
+
+def test_classes_of_a_document_are_classes(tmp_path):
+    net = deep(np.random.default_rng(0), outputs=3)
+    certified_error(net, np.zeros((1, 2)), [1], 0.1, proof=tmp_path / "errors.json")
+    content = json.loads((tmp_path / "errors.json").read_text())
+    for y in (0.5, -1.0, 3.0):
+        changed = content | {"y": [y]}
+        changed["sha256"] = content_hash(changed)
+        with pytest.raises(ProofError, match="y must be classes"):
+            Errors.from_json(json.dumps(changed))

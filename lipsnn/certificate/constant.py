@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -105,9 +106,14 @@ class ExactConstant(Document):
         if self.nodes < 1 or not 0 <= self.seconds < np.inf:
             raise ProofError("nodes and seconds are not those of a search")
         with or_no_proof("the region, the tree or the witness is malformed: "):
+            more = _room(self.net, getattr(self.net, "rounding", ()))
             search = Search(self.net, self.region, 1.0, 0)
-            proved_at(search, self.witness, self.lower)
-            return proved_upper(search, self.tree, self.upper)
+            least = Fraction(self.lower) + Fraction(more) if self.lower else Fraction(0)
+            proved_at(search, self.witness, least)
+            upper = proved_upper(search, self.tree, self.upper) + more
+        if more and upper > self.upper * (1 + 1e-9):
+            raise ProofError("the bound leaves no room for the rounding of multiplied layers")
+        return upper
 
     def _content(self) -> dict[str, Any]:
         if self.tree is None:
@@ -128,6 +134,17 @@ class ExactConstant(Document):
             tree=tree,
             **{name: number(content[name], name) for name in _NUMBERS},
         )
+
+
+def _room(net: Any, rounding: tuple[float, ...]) -> float:
+    """By what slopes of layers that were multiplied with rounding may differ from those of net."""
+    if any(rounding[:-1]):
+        raise ProofError(
+            "the first matrix stands for layers whose product was rounded, which moves the places "
+            "where units switch: build a Network from the weights of as_network(net) for the "
+            "constant of that product"
+        )
+    return moved_by(Form.of(net), rounding) if any(rounding) else 0.0
 
 
 @one_blas_thread
@@ -173,12 +190,7 @@ def exact_constant(
     """
     begun = time.perf_counter()
     net, rounding = with_rounding(net)
-    if any(rounding[:-1]):
-        raise ValueError(
-            "the first matrix stands for layers whose product was rounded, which moves the places "
-            "where units switch: build a Network from the weights of as_network(net) for the "
-            "constant of that product"
-        )
+    more = _room(net, rounding)
     found = regions(net.dim, ball, box, polytope)
     if len(found) > 1:
         raise ValueError("exact_constant takes the ball of one centre: call it for each")
@@ -189,8 +201,8 @@ def exact_constant(
     search = Search(net, found[0] if found else None, gap, seed, keep=proof)
     status = search.run(stop)
     lower, upper = search.interval()
-    more = moved_by(Form.of(net), rounding)
-    lower, upper = max(lower - more, 0.0), upper + more
+    if more:
+        lower, upper = max(np.nextafter(lower - more, 0.0), 0.0), upper + more
     return ExactConstant(
         lower=lower,
         upper=upper,

@@ -55,21 +55,25 @@ class Around:
             if k + 1 < len(net.activations):
                 V = self._through(phi, low, high, exponents)
 
-    def _ends(self) -> tuple[Array, Array, Array]:
-        """Bounds of the units, rounded outwards, over the powers of two that make each near one."""
+    def rows(self) -> tuple[Array, Array]:
+        """`values` in float64, each row over a power of two that makes it near one; the powers."""
         rows = self.values.integers.tolist()
         bits = np.array([max(abs(int(x)).bit_length() for x in row) for row in rows])
         exponents = np.where(bits > 0, bits + self.values.exponent, 0)
         near = self.values.weighted([Fraction(2) ** -e for e in exponents.tolist()])
-        G, p = np.split(near.floats(), [-1], axis=1)
-        p = p[:, 0]
+        return near.floats(), exponents
+
+    def _ends(self) -> tuple[Array, Array, Array]:
+        """Bounds of the units, rounded outwards, over the powers of two of `rows`."""
+        near, exponents = self.rows()
+        G, p = near[:, :-1], near[:, -1]
         lengths = np.zeros((len(self.R), len(G)))
         for group, column in zip(self.groups, G.T, strict=True):
             lengths[group] = np.hypot(lengths[group], column)
         reach = self.R @ lengths
         # relative rounding, and what is lost below the least numbers
         reach += (G.shape[1] + 16) * _EPS * (np.abs(p) + reach) + 1e-290 * (1 + self.R.sum())
-        reach[bits == 0] = 0.0
+        reach[~near.any(axis=1)] = 0.0
         return p - reach, p + reach, exponents
 
     def _through(self, phi: Any, low: Array, high: Array, exponents: Array) -> Dyadic:
@@ -83,7 +87,8 @@ class Around:
             chord, np.minimum(below, above)[free], np.maximum(below, above)[free]
         )
         # phi(u) - slope u is zero at zero, and linear from there to both ends
-        low, high = np.ldexp(low, exponents[free]), np.ldexp(high, exponents[free])
+        low = np.nextafter(np.ldexp(low, exponents[free]), -np.inf)
+        high = np.nextafter(np.ldexp(high, exponents[free]), np.inf)
         ends = (below[free] - chord) * low, (above[free] - chord) * high
         most, least = np.maximum(np.maximum(*ends), 0.0), np.minimum(np.minimum(*ends), 0.0)
         size = (np.abs(below) + np.abs(above))[free] * (np.abs(low) + np.abs(high))
@@ -129,6 +134,8 @@ class Errors(Document):
     def verify(self) -> pd.DataFrame:
         """Prove all bounds in exact arithmetic; a ProofError, with the reason, if that fails.
 
+        Where `net` stands for layers that were multiplied with rounding, of these layers.
+
         Returns
         -------
         DataFrame
@@ -141,9 +148,9 @@ class Errors(Document):
                     around = Around(self.net, x, radius, self.norm)
                     for C, shift, tree in zip(signs, shifts, trees, strict=True):
                         _prove(self.net, around, C, shift, tree)
-            bounds = [[max(tree["bound"] for tree in own) for own in row] for row in self.trees]
-            several = self.net.outputs > 1
-            return self.columns(upper=errors_of(np.array(bounds), self.radii, several))
+            found = [[max(tree["bound"] for tree in own) for own in row] for row in self.trees]
+            bounds = np.array(found) + moved(self.net, self.X, self.radii)
+            return self.columns(upper=errors_of(bounds, self.radii, self.net.outputs > 1))
 
     def _content(self) -> dict[str, Any]:
         said = {name: getattr(self, name) for name in ("X", "y", "radii", "trees")}
@@ -158,6 +165,7 @@ class Errors(Document):
         if not (radii >= 0).all():
             raise ValueError("a radius is negative")
         supported(net)
+        classes(net, y)
         return cls(net, X, y, radii, norm, content["trees"])
 
 
@@ -168,6 +176,21 @@ def supported(net: Network) -> None:
             "errors are certified of networks with relu in the last hidden layer, and relu, "
             "leaky_relu, prelu or abs in the others"
         )
+
+
+def classes(net: Network, y: Array) -> None:
+    """A ValueError unless y has one of the outputs for each sample, if there are several."""
+    if net.outputs > 1 and not np.isin(y, range(net.outputs)).all():
+        raise ValueError(f"y must be classes, whole numbers below {net.outputs}")
+
+
+def moved(net: Network, X: Array, radii: Array) -> Array:
+    """What the rounding of multiplied layers can move a difference of outputs, (n, k)."""
+    found = np.zeros((len(X), len(radii)))
+    if any(net.rounding):
+        for k, radius in enumerate(radii.tolist()):
+            found[:, k] = 2.1 * sum(net.rounding) * net.sizes(X, radius).max(axis=1)
+    return found
 
 
 def combinations(outputs: int, y: float) -> tuple[Array, Array]:

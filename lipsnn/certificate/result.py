@@ -150,16 +150,16 @@ class Certificate(Document):
         ProofError
             A ValueError with the reason why there is no proof.
         """
-        given = None if net is None else as_network(net)
-        rounding = () if given is None else given.rounding
-        form = self.form(self.net if given is None else given, rounding)
+        given = self.net if net is None else as_network(net)
+        rounding = getattr(given, "rounding", ())
+        form = self.form(given, rounding)
         if self.status == Status.PRODUCT:
             proved = proved_product(form, self.bound)
         else:
             proved = proved_bound(form, self.layers, self.bound)
-        if given is None:
+        if net is None:
             self._check(form)
-        live, _ = reach(Form.of(given or self.net))
+        live, _ = reach(Form.of(given))
         if any(rounding) and any((a & ~b).any() for a, b in zip(live, form.free, strict=True)):
             proved += moved_by(form, rounding)
             if proved > self.bound * (1 + 1e-9):

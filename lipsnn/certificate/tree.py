@@ -138,12 +138,12 @@ def _leaf(search: Search, sides: Array, given: list[float], upper: float) -> flo
     return proved_bound(part, (sl.multipliers(problem, lengths),), upper, consistent=False)
 
 
-def proved_at(search: Search, witness: Array, lower: float) -> None:
+def proved_at(search: Search, witness: Array, lower: Fraction) -> None:
     """Check that the slope at `witness` has at least the length `lower`."""
     if len(witness) != search.dim:
         raise ProofError("the witness has another number of inputs")
     if search.region is not None and not search.region.contains(witness):
         raise ProofError("the witness is not in the region")
     length = search.slope_at(witness)
-    if lower and (length is None or length * Fraction(2) ** search.exponent < Fraction(lower)):
-        raise ProofError(f"the slope at the witness is not as steep as lower, {lower!r}")
+    if lower and (length is None or length * Fraction(2) ** search.exponent < lower):
+        raise ProofError(f"the slope at the witness is not as steep as lower, {float(lower)!r}")

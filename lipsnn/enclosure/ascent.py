@@ -17,7 +17,7 @@ best ones, and its points e are attacks. D follows them: where Q is too large in
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,15 +57,23 @@ class Found(NamedTuple):
 class Problems:
     """Bounds on ``sum_i a_i (u_i)_+ + c`` for many (x, R, a, c) at once, ``u = W (x + e, 1)``.
 
-    `weights` (m, k + 1), X (B, k) and `outer` (B, m); `shifts` (B, 2) has c and the size of its
-    terms; `groups` (k,) the group of each entry of e, and R (B, G) the groups' radii.
+    `weights` are rows (m, k + 1), and the powers of two (m,), or one, that they are over; X (B, k)
+    and `outer` (B, m); `shifts` (B, 2) has c and the size of its terms; `groups` (k,) the group of
+    each entry of e, and R (B, G) the groups' radii.
     """
 
     def __init__(
-        self, weights: Array, X: Array, outer: Array, shifts: Array, groups: Array, R: Array
+        self,
+        weights: tuple[Array, Any],
+        X: Array,
+        outer: Array,
+        shifts: Array,
+        groups: Array,
+        R: Array,
     ) -> None:
         # rescaling (1): every slope in a_i, first by a power of two, so that squares can bear it
-        W, exponents = order_one(weights)
+        W, exponents = order_one(weights[0])
+        exponents = exponents + weights[1]
         W, b = W[:, :-1], W[:, -1]
         lengths = np.sqrt(np.einsum("ij,ij->i", W, W))
         scale = np.where(lengths > 0, lengths, 1.0)
@@ -147,7 +155,9 @@ class Problems:
     def multipliers(self, lam: Array) -> tuple[Array, Array]:
         """(B, m) and (B, G) that prove what `bound` found: see `certificate.lifted`."""
         scale, exponents = self.scale
-        kappa = np.where(self.up > 0, np.ldexp(self.kappa * scale, exponents), 0.0)
+        with np.errstate(over="ignore", under="ignore"):
+            # also of units so small that they count as zero here
+            kappa = np.clip(np.ldexp(self.kappa * scale, exponents), 5e-324, 1e308)
         chosen = np.ldexp(self.down * self.theta / scale, self.unit[:, None] - exponents)
         chosen = np.where(self.side != 0, chosen, self.theta)
         return np.where(self.down > 0, chosen, kappa), np.ldexp(

@@ -12,7 +12,15 @@ from lipsnn._ascent import Ball
 from lipsnn._checks import Array
 from lipsnn._optional import pd
 from lipsnn.attack import pgd_attack
-from lipsnn.certificate.lifted import Around, Errors, combinations, errors_of, supported
+from lipsnn.certificate.lifted import (
+    Around,
+    Errors,
+    classes,
+    combinations,
+    errors_of,
+    moved,
+    supported,
+)
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.convert import as_network
 from lipsnn.enclosure.ascent import Problems
@@ -87,8 +95,7 @@ def certified_error(
     net = as_network(net, X)
     supported(net)
     X, y = _checks.data_pair(X, y, net.dim)
-    if net.outputs > 1 and not np.isin(y, range(net.outputs)).all():
-        raise ValueError(f"y must be classes, whole numbers below {net.outputs}")
+    classes(net, y)
     radii = _checks.finite_array(np.atleast_1d(radii), "radii", 1)
     if (radii < 0).any():
         raise ValueError(f"radii must not be negative, got {radii.min():g}")
@@ -104,27 +111,19 @@ def certified_error(
         lower[part, order], bounds[part, order] = search.low, search.high
         trees += [[row[k] for k in np.argsort(order)] for row in search.trees]
     with np.errstate(over="ignore"):
-        if any(net.rounding):
-            moved = _moved(net, X, radii)
-            lower, bounds = lower - moved, bounds + moved
-            lower = lower if net.outputs > 1 else np.maximum(lower, 0.0)
-        upper = errors_of(bounds, radii, net.outputs > 1)
-        lower = np.where(lower > 0, 1.0, 0.0) if net.outputs > 1 else lower**2
+        more = moved(net, X, radii)
+        upper = errors_of(bounds + more, radii, net.outputs > 1)
+        lower = np.nextafter(lower - more, -np.inf)
+        if net.outputs > 1:
+            lower = np.where(lower > 0, 1.0, 0.0)
+        else:
+            lower = np.maximum(np.nextafter(np.maximum(lower, 0.0) ** 2, -np.inf), 0.0)
     if not (np.isfinite(bounds) & (lower <= upper)).all() or not np.isfinite(upper).all():
         raise ValueError("the errors are beyond float64: rescale the network or the data")
     found = Errors(net, X, y, radii, norm, trees)
     if proof is not None:
         found.to_json(proof)
     return found.columns(lower=lower, upper=upper)
-
-
-def _moved(net: Network, X: Array, radii: Array) -> Array:
-    """What the rounding of layers that were multiplied can move a difference of outputs, (n, k)."""
-    sizes = np.abs(X)[:, None] + radii[:, None]
-    for i, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
-        sizes = sizes @ np.abs(W).T + np.abs(b)
-        sizes = sizes * max(map(abs, net.sectors[i])) if i < len(net.sectors) else sizes
-    return 2.1 * sum(net.rounding) * sizes.max(axis=2)
 
 
 class _Search:
@@ -146,7 +145,7 @@ class _Search:
             self._attained(np.arange(n), j, points)
         if len(net.widths) == 1:
             sample, at, of = (x.ravel() for x in np.indices((n, k, q)))
-            weights = np.column_stack([net.weights[0], net.biases[0]])
+            weights = np.column_stack([net.weights[0], net.biases[0]]), 0
             groups = np.zeros(net.dim, dtype=int) if norm == 2 else np.arange(net.dim)
             R = np.repeat(radii[at, None], groups[-1] + 1, axis=1)
             self._run(sample, at, of, weights, X[sample], groups, R)
@@ -156,12 +155,16 @@ class _Search:
                 of = np.arange(q)
                 R, origin = np.tile(around.R, (q, 1)), np.zeros((q, len(around.groups)))
                 place = np.full(q, s), np.full(q, j), of
-                self._run(*place, around.values.floats(), origin, around.groups, R)
+                self._run(*place, around.rows(), origin, around.groups, R)
         self.high = self.bounds.max(axis=2)
 
     def _attained(self, rows: Array, j: int, points: Array) -> None:
-        """Points within radius j of samples."""
-        values = np.einsum("bqo,bo->bq", self.signs[rows], self.net(points)) + self.shifts[rows]
+        """Points within radius j of samples, their values rounded down."""
+        C, shift = self.signs[rows], self.shifts[rows]
+        values = np.einsum("bqo,bo->bq", C, self.net(points)) + shift
+        terms = sum(self.net.widths) + self.net.dim + 8 * (len(self.net.widths) + 2)
+        sizes = np.einsum("bqo,bo->bq", np.abs(C), self.net.sizes(points)) + np.abs(shift)
+        values -= terms * np.finfo(float).eps * sizes + 1e-300
         np.maximum.at(self.low[:, j], rows, values.max(1))
         self.low = np.maximum.accumulate(self.low, axis=1)
 
@@ -173,7 +176,7 @@ class _Search:
         return np.where(low > 0, np.inf, np.nextafter(0.0, -1.0))
 
     def _run(
-        self, sample: Array, at: Array, of: Array, weights: Array, X: Array, groups: Array, R: Array
+        self, sample: Array, at: Array, of: Array, weights: Any, X: Array, groups: Array, R: Array
     ) -> None:
         """Bounds of the q-th combinations `of` of samples and radii."""
         A, b = self.net.weights[-1], self.net.biases[-1]

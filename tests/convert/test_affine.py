@@ -209,3 +209,16 @@ def test_a_smaller_ball_has_no_larger_bound_where_layers_are_folded():
     near, far = (lipsnn.certify(module, ball=(center, r), outputs=outputs) for r in (1e-3, 0.1))
     assert near.bound < far.bound < lipsnn.certify(module, outputs=outputs).bound
     assert near.verify() >= near.bound
+
+
+def test_a_conversion_is_checked_within_what_its_multiplied_layers_may_be_off():
+    torch.manual_seed(0)
+    scaler = torch.nn.Linear(3, 3).double()
+    with torch.no_grad():
+        scaler.weight.copy_(
+            torch.diag(torch.tensor([1 / 0.3, 1 / 0.7, 1 / 1.1], dtype=torch.float64))
+        )
+        scaler.bias.copy_(torch.tensor([-3e8, -3e8, 9e7], dtype=torch.float64))
+    first, last = torch.nn.Linear(3, 40).double(), torch.nn.Linear(40, 1).double()
+    module = torch.nn.Sequential(scaler, first, torch.nn.LeakyReLU(0.99), last)
+    assert lipsnn.as_network(module).rounding[0] > 1e-12  # nearly linear units ask for much room
