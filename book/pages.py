@@ -220,7 +220,7 @@ def api_page() -> str:
         for name in found[title]:
             is_class = isinstance(getattr(lipsnn, name), type)
             directive = (
-                f".. autoclass:: {name}\n   :members:"
+                f".. autoclass:: {name}\n   :members:\n   :inherited-members:"
                 if is_class
                 else (f".. autofunction:: {name}")
             )

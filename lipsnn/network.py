@@ -147,7 +147,7 @@ class Network(Layers, Value):
         return J[0 if one else slice(None)]
 
     def sizes(self, X: Any, radii: Any = 0.0) -> Array:
-        """Outputs (n, k) of |W|, |b| and |x| + radius: rounding is counted in units of these."""
+        """Outputs (n, k) of ``|W|, |b|, |x| + radius``: rounding is counted in units of these."""
         V = np.abs(_checks.inputs(X, self.dim)) + radii
         for i, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             V = V @ np.abs(W).T + np.abs(b)

@@ -13,8 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from lipsnn.certificate import ExactConstant, constant, lifted
-from lipsnn.certificate.document import certificate_of, or_no_proof, read
+from lipsnn.certificate import Certificate, ExactConstant
+from lipsnn.certificate.document import or_no_proof, read
+from lipsnn.certificate.lifted import Errors
 from lipsnn.files import read_network
 from lipsnn.network import ShallowNet
 
@@ -48,18 +49,15 @@ def _proved(path: Path, network: Path | None) -> str:
     """One sentence with what the certificate is proved to say: see `Certificate.verify`."""
     net = None if network is None else read_network(network)
     content = read(path)
-    kinds: dict[str, Any] = {
-        constant.SCHEMA: constant.constant_of,
-        lifted.SCHEMA: lifted.errors_from,
-    }
+    kinds = {kind.SCHEMA: kind for kind in (ExactConstant, Errors)}
     schema = content.get("schema") if isinstance(content, dict) else None
-    certificate: Any = kinds.get(f"{schema}", certificate_of)(content, net)
+    certificate: Any = kinds.get(f"{schema}", Certificate).from_content(content, net)
     with or_no_proof("the proof failed: "):
         proved = certificate.verify()
     net = certificate.net
     units = net.width if isinstance(net, ShallowNet) else " + ".join(map(str, net.widths))
     which = f"for a network of {units} units and {net.dim} inputs"
-    if isinstance(certificate, lifted.Errors):
+    if isinstance(certificate, Errors):
         norm = "l2" if certificate.norm == 2 else "l-infinity"
         what = "mean squared error" if net.outputs == 1 else "share of wrong classes"
         by_radius = proved.groupby("radius")["upper"]

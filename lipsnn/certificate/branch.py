@@ -20,7 +20,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.cone import Arrangement
 from lipsnn.certificate.exact import Dyadic, float_above
-from lipsnn.certificate.form import Form, first_layer, phis_of
+from lipsnn.certificate.form import Form
 from lipsnn.certificate.region import Ball, Region
 from lipsnn.certificate.slopes import ROUNDING, slopes
 from lipsnn.certificate.tree import Node
@@ -39,11 +39,12 @@ class Search:
     def __init__(
         self, net: Any, region: Region | None, gap: float, seed: int, keep: bool = False
     ) -> None:
-        self.region, self.gap, self.phi, form = region, gap, phis_of(net)[0], Form.of(net)
+        self.form = form = Form.of(net)
+        self.region, self.gap, self.phi = region, gap, form.activations[0]
         self.keep = keep  # whether the root leads to all other nodes
         if not (form.small and self.phi.homogeneous):
             raise ValueError("needs one hidden layer of relu, leaky_relu, prelu or abs, one output")
-        (W, b), outer = first_layer(net), form.weights[1][0]
+        W, b, outer = form.weights[0], form.biases[0], form.weights[1][0]
         self.live = live = W.any(axis=1) & (outer != 0)
         self.W, self.b, self.outer = W[live], b[live], outer[live]
         self.m, self.dim = self.W.shape
@@ -57,10 +58,12 @@ class Search:
         self.rounding = ROUNDING + self.m * _EPS, float((self.m + 8) * _EPS * size) + 1e-290
         walls = np.empty((0, self.dim + 1)) if region is None else region.halfspaces()
         infinity = np.eye(self.dim + 1)[-1:]
+        spread = None if region is None else region.spread()
+        far = None if spread is None else float(max(np.abs(spread[0]) + spread[1]) + spread[2])
         self.cells = Arrangement(
             np.vstack([np.column_stack([self.W, self.b]), walls[walls.any(axis=1)], infinity]),
             (region.center, region.radius) if isinstance(region, Ball) else None,
-            None if region is None else region.far(),
+            far,
         )
         rows = np.arange(self.m, len(self.cells.rows))
         point, *_ = self.cells.decide(rows, np.ones(len(rows)))
@@ -134,8 +137,7 @@ class Search:
     def _branch(self, node: Node) -> list[Node]:
         unit = int(np.argmax(np.where(node.sides[: self.m] == 0, node.terms, -1.0)))
         values = node.points @ self.cells.units[unit]
-        found: list[Node] = []
-        parts: list[Any] = []
+        parts: list[Any] = []  # nodes, or rows that show that there is none
         for side in (1.0, -1.0):
             rows, on, sides = np.append(node.rows, unit), np.append(node.on, side), node.sides + 0
             sides[unit] = side
@@ -146,17 +148,13 @@ class Search:
                     parts.append(rows[among])
                     continue
                 points = points if point is None else point[None]
-            found.append(Node(rows, on, sides, points, node.P, node.bound))
-            parts.append(found[-1])
+            parts.append(Node(rows, on, sides, points, node.P, node.bound))
         if self.keep:
             node.cut, node.parts, node.points = unit, parts, node.points[:0]
-        return found
+        return [part for part in parts if isinstance(part, Node)]
 
     def _settle(self, node: Node, crossed: Array) -> bool:
-        """Fix the units that have one side in the cell; whether there were any.
-
-        Not those that were `crossed` (m,), nor those that the known points show on both sides.
-        """
+        """Fix units that have one side in the cell, none `crossed` (m,); whether there were any."""
         cells, n = self.cells, self.dim + 1
         if len(node.rows) < n or not len(node.points):
             return False
@@ -191,12 +189,10 @@ class Search:
         return fixed
 
     def _along_lines(self, batch: list[Node], count: int) -> Array:
-        """Which units (b, m) switch on `count` random lines in each cell; the steepest slope there.
-
-        Half of the lines join two points of the cell. The best piece of them gives it one more.
-        """
+        """Which units (b, m) switch on `count` random lines in each cell; the steepest slope."""
         cells, m = self.cells, self.m
         crossed = np.zeros((len(batch), m), dtype=bool)
+        # half of the lines join two points; the best piece of them all gives one more
         has = [k for k, node in enumerate(batch) if len(node.points)]
         if not has:
             return crossed

@@ -35,13 +35,7 @@ def enumerated_constant(net: ShallowNet) -> float:
 
 
 def cell_patterns(net: ShallowNet) -> Array:
-    """Activation patterns of all cells of full dimension, boolean (cells, m).
-
-    Raises
-    ------
-    ValueError
-        For more than 20 units with a slope or more than 3 inputs.
-    """
+    """Activation patterns of all cells of full dimension, boolean (cells, m)."""
     sloped = int(net.weights[:, :-1].any(axis=1).sum())
     if net.dim > MOST_INPUTS or sloped > MOST_UNITS:
         raise ValueError(
@@ -63,13 +57,8 @@ def _value(row: Row, point: Point) -> Any:
 
 def _hyperplanes(rows: list[Row]) -> list[Row]:
     """The distinct hyperplanes of `rows`, each scaled to a first coefficient of 1."""
-    distinct: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        first = next((w for w in row[:-1] if w != 0), None)
-        if first is not None:
-            scaled = [w / first for w in row]
-            distinct.setdefault(tuple((int(w.p), int(w.q)) for w in scaled), scaled)
-    return list(distinct.values())
+    sloped = [(next(w for w in row if w != 0), row) for row in rows if any(row[:-1])]
+    return [list(row) for row in dict.fromkeys(tuple(w / s for w in row) for s, row in sloped)]
 
 
 def _interior_points(rows: list[Row], dim: int) -> list[Point]:

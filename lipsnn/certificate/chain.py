@@ -74,14 +74,7 @@ class Banded:
 
 
 class Chain:
-    """The LMI of a network: N(t, rho), its adjoint, and the Newton matrix of a pair (X, N).
-
-    Parameters
-    ----------
-    weights : sequence of ndarray
-        W_0 .. W_l.
-    sectors : sequence of (alpha, beta)
-    """
+    """The LMI of a network: N(t, rho), its adjoint, and the Newton matrix of a pair (X, N)."""
 
     def __init__(self, weights: list[Array], sectors: tuple[Sector, ...]) -> None:
         self.weights, self.sectors = weights, sectors
@@ -91,6 +84,7 @@ class Chain:
         self.inputs, self.order = sizes[0], int(ends[-1])
         self.units = self.order - self.inputs
         self.at = [slice(a, b) for a, b in itertools.pairwise(ends)]
+        self.blocks = self.at  # of the pattern of N
         # where the units of layer i + 1 stand in t
         self.of = [slice(s.start - self.inputs, s.stop - self.inputs) for s in self.at[1:]]
         self.middle, self.radius = np.empty(self.units), np.empty(self.units)
@@ -116,12 +110,12 @@ class Chain:
     def inverse(self, matrix: Banded) -> Array:
         """The whole inverse (order, order): its upper blocks are chains of products."""
         L, K = matrix.cholesky()
-        diagonal = [np.empty(0)] * (self.depth + 1)
-        links = [np.empty(0)] * self.depth
-        for i in range(self.depth, -1, -1):
+        last = len(L) - 1
+        diagonal, links = [np.empty(0)] * len(L), [np.empty(0)] * last
+        for i in range(last, -1, -1):
             root = solve_triangular(L[i], np.eye(len(L[i])), lower=True, check_finite=False)
             diagonal[i] = root.T @ root
-            if i < self.depth:
+            if i < last:
                 links[i] = -root.T @ K[i].T
                 diagonal[i] += links[i] @ diagonal[i + 1] @ links[i].T
         return self._chained(diagonal, links)
@@ -137,40 +131,40 @@ class Chain:
     def _chained(self, diagonal: list[Array], links: list[Array]) -> Array:
         """The symmetric matrix with A_ij = links[i] A_{i+1,j} for j > i."""
         full = np.empty((self.order, self.order))
-        for i in range(self.depth, -1, -1):
-            here = self.at[i]
+        for i, here in reversed(list(enumerate(self.blocks))):
             full[here, here] = diagonal[i]
-            if i < self.depth:
+            if links[i:]:
                 rest = slice(here.stop, None)
-                full[here, rest] = links[i] @ full[self.at[i + 1], rest]
+                full[here, rest] = links[i] @ full[self.blocks[i + 1], rest]
                 full[rest, here] = full[here, rest].T
         return full
 
     def part(self, full: Array) -> Banded:
         """The blocks of the pattern of a whole matrix."""
-        at = self.at
+        at = self.blocks
         return Banded([full[s, s] for s in at], [full[b, a] for a, b in itertools.pairwise(at)])
 
     def cliques(self, blocks: Banded) -> list[Array]:
-        """The blocks of two layers that follow each other, for all such pairs."""
+        """The blocks of two layers that follow each other, for all such pairs; or the only one."""
         pairs = zip(blocks.diagonal, blocks.diagonal[1:], blocks.below, strict=False)
-        return [np.block([[here, below.T], [below, after]]) for here, after, below in pairs]
+        found = [np.block([[here, below.T], [below, after]]) for here, after, below in pairs]
+        return found or blocks.diagonal
 
     def product(self, X: Array, dN: Banded, Z: Array) -> Banded:
         """The symmetric part of X dN Z, in the pattern."""
         moved = np.empty_like(Z)
-        for i, here in enumerate(self.at):
+        for i, here in enumerate(self.blocks):
             moved[here] = dN.diagonal[i] @ Z[here]
             if i:
-                moved[here] += dN.below[i - 1] @ Z[self.at[i - 1]]
-            if i < self.depth:
-                moved[here] += dN.below[i].T @ Z[self.at[i + 1]]
+                moved[here] += dN.below[i - 1] @ Z[self.blocks[i - 1]]
+            if dN.below[i:]:
+                moved[here] += dN.below[i].T @ Z[self.blocks[i + 1]]
         diagonal, below = [], []
-        for i, here in enumerate(self.at):
+        for i, here in enumerate(self.blocks):
             block = X[here] @ moved[:, here]
             diagonal.append((block + block.T) / 2)
-            if i < self.depth:
-                after = self.at[i + 1]
+            if dN.below[i:]:
+                after = self.blocks[i + 1]
                 side = X[after] @ moved[:, here] + (X[here] @ moved[:, after]).T
                 below.append(side / 2)
         return Banded(diagonal, below)

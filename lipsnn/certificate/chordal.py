@@ -31,16 +31,8 @@ _RIDGES = (0.0, 1e-14, 1e-13, 1e-12, 1e-11)
 def solve_chain(chain: Chain, tol: float) -> tuple[Array, Banded, int]:
     """Solve a chain that is scaled so that t = 1, rho = 1 is strictly feasible.
 
-    Parameters
-    ----------
-    chain : Chain
-    tol : float
-        Relative gap at which to stop.
-
-    Returns
-    -------
-    ndarray (units,), Banded, int
-        The best pair seen, multipliers t and blocks of X, and the iterations.
+    The best multipliers t (units,) and blocks of X seen, to a relative gap of `tol`, and the
+    iterations.
     """
     t, rho = np.ones(chain.units), 1.0
     if not chain.units:  # linear: the steepest direction

@@ -25,14 +25,9 @@ _EPS = float(np.finfo(float).eps)
 class Arrangement:
     """Half-spaces ``h'y >= 0`` of units and of a region's sides, and possibly a ball.
 
-    Parameters
-    ----------
-    rows : ndarray, (k, n)
-        h, the factor of the homogeneous coordinate last.
-    ball : (ndarray (n - 1,), float), optional
-        Centre and radius.
-    far : float, optional
-        How large x may be; the middle distance of the hyperplanes from 0 if it is not known.
+    h are the `rows` (k, n), the factor of the homogeneous coordinate last; the `ball` has a centre
+    and a radius. `far` is how large x may be, by default the middle distance of the hyperplanes
+    from 0.
     """
 
     def __init__(

@@ -5,23 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.branch import Search
-from lipsnn.certificate.document import (
-    array,
-    network_of,
-    number,
-    or_no_proof,
-    read,
-    region_from,
-    written,
-)
+from lipsnn.certificate.document import Document, array, number, or_no_proof, region_from
 from lipsnn.certificate.entry import with_rounding
 from lipsnn.certificate.form import Form, moved_by
 from lipsnn.certificate.proof import ProofError
@@ -30,7 +21,6 @@ from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.certificate.tree import entries, proved_at, proved_upper
 from lipsnn.status import Status
 
-SCHEMA = "lipsnn-constant/1"
 _NUMBERS = ("lower", "upper", "seconds", "tol")
 _SAID = (*_NUMBERS, "witness", "status", "nodes", "tree")
 # How a search can end.
@@ -38,7 +28,7 @@ _ENDS = (Status.OPTIMAL, Status.INACCURATE, Status.TIME_LIMIT, Status.INTERRUPTE
 
 
 @dataclass(frozen=True, eq=False)
-class ExactConstant:
+class ExactConstant(Document):
     """An interval that holds the Lipschitz constant of a network.
 
     Attributes
@@ -63,6 +53,8 @@ class ExactConstant:
     tree : list of dict or None
         What `verify` proves `upper` by, if it was asked for: see `certificate.tree`.
     """
+
+    SCHEMA: ClassVar[str] = "lipsnn-constant/1"
 
     lower: float
     upper: float
@@ -118,49 +110,29 @@ class ExactConstant:
             search = Search(self.net, self.region, 1.0, 0)
             least = Fraction(self.lower) + Fraction(more) if self.lower else Fraction(0)
             proved_at(search, self.witness, least)
-            upper = proved_upper(self.net, search, self.tree, self.upper) + more
+            upper = proved_upper(search, self.tree, self.upper) + more
         if more and upper > self.upper * (1 + 1e-9):
             raise ProofError("the bound leaves no room for the rounding of multiplied layers")
         return upper
 
-    def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
-        """As JSON text for ``lipsnn verify``, also written to `path`; see `Certificate.to_json`."""
+    def _content(self) -> dict[str, Any]:
         if self.tree is None:
             raise ValueError("there is no proof to write: call exact_constant with proof=True")
-        content: dict[str, Any] = {name: getattr(self, name) for name in _SAID}
-        text = written(SCHEMA, self, content, network)
-        if path is not None:
-            Path(path).write_text(text)
-        return text
+        return {name: getattr(self, name) for name in _SAID}
 
-    @staticmethod
-    def from_json(text: str | Path, net: Any = None) -> ExactConstant:
-        """From JSON text, or from a file given as a Path; `net` if the weights are not inside.
-
-        Raises
-        ------
-        ProofError
-            If it is no such document, was changed, or belongs to another network.
-        """
-        return constant_of(read(text), net)
-
-
-def constant_of(content: Any, net: Any) -> ExactConstant:
-    """What `ExactConstant.to_json` wrote."""
-    with or_no_proof("a field is missing or malformed: "):
-        net = network_of(content, SCHEMA, net)
-        numbers = {name: number(content[name], name) for name in _NUMBERS}
-        region, tree = content.get("region"), content["tree"]
+    @classmethod
+    def _of(cls, content: dict[str, Any], net: Any) -> ExactConstant:
+        tree = content["tree"]
         if not isinstance(tree, list) or type(content["nodes"]) is not int:
             raise TypeError("tree must be a list and nodes a whole number")
-        return ExactConstant(
+        return cls(
             witness=array(content["witness"], 1),
             status=Status(content["status"]),  # type: ignore[call-arg]  # by its word
             nodes=content["nodes"],
-            region=None if region is None else region_from(region, net.dim),
+            region=region_from(content, net.dim),
             net=net,
             tree=tree,
-            **numbers,
+            **{name: number(content[name], name) for name in _NUMBERS},
         )
 
 

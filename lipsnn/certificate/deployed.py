@@ -76,23 +76,11 @@ class Deployed:
 
 
 class Format(NamedTuple):
-    """A type: binary digits, powers of two of the least normal number and past the largest."""
+    """A type: half its last digit, relative, its least normal number and its largest."""
 
-    digits: int
-    least: int
-    past: int
-
-    @property
-    def u(self) -> float:
-        return 2.0**-self.digits
-
-    @property
-    def omega(self) -> float:
-        return 2.0**self.least
-
-    @property
-    def largest(self) -> float:
-        return float((1 - Fraction(self.u)) * 2**self.past)
+    u: float
+    omega: float
+    largest: float
 
     def moves(self, w: Array) -> Array:
         """How far w moves, at most, on its way into the type, and where it is read as zero.
@@ -100,15 +88,19 @@ class Format(NamedTuple):
         u |w| also for a number rounded twice (torch: float64 -> float32 -> float16).
         """
         w = np.abs(w)
-        scaled = np.ldexp(np.frexp(w)[0], self.digits)
+        scaled = np.frexp(w)[0] / self.u
         return np.where(w < self.omega, w, np.where(scaled == np.rint(scaled), 0.0, w * self.u))
 
 
+# From binary digits, and powers of two of the least normal number and past the largest.
 FORMATS = {
-    "float64": Format(53, -1022, 1024),
-    "float32": Format(24, -126, 128),
-    "float16": Format(11, -14, 16),
-    "bfloat16": Format(8, -126, 128),
+    name: Format(2.0**-digits, 2.0**least, float((1 - Fraction(2) ** -digits) * 2**past))
+    for name, digits, least, past in (
+        ("float64", 53, -1022, 1024),
+        ("float32", 24, -126, 128),
+        ("float16", 11, -14, 16),
+        ("bfloat16", 8, -126, 128),
+    )
 }
 # Piecewise linear, evaluated exactly or with one rounding.
 COVERED = ("relu", "leaky_relu", "prelu", "abs", "hardtanh", "relu6", "softshrink")

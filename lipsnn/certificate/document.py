@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -15,16 +15,60 @@ from lipsnn._checks import Array
 from lipsnn.activations import Activation
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.region import Polytope, Region, regions
-from lipsnn.certificate.result import Certificate
 from lipsnn.convert import as_network
 from lipsnn.network import Network, ShallowNet
-from lipsnn.status import Status
 
-SCHEMA = "lipsnn-certificate/2"
-_NUMBERS = ("bound", "lower", "seconds", "tol")
-_WORDS = ("status", "method", "solver")
 # What is read takes some five times its bytes in memory, and an empty array twenty times.
 _LARGEST, _ARRAYS = 2**29, 2**23
+
+
+class Document:
+    """What is about a `net`, and on a `region` of inputs, and is sent as JSON text."""
+
+    SCHEMA: ClassVar[str]
+    net: Any
+
+    def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
+        """As JSON text, also written to `path`; with the hash of the weights only if not `network`.
+
+        ``lipsnn verify FILE`` re-checks it without any solver.
+        """
+        whole: dict[str, Any] = {"schema": self.SCHEMA, "network_sha256": network_hash(self.net)}
+        if network:
+            whole["network"] = content_of(self.net)
+        whole |= self._content()
+        if (region := getattr(self, "region", None)) is not None:
+            whole["region"] = region.content()
+        text = _json(whole | {"sha256": content_hash(whole)}) + "\n"
+        if path is not None:
+            Path(path).write_text(text)
+        return text
+
+    @classmethod
+    def from_json(cls, text: str | Path, net: Any = None) -> Self:
+        """From JSON text, or from a file given as a Path; `net` if the weights are not inside.
+
+        Raises
+        ------
+        ProofError
+            If it is no such document, was changed, or belongs to another network.
+        """
+        return cls.from_content(read(text), net)
+
+    @classmethod
+    def from_content(cls, content: Any, net: Any) -> Self:
+        """What `read` gives of such a document; a ProofError if it is none."""
+        with or_no_proof("a field is missing or malformed: "):
+            return cls._of(content, network_of(content, cls.SCHEMA, net))
+
+    def _content(self) -> dict[str, Any]:
+        """The fields beside the schema, the network and the region."""
+        raise NotImplementedError
+
+    @classmethod
+    def _of(cls, content: dict[str, Any], net: Any) -> Self:
+        """From the fields, and the network that they are about."""
+        raise NotImplementedError
 
 
 def network_hash(net: Any) -> str:
@@ -52,45 +96,8 @@ def _json(content: dict[str, Any], **options: Any) -> str:
     return json.dumps(content, allow_nan=False, default=np.ndarray.tolist, **options)
 
 
-def to_json(certificate: Certificate, network: bool = True) -> str:
-    """The certificate as JSON text; without the weights, only with their hash, if not `network`."""
-    content: dict[str, Any] = {}
-    for name in (*_NUMBERS, *_WORDS, "iterations"):
-        value = getattr(certificate, name)
-        # JSON has no infinite number
-        content[name] = None if isinstance(value, float) and not np.isfinite(value) else value
-    # a unit whose multiplier is not finite, because it does not act, has null
-    content["multipliers"] = [
-        [None if not np.isfinite(t) else t for t in own.tolist()] for own in certificate.layers
-    ]
-    content["factors"] = certificate.factors
-    return written(SCHEMA, certificate, content, network)
-
-
-def written(schema: str, about: Any, content: dict[str, Any], network: bool) -> str:
-    """A document about a network and a region, as JSON text with its hashes."""
-    whole: dict[str, Any] = {"schema": schema, "network_sha256": network_hash(about.net)}
-    if network:
-        whole["network"] = content_of(about.net)
-    whole |= content
-    if (region := getattr(about, "region", None)) is not None:
-        whole["region"] = region.content()
-    return _json(whole | {"sha256": content_hash(whole)}) + "\n"
-
-
-def from_json(text: str | Path, net: Any = None) -> Certificate:
-    """See `Certificate.from_json`."""
-    return certificate_of(read(text), net)
-
-
 def read(text: str | Path) -> Any:
-    """The content of a document.
-
-    Raises
-    ------
-    ProofError
-        If it is no JSON, or larger than anything that can be proved.
-    """
+    """The content of a document; a ProofError if it is no JSON, or larger than any proof."""
     size = text.stat().st_size if isinstance(text, Path) else len(text)
     if size > _LARGEST:
         raise ProofError(f"larger than {_LARGEST >> 20} MiB: leave the network out of it")
@@ -148,8 +155,11 @@ def network_of(content: Any, schema: str, net: Any) -> Any:
     return given if given is not None and any(given.rounding) else net
 
 
-def region_from(content: dict[str, Any], dim: int) -> Region:
-    """What `Region.content` wrote, of `dim` inputs."""
+def region_from(document: dict[str, Any], dim: int) -> Region | None:
+    """The region of `dim` inputs that a document is about."""
+    if "region" not in document:
+        return None
+    content = document["region"]
     kind = content["kind"]
     if kind == "ball":
         if np.ndim(content["center"]) != 1:
@@ -166,43 +176,6 @@ def region_from(content: dict[str, Any], dim: int) -> Region:
     if rows.dtype.kind != "i" or rows.ndim != 2:
         raise TypeError("rows must be whole numbers")
     return Polytope(found.A, found.b, rows)  # type: ignore[attr-defined]
-
-
-def certificate_of(content: Any, net: Any) -> Certificate:
-    """What `to_json` wrote."""
-    with or_no_proof("a field is missing or malformed: "):
-        return _certificate(content, network_of(content, SCHEMA, net))
-
-
-def _certificate(content: dict[str, Any], net: Any) -> Certificate:
-    words = {name: content[name] for name in _WORDS}
-    if not all(isinstance(word, str) and word.isprintable() for word in words.values()):
-        raise TypeError("status, method and solver must be strings of one line")
-    beyond = words["status"] == Status.PRODUCT
-    numbers = {name: number(content[name], name, beyond) for name in _NUMBERS}
-    if words["status"] in set(Status):
-        words["status"] = Status(words["status"])  # type: ignore[call-arg]  # by its word
-    elif not words["status"].startswith(f"{Status.SOLVER_ERROR}: "):
-        raise ProofError(f"unknown status {words['status'][:80]!r}")
-    iterations = content["iterations"]
-    if not (iterations is None or (type(iterations) is int and iterations >= 0)):
-        raise TypeError("iterations must be a whole number")
-    layers = content["multipliers"]
-    widths = [net.width] if isinstance(net, ShallowNet) else net.widths
-    if len(layers) != len(widths):
-        raise TypeError(f"{len(layers)} layers of multipliers for a network of {len(widths)}")
-    # null is the multiplier of a unit that does not act
-    nothing = np.nan if beyond else np.inf
-    t = tuple(array([nothing if own is None else own for own in layer], 1) for layer in layers)
-    return Certificate(
-        net=net,
-        multipliers=t[0] if isinstance(net, ShallowNet) else t,
-        factors=tuple(array(F, 2) for F in content["factors"]),
-        iterations=iterations,
-        region=region_from(content["region"], net.dim) if "region" in content else None,
-        **numbers,  # type: ignore[arg-type]
-        **words,
-    )
 
 
 def content_of(net: Any) -> dict[str, Any]:

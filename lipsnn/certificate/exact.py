@@ -1,19 +1,23 @@
 """Matrices of dyadic numbers: integers (python-flint's) times one power of two, never rounded.
 
 A float64 is such a number, and so are sums and products. Nothing here depends on python-flint's
-precision, which belongs to the whole process.
+precision, which belongs to the whole process. At the end a proof that one, which is
+block-tridiagonal, is positive semidefinite.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 from typing import Any
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
 from lipsnn._optional import flint
+from lipsnn.certificate.chain import Banded
 
 
 def integers(array: Array) -> tuple[Array, Array]:
@@ -32,14 +36,9 @@ class Dyadic:
     def of(
         cls, array: Array, rows: Any = 0, columns: Any = 0, weights: Array | None = None
     ) -> Dyadic:
-        """A float64 matrix, its rows times `weights` (float64) and times powers of two.
+        """A float64 matrix (m, n), its rows times `weights` (m,), float64, and powers of two.
 
-        Parameters
-        ----------
-        array : ndarray, (m, n)
-        rows, columns : int or ndarray of int, (m,), (n,)
-            Exponents of the powers of two that scale rows and columns.
-        weights : ndarray, (m,), optional
+        `rows` (m,) and `columns` (n,) are the exponents of those that scale rows and columns.
         """
         whole, exponents = integers(array)
         power = exponents + np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))
@@ -162,3 +161,69 @@ def float_above(value: Fraction) -> float:
     if not np.isfinite(number) or Fraction(number) >= value:
         return number
     return float(np.nextafter(number, np.inf))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A block-tridiagonal matrix, its first block plus ``(bound / 2^level)^2 diag(corner)``."""
+
+    corner: list[Fraction]
+    diagonal: list[Dyadic]
+    below: list[Dyadic]
+    level: int
+
+    def rho(self, bound: float | Fraction) -> Fraction:
+        return (Fraction(bound) / Fraction(2) ** self.level) ** 2
+
+    def at(self, bound: float | Fraction) -> list[Dyadic]:
+        """The diagonal blocks for a bound."""
+        rho = self.rho(bound)
+        first = Dyadic.diagonal([rho * entry for entry in self.corner])
+        return [first + self.diagonal[0], *self.diagonal[1:]]
+
+
+def schur(matrix: Matrix) -> Array:
+    """What the later blocks leave of the first one, without rho, in float64."""
+    corner = matrix.diagonal[-1].floats()
+    for diagonal, below in zip(matrix.diagonal[-2::-1], matrix.below[::-1], strict=True):
+        side = below.floats()
+        factor = cho_factor(corner, check_finite=False)
+        corner = diagonal.floats() - side.T @ cho_solve(factor, side, check_finite=False)
+    return (corner + corner.T) / 2
+
+
+def positive(matrix: Matrix, bound: float | Fraction) -> bool:
+    """Whether the matrix at `bound` is proved positive semidefinite."""
+    exact = matrix.at(bound)
+    middle = Banded([x.floats() for x in exact], [x.floats() for x in matrix.below])
+
+    def moved(bits: int) -> Banded:
+        """The matrix less 2^-bits."""
+        return Banded([x - 2.0**-bits * np.eye(len(x)) for x in middle.diagonal], middle.below)
+
+    low, high = 3, 54  # the largest 2^-low that leaves the matrix positive, by bisection
+    if not moved(high).positive():
+        return False
+    while high - low > 1:
+        half = (low + high) // 2
+        low, high = (low, half) if moved(half).positive() else (half, high)
+    delta = 2.0 ** -(high + 1)
+    try:
+        found = moved(high + 1).cholesky()
+    except np.linalg.LinAlgError:
+        return False
+    L, K = ([_whole(x) for x in blocks] for blocks in found)
+    left = Fraction(0)
+    for i, block in enumerate(exact):
+        product = L[i] @ L[i].T
+        if i:
+            product += K[i - 1] @ K[i - 1].T
+            left += 2 * (K[i - 1] @ L[i - 1].T - matrix.below[i - 1]).square()
+        eye = Dyadic.diagonal([Fraction(delta)] * len(middle.diagonal[i]))
+        left += (product + eye - block).square()
+    return left <= Fraction(delta) ** 2
+
+
+def _whole(block: Array) -> Dyadic:
+    """Any matrix will do as factor: a multiple of 2^-60 is a small integer."""
+    return Dyadic.of(np.ldexp(np.rint(np.ldexp(block, 60)), -60))

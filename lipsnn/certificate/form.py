@@ -25,14 +25,23 @@ class Form(Layers):
     weights: tuple[Array, ...]
     sectors: tuple[Sector, ...]
     # of a local bound by layer the slopes of units that have one only, NaN for the free ones
-    fixed: tuple[Array, ...] | None = None
+    fixed: tuple[Array, ...] = ()
+    # of a whole network its hidden biases b_0 (n_1,), .. and what stands between its layers
+    biases: tuple[Array, ...] = ()
+    activations: tuple[Activation, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.fixed:
+            free = tuple(np.full(n, np.nan) for n in self.widths)
+            object.__setattr__(self, "fixed", free)
 
     @classmethod
     def of(cls, net: Any) -> Form:
-        """That of a `ShallowNet` or of a network with `weights` and `sectors`."""
+        """That of a `ShallowNet` or `Network`."""
         if hasattr(net, "outer"):
-            return cls((net.weights[:, :-1], net.outer[None, :]), ((0.0, 1.0),))
-        return cls(tuple(net.weights), tuple(net.sectors))
+            weights, biases = (net.weights[:, :-1], net.outer[None, :]), (net.weights[:, -1],)
+            return cls(weights, ((0.0, 1.0),), (), biases, (Activation("relu"),))
+        return cls(net.weights, net.sectors, (), net.biases, net.activations)
 
     @property
     def small(self) -> bool:
@@ -42,14 +51,17 @@ class Form(Layers):
     @property
     def free(self) -> list[Array]:
         """The units, by layer, that may take any slope of their sector."""
-        if self.fixed is None:
-            return [np.ones(n, bool) for n in self.widths]
         return [np.isnan(own) for own in self.fixed]
 
-    def fixing(self, net: Any, sides: list[Array]) -> Form:
+    @property
+    def all_free(self) -> bool:
+        """Whether no unit has one slope only."""
+        return all(map(np.all, self.free))
+
+    def fixing(self, sides: list[Array]) -> Form:
         """With the slope that a unit has on its side: 1 for u >= 0, -1 for u <= 0, 0 for free."""
         fixed = []
-        for phi, own in zip(phis_of(net), sides, strict=True):
+        for phi, own in zip(self.activations, sides, strict=True):
             above, below = phi.slope(np.ones(len(own))), phi.slope(-np.ones(len(own)))
             fixed.append(np.select([own > 0, own < 0], [above, below], np.nan))
         return Form(self.weights, self.sectors, tuple(fixed))
@@ -63,34 +75,19 @@ class Form(Layers):
                 for weight, before, after in zip(self.weights, every[:-1], every[1:], strict=True)
             ),
             self.sectors,
-            None
-            if self.fixed is None
-            else tuple(own[units] for own, units in zip(self.fixed, live, strict=True)),
+            tuple(own[units] for own, units in zip(self.fixed, live, strict=True)),
         )
-
-
-def phis_of(net: Any) -> tuple[Activation, ...]:
-    """Those of the hidden layers of a `ShallowNet` or `Network`."""
-    return (Activation("relu"),) if hasattr(net, "outer") else net.activations
-
-
-def first_layer(net: Any) -> tuple[Array, Array]:
-    """Weights (m, d) and biases (m,) of the first hidden layer."""
-    if hasattr(net, "outer"):
-        return net.weights[:, :-1], net.weights[:, -1]
-    return net.weights[0], net.biases[0]
 
 
 def reach(form: Form) -> tuple[list[Array], list[Array]]:
     """Units that see an input and act on an output, and those that see an input, by layer."""
     linked = [weight != 0 for weight in form.weights]
-    fixed = form.fixed or [np.full(n, np.nan) for n in form.widths]
     seen, ahead = [], np.ones(form.dim, dtype=bool)
-    for links, own in zip(linked[:-1], fixed, strict=True):
+    for links, own in zip(linked[:-1], form.fixed, strict=True):
         seen.append(links[:, ahead].any(axis=1))
         ahead = seen[-1] & (own != 0)
     used, behind = [], np.ones(form.outputs, dtype=bool)
-    for links, own in zip(reversed(linked[1:]), reversed(fixed), strict=True):
+    for links, own in zip(reversed(linked[1:]), reversed(form.fixed), strict=True):
         behind = links[behind].any(axis=0) & (own != 0)
         used.append(behind)
     return [a & b for a, b in zip(seen, used[::-1], strict=True)], seen
@@ -154,10 +151,7 @@ def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
     The weights are those of multiplied layers, made larger and rounded (`lipsnn.convert.affine`):
     ``sum_k rounding_k |W_k|_F`` times the norms of all other layers, without units of slope 0.
     """
-    fixed = form.fixed or [np.ones(n) for n in form.widths]
-    acts = [np.ones(form.dim, bool), *(own != 0 for own in fixed), np.ones(form.outputs, bool)]
-    layers = zip(form.weights, acts, acts[1:], strict=False)
-    parts = [weight[np.ix_(after, before)] for weight, before, after in layers]
+    parts = form.part([own != 0 for own in form.fixed]).weights
     if not any(rounding) or not all(part.size for part in parts):
         return 0.0
     # what all entries of a hidden layer have in common only makes its slopes larger

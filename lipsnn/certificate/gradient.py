@@ -27,8 +27,7 @@ def gradient_of(certificate: Any, form: Form) -> tuple[Array, ...]:
     stacked = np.vstack([problem.sum, problem.scaled]) @ R
     lengths = lengths_of(stacked)
     stacked /= 2 * np.where(lengths > 0, lengths, np.inf)[:, None]
-    share = alpha + beta if form.fixed is None else form.fixed[0] * 2
-    share = np.where(form.free[0], alpha + beta, share)[:, None]
+    share = np.where(form.free[0], alpha + beta, 2 * form.fixed[0])[:, None]
     by_slope = ((beta - alpha) * stacked[1:] + share * stacked[0]) @ R.T
     by_slope /= np.sum(R**2) ** 0.5
     by_weights, by_outer = outer[0][:, None] * by_slope, np.einsum("ij,ij->i", W, by_slope)
@@ -48,7 +47,7 @@ def _layered(certificate: Any, form: Form) -> tuple[Array, ...]:
         t = certificate.layers[i]
         t = np.where(np.isfinite(t), t, 0.0)[:, None]
         own = t * ((alpha + beta) * F[i + 1] - 2 * alpha * beta * (form.weights[i] @ F[i]))
-        if form.fixed is not None:  # it hands on what the layers after it ask for
+        if not form.all_free:  # a fixed one hands on what the layers after it ask for
             passed = np.nan_to_num(form.fixed[i])[:, None] * (form.weights[i + 1].T @ after)
             own = np.where(form.free[i][:, None], own, passed)
         found.append(own @ F[i].T / size)

@@ -18,7 +18,6 @@ of order r (r + 1) / 2 as it stands (form "P") and of order m + 1 by Woodbury's 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -33,16 +32,6 @@ _CHUNK = 2**21
 
 Solve = Callable[[Array], Array]
 Direction = Callable[[Array], tuple[Array, Array, float]]
-
-
-@dataclass(frozen=True, eq=False)
-class InteriorResult:
-    """P (r, r), shares q (n,) in the simplex, iterations, and the relative gap they leave."""
-
-    P: Array
-    q: Array
-    iterations: int
-    gap: float
 
 
 def quadratic(rows: Array, matrix: Array) -> Array:
@@ -175,26 +164,11 @@ class Scaling:
 
 def interior_point(
     norms: Array, units: Array, tol: float, form: str, start: Array | None = None
-) -> InteriorResult:
-    """Solve the pair above to a relative gap of `tol`.
+) -> tuple[Array, Array, int]:
+    """Solve the pair above for c (n,) of sum 1 and u (n, r) to a relative gap of `tol`.
 
-    Parameters
-    ----------
-    norms : ndarray, (n,)
-        c_i > 0, of sum 1.
-    units : ndarray, (n, r)
-        u_i, of norm 1.
-    tol : float
-        Relative gap between the two values at which to stop.
-    form : {"P", "q"}
-        Which Newton system to solve.
-    start : ndarray, (r, r), optional
-        A positive definite P to start from.
-
-    Returns
-    -------
-    InteriorResult
-        The best pair seen; its gap says whether `tol` was met.
+    The Newton system is that of `form`, "P" or "q"; `start` (r, r) is a positive definite P. The
+    best P and shares q (n,) in the simplex that were seen, and the iterations.
     """
     r = units.shape[1]
     P = np.eye(r) / r if start is None else start / np.trace(start)
@@ -228,7 +202,7 @@ def interior_point(
             break
         A = weighted_gram(units, 0.25 * norms * v)
         iteration += 1
-    return InteriorResult(best_P / np.trace(best_P), q, iteration, gap)
+    return best_P / np.trace(best_P), q, iteration
 
 
 def _newton_step(

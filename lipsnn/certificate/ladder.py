@@ -73,7 +73,7 @@ def ladder(net: Any, factor: Array, bound: float, X: Array | None = None, seed: 
         attained, formal = steepest_slopes(net, factor, X, seed)
         return Ladder(attained, None, formal, bound, norm_product(net))
     problem = slopes(net)
-    sampled = largest_gradient(net, X, seed)
+    sampled = largest_gradient(net, problem, X, seed)
     directions, exact = [sampled, problem.sum], None
     scaled = Form((problem.scaled, np.ones((1, net.width))), ((0.0, 1.0),))
     if net.dim <= MOST_INPUTS and net.weights[:, :-1].any(axis=1).sum() <= MOST_UNITS:
@@ -97,15 +97,7 @@ def rounded_constant(
 
     Of one hidden layer, directions x = Rg, g normal, have ``E sum (zbar_i'x)_+ >= sqrt(2/pi) lower
     E|x|`` (x and -x together), so that draws reach sqrt(2/pi) of the lower value, which the
-    ascent only raises.
-
-    Parameters
-    ----------
-    form : Form
-    factor : ndarray, (d, k)
-    directions : ndarray, (j, d)
-        More directions to start from.
-    seed, draws : int
+    ascent only raises. It starts from `directions` (j, d) too.
     """
     draws = int(np.clip(_BUDGET / max(form.widths), 4, draws))
     normal = np.random.default_rng(seed).normal(size=(draws, factor.shape[1]))
@@ -113,7 +105,9 @@ def rounded_constant(
         return max(_formal_ascent(form, x) for x in (*directions, *(normal @ factor.T)))
 
 
-def largest_gradient(net: ShallowNet, X: Array | None = None, seed: int = 0) -> Array:
+def largest_gradient(
+    net: ShallowNet, problem: Slopes, X: Array | None = None, seed: int = 0
+) -> Array:
     """The longest gradient (d,) found over data and by local search over cells, scaled.
 
     Points are the data, random ones at the scale of the hyperplanes and far outside, and in low
@@ -122,72 +116,56 @@ def largest_gradient(net: ShallowNet, X: Array | None = None, seed: int = 0) -> 
     In units of `Slopes.scaled`, so that it cannot overflow.
     """
     rng = np.random.default_rng(seed)
-    problem = slopes(net)
     most = int(np.clip(_BUDGET / net.width, 8, 2000))
     wbar, bias = net.weights[:, :-1], net.weights[:, -1]
     norms = np.linalg.norm(wbar, axis=1)
-    sloped = norms > 0
-    if not sloped.any():
+    sloped = np.flatnonzero(norms)
+    if not len(sloped):
         return np.zeros(net.dim)
     distance = np.median(np.abs(bias[sloped]) / norms[sloped]) or 1.0
     scales = distance * rng.choice([0.3, 1.0, 3.0, 1e3], size=(most, 1))
     drawn = [rng.normal(size=(most, net.dim)) * scales]
-    if net.dim <= _VERTEX_DIM and sloped.sum() >= net.dim:
-        near = _vertices(net, np.flatnonzero(sloped), min(most, 500), rng)
+    if net.dim <= _VERTEX_DIM and len(sloped) >= net.dim:
+        # where d hyperplanes drawn at random meet, or come closest to it
+        draws = range(min(most, 500))
+        chosen = np.array([rng.choice(sloped, net.dim, replace=False) for _ in draws])
+        near = -np.einsum("kij,kj->ki", np.linalg.pinv(wbar[chosen]), bias[chosen])
         drawn.append(near + 1e-3 * distance * rng.normal(size=near.shape))
     if X is not None:
         drawn.append(X[rng.permutation(len(X))[:most]])
     points = np.vstack(drawn)
     # inside which of the cells that meet at a point the gradient is taken
-    inward = rng.normal(size=net.dim)
-    gradients = _gradients(net, problem, points, inward)
-    lengths = np.linalg.norm(gradients, axis=1)
-    best = gradients[np.argmax(lengths)]
+    inward = wbar @ rng.normal(size=net.dim) > 0
+
+    def gradients(points: Array) -> Array:
+        """(k, d) in cells of full dimension at points (k, d)."""
+        values = points @ wbar.T + bias
+        size = np.abs(points) @ np.abs(wbar).T + np.abs(bias)
+        active = np.where(np.abs(values) <= _ON_PLANE * size, inward, values > 0)
+        return active.astype(np.float64) @ problem.scaled
+
+    found = gradients(points)
+    lengths = np.linalg.norm(found, axis=1)
+    best = found[np.argmax(lengths)]
     for index in np.argsort(lengths)[::-1][:_STARTS]:
-        found = _climb(net, problem, points[index], norms, most, inward)
-        if np.linalg.norm(found) > np.linalg.norm(best):
-            best = found
+        x, gradient = points[index], found[index]
+        for _ in range(_ROUNDS):
+            values = wbar[sloped] @ x + bias[sloped]
+            distances = np.abs(values) / norms[sloped]
+            near = np.argsort(distances)[: min(_CROSSINGS, most)]
+            near = near[np.isfinite(distances[near])]
+            steps = -1.001 * values[near] / norms[sloped[near]] ** 2
+            across = x + steps[:, None] * wbar[sloped[near]]
+            along = np.outer(distances[near], gradient / (np.linalg.norm(gradient) or 1.0))
+            candidates = np.vstack([across, x + along])
+            reached = gradients(candidates)
+            longest = int(np.argmax(np.linalg.norm(reached, axis=1)))
+            if np.linalg.norm(reached[longest]) <= np.linalg.norm(gradient) * (1 + 1e-12):
+                break
+            x, gradient = candidates[longest], reached[longest]
+        if np.linalg.norm(gradient) > np.linalg.norm(best):
+            best = gradient
     return best
-
-
-def _vertices(net: ShallowNet, sloped: Array, count: int, rng: np.random.Generator) -> Array:
-    """Points (count, d) where d hyperplanes drawn at random meet, or come closest to it."""
-    chosen = np.array([rng.choice(sloped, net.dim, replace=False) for _ in range(count)])
-    inverses = np.linalg.pinv(net.weights[chosen, :-1])
-    return -np.einsum("kij,kj->ki", inverses, net.weights[chosen, -1])
-
-
-def _climb(
-    net: ShallowNet, problem: Slopes, x: Array, norms: Array, most: int, inward: Array
-) -> Array:
-    """Local search over cells from x: the gradient where it ends."""
-    gradient = _gradients(net, problem, x[None, :], inward)[0]
-    for _ in range(_ROUNDS):
-        values = net.weights[:, :-1] @ x + net.weights[:, -1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            distances = np.where(norms > 0, np.abs(values) / norms, np.inf)
-        near = np.argsort(distances)[: min(_CROSSINGS, most)]
-        near = near[np.isfinite(distances[near])]
-        steps = -1.001 * values[near] / norms[near] ** 2
-        across = x + steps[:, None] * net.weights[near, :-1]
-        lengths = np.linalg.norm(gradient) or 1.0
-        along = x + np.outer(distances[near], gradient / lengths)
-        candidates = np.vstack([across, along])
-        gradients = _gradients(net, problem, candidates, inward)
-        best = int(np.argmax(np.linalg.norm(gradients, axis=1)))
-        if np.linalg.norm(gradients[best]) <= np.linalg.norm(gradient) * (1 + 1e-12):
-            break
-        x, gradient = candidates[best], gradients[best]
-    return gradient
-
-
-def _gradients(net: ShallowNet, problem: Slopes, points: Array, inward: Array) -> Array:
-    """Gradients (k, d) in cells of full dimension at points (k, d), scaled."""
-    wbar, bias = net.weights[:, :-1], net.weights[:, -1]
-    values = points @ wbar.T + bias
-    size = np.abs(points) @ np.abs(wbar).T + np.abs(bias)
-    active = np.where(np.abs(values) <= _ON_PLANE * size, wbar @ inward > 0, values > 0)
-    return active.astype(np.float64) @ problem.scaled
 
 
 def steepest_slopes(

@@ -17,23 +17,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import pd
-from lipsnn.certificate.document import array, network_of, or_no_proof, read, written
-from lipsnn.certificate.exact import Dyadic, rounded
-from lipsnn.certificate.matrix import Matrix, positive
+from lipsnn.certificate.document import Document, array, or_no_proof
+from lipsnn.certificate.exact import Dyadic, Matrix, positive, rounded
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.certificate.tree import cells
 from lipsnn.convert import as_network
 from lipsnn.network import Network
 
-SCHEMA = "lipsnn-errors/1"
 _EPS = float(np.finfo(float).eps)
 _BITS = 160  # of a quotient
 
@@ -106,7 +104,7 @@ class Around:
 
 
 @dataclass(frozen=True, eq=False)
-class Errors:
+class Errors(Document):
     """Proved errors under attack: what `certified_error` writes as a document.
 
     Attributes
@@ -116,6 +114,8 @@ class Errors:
     trees : list
         For each sample, radius and row of `combinations` a bound and the parts that prove it.
     """
+
+    SCHEMA: ClassVar[str] = "lipsnn-errors/1"
 
     net: Network
     X: Array
@@ -152,24 +152,13 @@ class Errors:
             bounds = np.array(found) + moved(self.net, self.X, self.radii)
             return self.columns(upper=errors_of(bounds, self.radii, self.net.outputs > 1))
 
-    def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
-        """As JSON text for ``lipsnn verify``, also written to `path`; see `Certificate.to_json`."""
+    def _content(self) -> dict[str, Any]:
         said = {name: getattr(self, name) for name in ("X", "y", "radii", "trees")}
-        text = written(SCHEMA, self, said | {"norm": 2 if self.norm == 2 else "inf"}, network)
-        if path is not None:
-            Path(path).write_text(text)
-        return text
+        return said | {"norm": 2 if self.norm == 2 else "inf"}
 
-    @staticmethod
-    def from_json(text: str | Path, net: Any = None) -> Errors:
-        """From JSON text, or from a file given as a Path; `net` if the weights are not inside."""
-        return errors_from(read(text), net)
-
-
-def errors_from(content: Any, net: Any) -> Errors:
-    """What `Errors.to_json` wrote."""
-    with or_no_proof("a field is missing or malformed: "):
-        net = as_network(network_of(content, SCHEMA, net))
+    @classmethod
+    def _of(cls, content: dict[str, Any], net: Any) -> Errors:
+        net = as_network(net)
         X, y = _checks.data_pair(array(content["X"], 2), array(content["y"], 1), net.dim)
         norm = {2: 2.0, "inf": np.inf}[content["norm"]]
         radii = array(content["radii"], 1)
@@ -177,7 +166,7 @@ def errors_from(content: Any, net: Any) -> Errors:
             raise ValueError("a radius is negative")
         supported(net)
         classes(net, y)
-        return Errors(net, X, y, radii, norm, content["trees"])
+        return cls(net, X, y, radii, norm, content["trees"])
 
 
 def supported(net: Network) -> None:
@@ -238,22 +227,9 @@ def _prove(net: Network, around: Around, C: Array, shift: float, tree: dict[str,
     bound = tree["bound"]
     if type(bound) is not float or not np.isfinite(bound):
         raise ProofError("a bound is not a finite number")
-    left = [np.zeros(len(outer), dtype=int)]
-    for part in tree["parts"]:
-        if not left:
-            raise ProofError("a tree has more parts than its cuts")
-        chosen = left.pop()
+    for part, chosen in cells(tree["parts"], np.zeros(len(outer), dtype=int), len(outer)):
         if "cut" not in part:
             _holds(around, outer, Fraction(bound) - value, chosen, part)
-            continue
-        unit = part["cut"]
-        if type(unit) is not int or not 0 <= unit < len(outer) or chosen[unit]:
-            raise ProofError(f"{unit!r:.40} is not a unit whose side is open")
-        for side in (-1, 1):
-            left.append(chosen + 0)
-            left[-1][unit] = side
-    if left:
-        raise ProofError("a tree does not cover all of its ball")
 
 
 def _holds(

@@ -12,14 +12,11 @@ at most ``|E| |v_k|``, and all |v_k| are bounded already.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate.form import first_layer, phis_of
+from lipsnn.certificate.form import Form
 from lipsnn.certificate.region import Polytope, Region
-from lipsnn.network import Network
 
 _EPS = float(np.finfo(float).eps)
 # More than a sum of products may lose to underflow, relative to the sizes beside it.
@@ -27,33 +24,21 @@ _TINY = 1e-290
 
 
 def sides_of(
-    net: Any, region: Region, claimed: list[Array] | None = None, rounding: tuple[float, ...] = ()
+    form: Form, region: Region, claimed: list[Array] | None = None, rounding: tuple[float, ...] = ()
 ) -> list[Array]:
     """Of each unit, by layer: 1 if it is >= 0 on the whole region, -1 if <= 0, else 0.
 
-    On a polytope, whose points have no known bound, of the first hidden layer only.
-
-    Parameters
-    ----------
-    net : ShallowNet or Network
-    region : Region
-    claimed : list of ndarray, optional
-        Sides to prove: the others, and those that are not proved, are 0. Without it rounding
-        errors are taken twice as large as they can be, so that a proof will find no less.
-    rounding : tuple of float
-        `Network.rounding`: each unit then has its side with all weights that are so near, too.
-
-    Raises
-    ------
-    ValueError
-        For activations with more than two slopes.
+    On a polytope, whose points have no known bound, of the first hidden layer only. Sides that are
+    `claimed` are proved: the others, and those that are not proved, are 0. Without them rounding
+    errors are taken twice as large as they can be, so that a proof will find no less. With
+    `Network.rounding` each unit has its side with all weights that are so near, too.
     """
-    if not all(phi.homogeneous for phi in phis_of(net)):
+    if not all(phi.homogeneous for phi in form.activations):
         raise ValueError(
             "a ball, box or polytope needs relu, leaky_relu, prelu or abs in every hidden layer: "
             "leave it out for a global bound"
         )
-    W, b = first_layer(net)
+    W, b = form.weights[0], form.biases[0]
     # its sides in floating point leave more room than one rounding, but not on a polytope
     sides = [region.sides(W, b) if claimed is None or any(rounding[:1]) else claimed[0]]
     if any(rounding[:1]) and isinstance(region, Polytope):
@@ -61,18 +46,17 @@ def sides_of(
     if claimed is not None:
         agreed = np.where(sides[0] == claimed[0], claimed[0], 0)
         sides = [np.where(region.proves(W, b, agreed), agreed, 0)]
-    later = [] if hasattr(net, "outer") else net.widths[1:]
+    later = form.widths[1:]
     spread = region.spread()
     if not later or spread is None:
         return sides + [np.zeros(n, dtype=int) for n in later]
-    layers = _Layers(net, spread, 2.0 if claimed is None else 1.0, 4 * sum(rounding))
+    layers = _Layers(form, spread, 2.0 if claimed is None else 1.0, 4 * sum(rounding))
     with np.errstate(over="ignore", invalid="ignore"):
-        layers.add(sides[0])
-        for n in later:
+        for k in range(len(form.widths)):
             low, high = layers.bounds()
-            own = np.where(low >= 0, 1, np.where(high <= 0, -1, np.zeros(n, dtype=int)))
-            layers.add(own, low, high)
-            sides.append(own)
+            if k:
+                sides.append(np.select([low >= 0, high <= 0], [1, -1], 0))
+            layers.add(sides[k], low, high)
     if claimed is not None:
         pairs = zip(sides, claimed, strict=True)
         sides = [np.where(own == said, own, 0) for own, said in pairs]
@@ -83,7 +67,7 @@ class _Layers:
     """Lines around the units of the layers so far, and the sizes of all values."""
 
     def __init__(
-        self, net: Network, spread: tuple[Array, Array, float], room: float, more: float
+        self, net: Form, spread: tuple[Array, Array, float], room: float, more: float
     ) -> None:
         self.net = net
         self.center, self.half, self.radius = spread
@@ -99,10 +83,8 @@ class _Layers:
         W, b = self.net.weights[k], self.net.biases[k]
         return (np.abs(W) @ self.values[k] + np.abs(b)) * (1 + self.rounding) + _TINY
 
-    def add(self, sides: Array, low: Array | None = None, high: Array | None = None) -> None:
-        """The next layer: its sides, and its bounds (its own, if it is the first)."""
-        if low is None or high is None:
-            low, high = self.bounds()
+    def add(self, sides: Array, low: Array, high: Array) -> None:
+        """The next layer: its sides, and its bounds."""
         phi = self.net.activations[len(self.lines)]
         ones = np.ones(len(sides))
         below, above = phi.slope(-ones), phi.slope(ones)
@@ -160,15 +142,8 @@ class _Layers:
             size = size + np.abs(B) @ self.sums[k] + np.abs(A) @ self.values[k] + np.abs(c)
         moves = np.abs(A) @ self.half
         if self.radius:
-            moves = moves + self.radius * _lengths(A)
+            moves = moves + self.radius * np.hypot.reduce(A, axis=1)
         size = size + np.abs(A) @ self.values[0]
         size = size + _TINY / _EPS * (1 + sum(map(np.sum, (*self.values, *self.sums))))
         top = A @ self.center + moves + c + self.rounding * size
         return np.where(np.isnan(top), np.inf, top)
-
-
-def _lengths(rows: Array) -> Array:
-    """l2 norms, of rows of any size."""
-    largest = np.abs(rows).max(axis=1, initial=0.0)
-    unit = np.where(largest > 0, largest, 1.0)
-    return unit * np.linalg.norm(rows / unit[:, None], axis=1)

@@ -42,15 +42,8 @@ def layers_matrix(weights: Any, sectors: Any, rho: Any, t: Any) -> Any:
 
     ``[A; B]'[[-2 alpha beta T, (alpha + beta) T], [(alpha + beta) T, -2 T]][A; B]
     + blkdiag(-rho I, 0, W_l'W_l)`` with ``A = [blkdiag(W_0 .. W_{l-1}) 0]``, ``B = [0 I]``: Fazlyab
-    et al. (2019), Theorem 2, with a sector per layer. Affine in rho and t.
-
-    Parameters
-    ----------
-    weights : sequence of ndarray
-        W_0 .. W_l.
-    sectors : sequence of (alpha, beta)
-    rho : float or CVXPY scalar
-    t : ndarray or CVXPY vector, (n_1 + .. + n_l,)
+    et al. (2019), Theorem 2, with a sector (alpha, beta) per layer. Affine in rho and the diagonal
+    t (n_1 + .. + n_l,) of T, which may be CVXPY's.
     """
     inner = weights[:-1]
     units, order = sum(len(w) for w in inner), sum(w.shape[1] for w in weights)
@@ -74,22 +67,9 @@ def solve_lmi(
 ) -> tuple[Array, Array, Solution]:
     """min rho over rho and T = diag(t) >= 0 such that the LMI holds: program (2) and its kin.
 
-    Parameters
-    ----------
-    weights : sequence of ndarray
-        W_0 .. W_l. For one hidden layer of ReLU and one output the LMI is (3) of the paper.
-    sectors : sequence of (alpha, beta)
-    solver : str, optional
-        A CVXPY solver; MOSEK with a licence, else Clarabel, if None.
-
-    Returns
-    -------
-    ndarray, (n_1 + .. + n_l,)
-        The solver's multipliers, cut off at zero; NaN without a point.
-    ndarray
-        The dual matrix, in the order of the LMI; its first (d, d) block is fact A's P.
-    Solution
-        Value, status, iterations, seconds.
+    The LMI is (3) of the paper for one hidden layer of ReLU and one output. The solver's
+    multipliers, cut off at zero, and NaN without a point; the dual matrix in the order of the LMI,
+    whose first (d, d) block is fact A's P; and value, status, iterations and seconds.
     """
     units = sum(len(weight) for weight in weights[:-1])
     rho, t = cp.Variable(), cp.Variable(units, nonneg=True)

@@ -75,23 +75,10 @@ def _main_columns(R: Array, drop: float) -> Array:
 def low_rank(
     norms: Array, units: Array, tol: float, start: Array | None = None
 ) -> tuple[Array, Array, int]:
-    """Maximise ``1/2 sum c_i |R'u_i|`` over |R|_F = 1 with an upper bound beside it.
+    """Maximise ``1/2 sum c_i |R'u_i|`` over |R|_F = 1 to a relative gap of `tol`.
 
-    Parameters
-    ----------
-    norms : ndarray, (n,)
-        c_i > 0, of sum 1.
-    units : ndarray, (n, r)
-        u_i, of norm 1.
-    tol : float
-        Relative gap at which to stop.
-    start : ndarray, (r, k), optional
-        R to start from; random columns are added to it.
-
-    Returns
-    -------
-    ndarray (n,), ndarray (r, k), int
-        Shares q in the simplex, R, and how many steps and iterations they took.
+    For c (n,) of sum 1 and u (n, r) of norm 1, from `start` (r, k) with random columns beside it.
+    The best shares q (n,) in the simplex and R (r, k), and the steps and iterations.
     """
     r = units.shape[1]
     R = np.random.default_rng(0).normal(size=(r, min(COLUMNS, r)))
@@ -131,8 +118,10 @@ def _enlarge(pair: _Pair, tol: float) -> int:
     norms = pair.norms[seen] * lengths[seen]
     # a round gains about two digits: none of its digits beyond that would last
     inner = max(0.3 * tol, 3e-3 * pair.gap)
-    result = interior_point(norms / norms.sum(), rows[seen] / lengths[seen, None], inner, "P")
+    P, own, steps = interior_point(
+        norms / norms.sum(), rows[seen] / lengths[seen, None], inner, "P"
+    )
     q = np.zeros(len(lengths))
-    q[seen] = result.q
-    pair.offer(basis @ root(result.P), q)
-    return result.iterations
+    q[seen] = own
+    pair.offer(basis @ root(P), q)
+    return steps

@@ -9,9 +9,8 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Chain
-from lipsnn.certificate.exact import Dyadic, float_above
+from lipsnn.certificate.exact import Dyadic, Matrix, float_above, positive
 from lipsnn.certificate.form import Form, balance, outwards, reach, scaled, scaled_by
-from lipsnn.certificate.matrix import Matrix, positive
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.threads import one_blas_thread
 
@@ -23,11 +22,7 @@ SMALLEST = 1e-290
 def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[Array]]]:
     """Products of the spectral norms and of the largest slopes: as given, and balanced.
 
-    Returns
-    -------
-    list of (Fraction, list of Fraction, list of ndarray)
-        The product, not below the true one, upper bounds of the norms, and the exponents (see
-        `balance`) of the scaling for which they are.
+    Each not below the true one, with the norms' upper bounds and the exponents of `balance`.
     """
     slopes = [Fraction(max(abs(alpha), abs(beta))) for alpha, beta in form.sectors]
     plain = [np.zeros(n, dtype=np.int64) for n in (form.dim, *form.widths, form.outputs)]
@@ -35,7 +30,8 @@ def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[A
     for exponents in (plain, balance(form.weights)):
         norms = []
         for weight, before, after in zip(form.weights, exponents, exponents[1:], strict=False):
-            largest = _largest(weight, after, before)
+            powers = np.frexp(weight)[1] + after[:, None] - before
+            largest = int(powers[weight != 0].max()) if weight.any() else 0  # of an entry
             matrix = scaled(weight, after - largest, -before)
             gram = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix
             top = float(np.sqrt(np.linalg.eigvalsh(gram)[-1].clip(min=0.0)))
@@ -46,12 +42,6 @@ def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[A
             product *= factor
         found.append((product / Fraction(2) ** int(exponents[-1][0]), norms, exponents))
     return found
-
-
-def _largest(weight: Array, rows: Array, columns: Array) -> int:
-    """The exponent of the largest entry of the scaled matrix."""
-    exponents = np.frexp(weight)[1] + rows[:, None] - columns
-    return int(exponents[weight != 0].max()) if weight.any() else 0
 
 
 def norm_product(net: Any) -> float:
@@ -65,13 +55,7 @@ def norm_product(net: Any) -> float:
 
 
 def proved_product(form: Form, bound: float) -> float:
-    """The same for the product of the norms, layer by layer; no multipliers.
-
-    Raises
-    ------
-    ProofError
-        If the product is not proved to be at most `bound`.
-    """
+    """`bound`, if the product of norms is proved to be at most that, layer by layer."""
     if not 0 <= bound < np.inf:
         raise ProofError(f"the bound is {bound!r}: it says nothing")
     live, _ = reach(form)

@@ -1,4 +1,4 @@
-"""Proof of a bound from its multipliers in exact arithmetic: no solver, no rounding to trust.
+"""Proofs of `bound` and `lower` in exact arithmetic: no solver, no rounding to trust.
 
 Weights and multipliers are taken as the exact numbers that their float64 are (`Dyadic`). What has
 to be positive semidefinite is a block-tridiagonal matrix N: with a float64 Cholesky factor F of
@@ -24,9 +24,8 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn._optional import flint
-from lipsnn.certificate.exact import Dyadic, integers, rounded
+from lipsnn.certificate.exact import Dyadic, Matrix, integers, positive, rounded, schur
 from lipsnn.certificate.form import Form, outwards, reach
-from lipsnn.certificate.matrix import Matrix, positive, schur
 from lipsnn.certificate.slopes import chunks, exact_hub
 from lipsnn.certificate.threads import one_blas_thread
 
@@ -50,28 +49,10 @@ def proved_bound(
 ) -> float:
     """The smallest of `bound` and its repairs that the multipliers are proved to certify.
 
-    Parameters
-    ----------
-    form : Form
-        The network.
-    multipliers : tuple of ndarray
-        The diagonals of T_1 .. T_l; of units that see no input, or no output sees, any.
-    bound : float
-        The bound L = sqrt(rho) that is claimed.
-    consistent : bool
-        Also refuse a bound above what the multipliers give (by 1e-9, or what `certify` rounds
-        by): it would hold, but it is not theirs.
-
-    Returns
-    -------
-    float
-        A proved upper bound on the Lipschitz constant, at most 1e-9 above `bound`, or what
-        `certify` rounds by where units are all but linear.
-
-    Raises
-    ------
-    ProofError
-        If there is no proof, with the reason.
+    At most 1e-9 above `bound`, or what `certify` rounds by where units are all but linear; a
+    ProofError if there is no proof. Of units that see no input, or no output sees, any multipliers
+    will do. If `consistent`, a bound above what the multipliers give is refused: it would hold, but
+    it is not theirs.
     """
     live, _ = reach(form)
     moving = [units & free for units, free in zip(live, form.free, strict=True)]
@@ -86,7 +67,7 @@ def proved_bound(
     t = [own[units] for own, units in zip(multipliers, live, strict=True)]
     if form.small:
         matrix = _shallow(form, t[0], bound)
-    elif form.fixed is not None:
+    elif not form.all_free:
         matrix = _skipped(form, t, bound)
     else:
         matrix = _chain(form, t, bound)
@@ -197,7 +178,7 @@ def _skipped(form: Form, t: list[Array], bound: float) -> Matrix:
     V = Dyadic.of(np.eye(form.dim, order), -level)
     total, start = Dyadic.zero(order, order), form.dim
     for W, own, slopes, units, (alpha, beta) in zip(
-        form.weights, t, form.fixed or (), free, form.sectors, strict=False
+        form.weights, t, form.fixed, free, form.sectors, strict=False
     ):
         low, high, own = Fraction(alpha), Fraction(beta), own[units]
         shifts = [-_half_log(2 * Fraction(s)) for s in own.tolist()]
@@ -259,3 +240,56 @@ def _prove(matrix: Matrix, bound: float, room: float) -> float:
 def _half_log(value: Fraction) -> int:
     """About half the binary logarithm."""
     return (value.numerator.bit_length() - value.denominator.bit_length()) // 2
+
+
+@one_blas_thread
+def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
+    """Check that no diagonal multipliers prove less than `lower`, or a ProofError.
+
+    Factors F_0 (d, K), .., F_l (n_l, K) stand for increments v_i = F_i xi, xi standard normal, of
+    which each unit satisfies its sector: with u = W_{i-1} F_{i-1} the rows have
+    ``<v - alpha u, v - beta u> <= 0``. Every (rho, T) of the LMI then has
+    ``rho |F_0|^2 >= |W_l F_l|^2``. For one hidden layer and one output F_1 follows from F_0 = R,
+    and the value is ``1/2 (|R'g| + (beta - alpha) sum_i |R'z_i|) / |R|``, g as above.
+    """
+    if lower == 0.0:
+        return
+    sizes = [form.dim, *form.widths]
+    if len(factors) == 1 and len(sizes) == 2:
+        sizes.pop()
+    if not np.isfinite(lower) or lower < 0 or [len(F) for F in factors] != sizes:
+        raise ProofError("lower is not a value that its factors give: their shapes do not fit")
+    if not all(np.isfinite(F).all() for F in factors):
+        raise ProofError("a factor is NaN or infinite")
+    R = Dyadic.of(factors[0])
+    size = R.square()
+    if not size:
+        raise ProofError(f"lower is {lower!r}, but its factors are zero")
+    target = Fraction(lower) ** 2 * size * (1 - Fraction(1, 10**12)) ** 2
+    if len(factors) == 1:
+        (W, outer), (alpha, beta) = form.weights, form.sectors[0]
+        W, outer = W[form.free[0]], outer[:, form.free[0]]
+        value = Fraction(0)
+        for k in chunks(W):
+            value += (Dyadic.of(W[k], weights=outer[0, k]) @ R).lengths_below()
+        value *= Fraction(beta) - Fraction(alpha)
+        value += (exact_hub(form) @ R).lengths_below()
+        holds = value**2 / 4 >= target
+    else:
+        before = R
+        for i, F in enumerate(factors[1:]):
+            low, high = (Fraction(x) for x in form.sectors[i])
+            free = form.free[i]
+            u, v = Dyadic.of(form.weights[i]) @ before, Dyadic.of(np.where(free[:, None], F, 0.0))
+            if not free.all():
+                v += Dyadic.of(np.diag(np.where(free, 0.0, form.fixed[i]))) @ u
+            # <v - alpha u, v - beta u> = |v - m u|^2 - r^2 |u|^2
+            off = (v - u.times((low + high) / 2)).rows_square()
+            most = ((high - low) / 2) ** 2
+            kept = zip(off, u.rows_square(), free, strict=True)
+            if any(x > most * y for x, y, moves in kept if moves):
+                raise ProofError(f"lower is not proved: a unit of layer {i + 1} leaves its sector")
+            before = v
+        holds = (Dyadic.of(form.weights[-1]) @ before).square() >= target
+    if not holds:
+        raise ProofError(f"lower is {lower!r}, but its factors give less")

@@ -17,6 +17,7 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import flint
 from lipsnn.certificate.exact import Dyadic
+from lipsnn.certificate.form import lengths_of
 
 _EPS = float(np.finfo(float).eps)
 _TINY = 1e-300
@@ -28,7 +29,15 @@ class Region:
 
     def sides(self, W: Array, b: Array) -> Array:
         """Of each unit ``w'x + b``: 1 if it is >= 0 on the whole region, -1 if <= 0, else 0."""
-        raise NotImplementedError
+        rows, _ = order_one(np.column_stack([W, b]))
+        W, b = rows[:, :-1], rows[:, -1]
+        center, half, radius = self.spread()  # type: ignore[misc]  # a polytope has its own way
+        middle, reach = W @ center + b, np.abs(W) @ half + radius * lengths_of(W)
+        size = np.abs(W) @ np.abs(center) + np.abs(b) + reach
+        # touching zero within rounding is free, and so is what lies among the subnormal numbers
+        with np.errstate(invalid="ignore"):
+            clear = np.abs(middle) - reach > 4 * (W.shape[1] + 4) * _EPS * size + _TINY
+        return np.where(clear, np.where(middle >= 0, 1, -1), 0)
 
     def proves(self, W: Array, b: Array, sides: Array) -> Array:
         """Whether each unit keeps the side that `sides` (m,) gives it, in exact arithmetic."""
@@ -38,15 +47,9 @@ class Region:
         """c, h (d,) and r with ``x = c + p + q``, |p| <= h entry by entry, |q| <= r; or None."""
         return None
 
-    def far(self) -> float | None:
-        """How large an entry of x may be, or None."""
-        if (spread := self.spread()) is None:
-            return None
-        return float(max(np.abs(spread[0]) + spread[1]) + spread[2])
-
     def content(self) -> dict[str, Any]:
         """What a document holds of it."""
-        raise NotImplementedError
+        return {"kind": type(self).__name__.lower(), **vars(self)}
 
     def halfspaces(self) -> Array:
         """Rows (k, d + 1) of the ``w'x + b >= 0`` that bound it, all but a ball."""
@@ -68,13 +71,6 @@ class Ball(Region):
     def __str__(self) -> str:
         return f"the ball of radius {self.radius!r} around {_shown(self.center)}"
 
-    def sides(self, W: Array, b: Array) -> Array:
-        rows, _ = order_one(np.column_stack([W, b]))
-        W, b = rows[:, :-1], rows[:, -1]
-        reach = self.radius * np.sqrt(np.einsum("ij,ij->i", W, W))
-        size = np.abs(W) @ np.abs(self.center) + np.abs(b) + reach
-        return _sides(W @ self.center + b, reach, size, W.shape[1])
-
     def proves(self, W: Array, b: Array, sides: Array) -> Array:
         reach = Fraction(self.radius) ** 2
         values, squares = _values(W, self.center, b), Dyadic.of(W).rows_square()
@@ -87,9 +83,6 @@ class Ball(Region):
 
     def spread(self) -> tuple[Array, Array, float]:
         return self.center, np.zeros_like(self.center), self.radius
-
-    def content(self) -> dict[str, Any]:
-        return {"kind": "ball", "center": self.center.tolist(), "radius": self.radius}
 
     def halfspaces(self) -> Array:
         return np.empty((0, len(self.center) + 1))
@@ -109,13 +102,6 @@ class Box(Region):
     def __str__(self) -> str:
         return f"the box from {_shown(self.low)} to {_shown(self.high)}"
 
-    def sides(self, W: Array, b: Array) -> Array:
-        rows, _ = order_one(np.column_stack([W, b]))
-        W, b = rows[:, :-1], rows[:, -1]
-        center, half = self.low / 2 + self.high / 2, self.high / 2 - self.low / 2
-        size = np.abs(W) @ np.maximum(np.abs(self.low), np.abs(self.high)) + np.abs(b)
-        return _sides(W @ center + b, np.abs(W) @ half, size, W.shape[1])
-
     def proves(self, W: Array, b: Array, sides: Array) -> Array:
         W, b = sides[:, None] * W, sides * b  # all of them have to be >= 0
         up, down = np.maximum(W, 0.0), np.minimum(W, 0.0)
@@ -126,9 +112,6 @@ class Box(Region):
         center = self.low / 2 + self.high / 2
         half = np.maximum(self.high - center, center - self.low)
         return center, np.nextafter(half, np.inf), 0.0
-
-    def content(self) -> dict[str, Any]:
-        return {"kind": "box", "low": self.low.tolist(), "high": self.high.tolist()}
 
     def halfspaces(self) -> Array:
         eye = np.eye(len(self.low))
@@ -209,10 +192,6 @@ class Polytope(Region):
         units = zip(W, b, map(int, sides), self.rows, strict=True)
         return np.array([self._holds(*unit) for unit in units])
 
-    def content(self) -> dict[str, Any]:
-        arrays = {"A": self.A.tolist(), "b": self.b.tolist(), "rows": self.rows.tolist()}
-        return {"kind": "polytope", **arrays}
-
     def halfspaces(self) -> Array:
         return np.column_stack([-self.A, self.b])
 
@@ -222,16 +201,6 @@ def order_one(rows: Array) -> tuple[Array, Array]:
     exponents = np.frexp(np.abs(rows[:, :-1]).max(axis=1, initial=0.0))[1]
     with np.errstate(over="ignore"):
         return np.ldexp(rows, -exponents[:, None]), exponents
-
-
-def _sides(center: Array, reach: Array, size: Array, d: int) -> Array:
-    """From values at the centre and how far they move, of rows of order one.
-
-    Touching zero within rounding is free, and so is what lies among the subnormal numbers.
-    """
-    with np.errstate(invalid="ignore"):
-        clear = np.abs(center) - reach > 4 * (d + 4) * _EPS * size + _TINY
-    return np.where(clear, np.where(center >= 0, 1, -1), 0)
 
 
 def _values(W: Array, x: Array, b: Array) -> list[Fraction]:
@@ -266,13 +235,7 @@ def _filled(given: Any, size: int, name: str, what: str) -> Array:
 
 
 def regions(dim: int, ball: Any = None, box: Any = None, polytope: Any = None) -> list[Region]:
-    """The regions that `certify` was given: at most one kind, and several centres of balls only.
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not fit, negative radii, empty boxes or polytopes, two kinds at once.
-    """
+    """The regions that `certify` was given: at most one kind, and several centres of balls only."""
     if sum(given is not None for given in (ball, box, polytope)) > 1:
         raise ValueError("give one of ball, box and polytope, not several")
     if ball is not None:

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate.deployed import FORMATS, Deployed, evaluation_error
+from lipsnn.certificate.document import Document, array, number, region_from
 from lipsnn.certificate.form import Form, moved_by, reach
 from lipsnn.certificate.gradient import gradient_of
 from lipsnn.certificate.ladder import Ladder, ladder
 from lipsnn.certificate.linear import sides_of
 from lipsnn.certificate.product import proved_product
-from lipsnn.certificate.proof import ProofError, proved_bound
-from lipsnn.certificate.proof_lower import proved_lower
+from lipsnn.certificate.proof import ProofError, proved_bound, proved_lower
 from lipsnn.certificate.region import Region
 from lipsnn.convert import as_network
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status
 
+_NUMBERS = ("bound", "lower", "seconds", "tol")
+_WORDS = ("status", "method", "solver")
 # What only other computations say of how they ended.
 _NEVER = {Status.CONVERGED, Status.ROUND_LIMIT, Status.TIME_LIMIT, Status.INTERRUPTED}
 _NEVER |= {Status.DONE, Status.OVERFLOW}
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate:
+class Certificate(Document):
     """A Lipschitz bound of a network with the multipliers that prove it.
 
     Attributes
@@ -64,6 +65,8 @@ class Certificate:
     region : Region or None
         The ball, box or polytope that it is about; None for the whole space.
     """
+
+    SCHEMA: ClassVar[str] = "lipsnn-certificate/2"
 
     net: Any
     bound: float
@@ -178,9 +181,9 @@ class Certificate:
             )
         sides = [np.select([np.isposinf(t), t == 0], [1, -1], 0) for t in self.layers]
         if rounding is None:
-            return form.fixing(net, sides)
+            return form.fixing(sides)
         try:
-            form = form.fixing(net, sides_of(net, self.region, sides, rounding))
+            form = form.fixing(sides_of(form, self.region, sides, rounding))
         except ValueError as error:
             raise ProofError(str(error)) from None
         live, _ = reach(form)
@@ -240,27 +243,44 @@ class Certificate:
         status = Status.DONE if np.isfinite(error) else Status.OVERFLOW
         return Deployed(self.bound, error, name, radius, status, self.region)
 
-    def to_json(self, path: str | Path | None = None, network: bool = True) -> str:
-        """As JSON text, also written to `path`; with the hash of the weights only if not `network`.
+    def _content(self) -> dict[str, Any]:
+        content: dict[str, Any] = {}
+        for name in (*_NUMBERS, *_WORDS, "iterations"):
+            value = getattr(self, name)
+            # JSON has no infinite number
+            content[name] = None if isinstance(value, float) and not np.isfinite(value) else value
+        # a unit whose multiplier is not finite, because it does not act, has null
+        content["multipliers"] = [
+            [None if not np.isfinite(t) else t for t in own.tolist()] for own in self.layers
+        ]
+        return content | {"factors": self.factors}
 
-        ``lipsnn verify certificate.json`` re-checks it without any solver.
-        """
-        from lipsnn.certificate.document import to_json
-
-        text = to_json(self, network)
-        if path is not None:
-            Path(path).write_text(text)
-        return text
-
-    @staticmethod
-    def from_json(text: str | Path, net: Any = None) -> Certificate:
-        """From JSON text, or from a file given as a Path; `net` if the weights are not inside.
-
-        Raises
-        ------
-        ProofError
-            If it is no certificate, was changed, or belongs to another network.
-        """
-        from lipsnn.certificate.document import from_json
-
-        return from_json(text, net)
+    @classmethod
+    def _of(cls, content: dict[str, Any], net: Any) -> Certificate:
+        words = {name: content[name] for name in _WORDS}
+        if not all(isinstance(word, str) and word.isprintable() for word in words.values()):
+            raise TypeError("status, method and solver must be strings of one line")
+        beyond = words["status"] == Status.PRODUCT
+        numbers = {name: number(content[name], name, beyond) for name in _NUMBERS}
+        if words["status"] in set(Status):
+            words["status"] = Status(words["status"])  # type: ignore[call-arg]  # by its word
+        elif not words["status"].startswith(f"{Status.SOLVER_ERROR}: "):
+            raise ProofError(f"unknown status {words['status'][:80]!r}")
+        iterations = content["iterations"]
+        if not (iterations is None or (type(iterations) is int and iterations >= 0)):
+            raise TypeError("iterations must be a whole number")
+        layers, widths = content["multipliers"], Form.of(net).widths
+        if len(layers) != len(widths):
+            raise TypeError(f"{len(layers)} layers of multipliers for a network of {len(widths)}")
+        # null is the multiplier of a unit that does not act
+        nothing = np.nan if beyond else np.inf
+        t = tuple(array([nothing if own is None else own for own in layer], 1) for layer in layers)
+        return cls(
+            net=net,
+            multipliers=t[0] if isinstance(net, ShallowNet) else t,
+            factors=tuple(array(F, 2) for F in content["factors"]),
+            iterations=iterations,
+            region=region_from(content, net.dim),
+            **numbers,  # type: ignore[arg-type]
+            **words,
+        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
@@ -64,12 +62,10 @@ class ScaledChain:
 
     def _chain(self, weights: list[Array], units: list[Array]) -> Chain:
         """The chain of some units of each layer."""
-        inner = [np.ones(weights[0].shape[1], bool), *units, np.ones(self.form.outputs, bool)]
-        kept = [w[np.ix_(b, a)] for w, (a, b) in zip(weights, pairwise(inner), strict=True)]
-        if self.form.fixed is None or all(map(np.all, self.free)):
-            return Chain(kept, self.form.sectors)
-        slopes = tuple(own[part] for own, part in zip(self.form.fixed, units, strict=True))
-        return Skipped(kept, self.form.sectors, slopes)
+        part = Form(tuple(weights), self.form.sectors, self.form.fixed).part(units)
+        if part.all_free:
+            return Chain(list(part.weights), part.sectors)
+        return Skipped(list(part.weights), part.sectors, part.fixed)
 
     def _with_faint(self, t: Array) -> Array:
         """Multipliers of all live units that are free."""
@@ -109,23 +105,11 @@ class ScaledChain:
     def dual(self, X: Banded, t: Array, room: float) -> tuple[list[Array], float]:
         """Increments of the network that satisfy all sectors, and the L below which none proves.
 
-        The blocks of X, layer by layer: given v_{i-1}, X says v_i = m u + r eta with eta linear
-        in v_{i-1} plus noise, which is scaled down unit by unit where E eta^2 > E u^2.
-
-        Parameters
-        ----------
-        X : Banded
-            Covariances of the chain's increments.
-        t : ndarray, (units,)
-            Multipliers of the chain, the weights of its units.
-        room : float
-            The share of a layer's variance that may be dropped, to have fewer columns.
-
-        Returns
-        -------
-        list of ndarray, float
-            F_0 (d, K), F_1 (n_1, K), .., F_l (n_l, K) with v_i = F_i xi, xi standard normal, and
-            |F_0| = 1; and the value, rounded down.
+        X are covariances of the chain's increments, t weights of its units. The blocks of X, layer
+        by layer: given v_{i-1}, X says v_i = m u + r eta with eta linear in v_{i-1} plus noise,
+        which is scaled down unit by unit where E eta^2 > E u^2. A share `room` of each layer's
+        variance may be dropped, to have fewer columns. There are F_0 (d, K), of norm 1, .., F_l
+        (n_l, K) with v_i = F_i xi, xi standard normal; the value is rounded down.
         """
         chain = self.chain
         if isinstance(chain, Skipped):
@@ -183,9 +167,8 @@ class ScaledChain:
             rows = np.zeros((len(free), F.shape[1]))
             with np.errstate(over="ignore", under="ignore"):
                 rows[free] = np.ldexp(size * whole, -self.exponents[i + 1][free, None])
-            if self.form.fixed is not None:
-                slopes = self.form.fixed[i][~free, None]
-                rows[~free] = slopes * (self.form.weights[i][~free] @ found[-1])
+            slopes = self.form.fixed[i][~free, None]
+            rows[~free] = slopes * (self.form.weights[i][~free] @ found[-1])
             found.append(rows)
         return found
 

@@ -23,12 +23,7 @@ _EPS = float(np.finfo(float).eps)
 class Skipped(Chain):
     """`Chain` over the free units: all of N is one block.
 
-    Parameters
-    ----------
-    weights, sectors
-        As of a `Chain`.
-    fixed : sequence of ndarray
-        By layer the slopes of units that have one only, NaN for free ones.
+    `fixed` has by layer the slopes of units that have one only, NaN for free ones.
     """
 
     def __init__(
@@ -40,6 +35,7 @@ class Skipped(Chain):
         self.order = int(ends[-1])
         self.units = self.order - self.inputs
         self.at = [slice(0, self.inputs), *(slice(int(a), int(b)) for a, b in pairwise(ends))]
+        self.blocks = [slice(0, self.order)]
         self.of = [slice(s.start - self.inputs, s.stop - self.inputs) for s in self.at[1:]]
         chosen = np.concatenate(free)
         self.middle, self.radius = self.middle[chosen], self.radius[chosen]
@@ -76,28 +72,6 @@ class Skipped(Chain):
         units = np.arange(self.inputs, self.order)
         N[units, units] += 2 * t
         return Banded([N - self.gram if constant else N], [])
-
-    def inverse(self, matrix: Banded) -> Array:
-        """The inverse (order, order)."""
-        (L,), _ = matrix.cholesky()
-        half = solve_triangular(L, np.eye(self.order), lower=True, check_finite=False)
-        return half.T @ half
-
-    def completion(self, blocks: Banded) -> Array:
-        """All of it is known."""
-        return blocks.diagonal[0]
-
-    def part(self, full: Array) -> Banded:
-        """All of it."""
-        return Banded([full], [])
-
-    def product(self, X: Array, dN: Banded, Z: Array) -> Banded:
-        """The symmetric part of X dN Z."""
-        moved = X @ dN.diagonal[0] @ Z
-        return Banded([(moved + moved.T) / 2], [])
-
-    def cliques(self, blocks: Banded) -> list[Array]:
-        return blocks.diagonal
 
     def _columns(self, full: Array) -> Array:
         return full @ self.rows.T

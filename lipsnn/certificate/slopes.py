@@ -34,25 +34,12 @@ _CHUNK = 2**18
 class Slopes:
     """The slopes of a network, scaled by a power of two so that the largest entry is near 1.
 
-    Attributes
-    ----------
-    outer : ndarray, (m,)
-        Zero for a unit whose slope is fixed (fact I).
-    scaled : ndarray, (m, d)
-        ``zbar_i / 2^exponent``; what underflows here is below 1e-300 of the largest. Zero for a
-        unit whose slope is fixed.
-    exponent : int
-    terms : ndarray, (n,)
-        Which of zbar_0, zbar_1, .., zbar_m are not negligible, 0 standing for the sum zbar_0.
-    norms : ndarray, (n,)
-        Their norms, divided by `total`.
-    units : ndarray, (n, d)
-        Their directions.
-    total : float
-        Sum of the norms of all terms of `scaled`, zero when every slope is zero.
-    sum : ndarray, (d,)
-        zbar_0, scaled: ``(alpha + beta) / (beta - alpha)`` times the sum of the others, and
-        ``2 s a_i wbar_i`` of each unit whose slope is fixed at s.
+    `scaled` (m, d) has ``zbar_i / 2^exponent``; what underflows is below 1e-300 of the largest.
+    It and `outer` (m,) are zero for a unit whose slope is fixed (fact I). `sum` (d,) is zbar_0,
+    scaled: ``(alpha + beta) / (beta - alpha)`` times the sum of the others, and ``2 s a_i wbar_i``
+    of each unit whose slope is fixed at s. `terms` (n,) are those of zbar_0, zbar_1, .., zbar_m
+    that are not negligible, `units` (n, d) their directions and `norms` (n,) their norms over
+    `total`, the sum of all norms: zero when every slope is.
     """
 
     outer: Array
@@ -76,21 +63,14 @@ class Slopes:
 
 
 def slopes(net: Any) -> Slopes:
-    """Slopes of a network with one hidden layer and one output, whatever the scale of its weights.
-
-    Parameters
-    ----------
-    net : ShallowNet, Network or Form
-    """
+    """Of one hidden layer and one output, whatever the scale of the weights."""
     form = net if isinstance(net, Form) else Form.of(net)
     (wbar, outer), (alpha, beta) = form.weights, form.sectors[0]
     outer = outer[0]
-    alive = wbar.any(axis=1) & (outer != 0)
-    if form.fixed is not None:
-        alive &= form.fixed[0] != 0
+    alive = wbar.any(axis=1) & (outer != 0) & (form.fixed[0] != 0)
     scaled, exponent = _scaled(form, alive)
     total = (alpha + beta) / (beta - alpha) * scaled.sum(axis=0)
-    if form.fixed is not None:
+    if not form.all_free:
         shares = np.where(form.free[0], alpha + beta, 2 * form.fixed[0]) / (beta - alpha)
         total = shares @ scaled
         if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
@@ -125,7 +105,7 @@ def _scaled(form: Form, units: Array) -> tuple[Array, int]:
 def exact_hub(form: Form) -> Dyadic:
     """``(alpha + beta) sum a_i wbar_i`` (1, d), or ``2 s a_i wbar_i`` where s is the slope."""
     (W, outer), (alpha, beta) = form.weights, form.sectors[0]
-    shares = np.full(len(W), np.nan) if form.fixed is None else form.fixed[0]
+    shares = form.fixed[0]
     hub = Dyadic.zero(1, form.dim)
     for s in np.unique(shares):  # all NaN, the free ones, are one
         own = np.flatnonzero(np.isnan(shares) if np.isnan(s) else shares == s)
@@ -165,24 +145,16 @@ def multipliers(slopes: Slopes, q: Array) -> Array:
     return t
 
 
-def shares(outer: Array, t: Array) -> Array:
-    """q_i = a_i^2 / (2 t_i) (m,) of multipliers t, infinite where t_i = 0 but a_i is not."""
-    q = np.zeros(len(outer))
-    live = outer != 0
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        q[live] = outer[live] / t[live] * (outer[live] / 2)
-    return q
-
-
 def bound(slopes: Slopes, t: Array) -> float:
     """The smallest L that multipliers t (m,) certify, rounded up by `ROUNDING`.
 
     ``L^2 = 1/4 lambda_max(sum_{i=0..m} zbar_i zbar_i' / q_i)``, ``q_0 = 1 - sum q_i``, which is
     the LMI (2b) after the elimination of its lower blocks. Infinite when t certifies nothing.
     """
-    q = shares(slopes.outer, t)
-    live = slopes.outer != 0
-    used = t[live]
+    live, q = slopes.outer != 0, np.zeros(len(t))
+    used, outer = t[live], slopes.outer[slopes.outer != 0]
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        q[live] = outer / used * (outer / 2)
     if not (np.isfinite(t).all() and (t >= 0).all() and np.isfinite(q).all()):
         return np.inf
     if len(used) and (used.min() < _SMALLEST or used.max() > _LARGEST):

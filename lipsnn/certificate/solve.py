@@ -57,20 +57,23 @@ def solved(
     rounding: tuple[float, ...],
 ) -> Certificate:
     begun = time.perf_counter()
-    sides = None if region is None else sides_of(net, region, rounding=rounding)
-    form = form if sides is None else form.fixing(net, sides)
+    sides = None if region is None else sides_of(form, region, rounding=rounding)
+    form = form if sides is None else form.fixing(sides)
     live, seen = reach(form)
     alive = all(units.any() for units in live)
     if region is not None and form.small and sl.slopes(form).constant:  # fixed slopes may cancel
         alive = False
     if not alive:
-        found = _constant(form)
+        # no output depends on an input: any multipliers prove the bound 0
+        t = [np.zeros(n) for n in form.widths]
+        if form.small:
+            t = [sl.multipliers(sl.slopes(form), np.empty(0))]
+        method = "P" if form.small else "chordal"
+        found = _Found(t, [np.eye(form.dim, 1)], 0.0, 0.0, 0, method)
     elif form.small and method != "chordal" and solver is None:
         found = _small(form, method, tol, start)
     else:
-        part = form.part(live)
-        found = _deep(part, solver, tol)
-        found = _widened(found, form, live, seen, part)
+        found = _widened(_deep(form.part(live), solver, tol), live, seen)
     proved = _within_product(form, live, found) if alive else True
     # increments that float64 cannot hold, or of fixed units that nothing says are fixed
     held = all(
@@ -104,20 +107,6 @@ def solved(
     )
 
 
-def _moving(form: Form, live: list[Array]) -> list[Array]:
-    """The live units that are free."""
-    return [units & free for units, free in zip(live, form.free, strict=True)]
-
-
-def _constant(form: Form) -> _Found:
-    """No output depends on an input: any multipliers prove the bound 0."""
-    if form.small:
-        t = [sl.multipliers(sl.slopes(form), np.empty(0))]
-    else:
-        t = [np.zeros(n) for n in form.widths]
-    return _Found(t, [np.eye(form.dim, 1)], 0.0, 0.0, 0, "P" if form.small else "chordal")
-
-
 def _small(form: Form, method: str, tol: float, start: Array | None) -> _Found:
     """One hidden layer, one output: fact A."""
     problem = sl.slopes(form)
@@ -127,7 +116,10 @@ def _small(form: Form, method: str, tol: float, start: Array | None) -> _Found:
         basis, triangle = np.linalg.qr(units.T)
         units = triangle.T
     if method == "auto":
-        method = _cheapest(*units.shape)
+        work = {form: work_of(form, *units.shape) for form in ("P", "q")}
+        method = min(work, key=work.__getitem__)
+        if units.shape[1] > 40 and work[method] > 5e8:
+            method = "lowrank"
     if start is not None and basis is not None:
         start = basis.T @ start
         start = start if start.any() else None
@@ -135,26 +127,15 @@ def _small(form: Form, method: str, tol: float, start: Array | None) -> _Found:
     if method == "lowrank":
         q, factor, iterations = low_rank(problem.norms, units, 0.9 * tol, start)
     else:
-        P0 = None if start is None else _inside(start)
-        result = interior_point(problem.norms, units, 0.9 * tol, method, P0)
-        q, factor, iterations = result.q, root(result.P), result.iterations
+        if start is not None:  # RR' moved away from the boundary, where it cannot start
+            P, r = start @ start.T, len(start)
+            start = P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
+        P, q, iterations = interior_point(problem.norms, units, 0.9 * tol, method, start)
+        factor = root(P)
     t = sl.multipliers(problem, q)
     factor = factor if basis is None else basis @ factor
     bound, lower = sl.bound(problem, t), sl.lower_value(problem, factor)
     return _Found([t], [factor], bound, lower, iterations, method)
-
-
-def _cheapest(n: int, r: int) -> str:
-    """The fast form for n terms in r dimensions."""
-    form = min(("P", "q"), key=lambda form: work_of(form, n, r))
-    return "lowrank" if r > 40 and work_of(form, n, r) > 5e8 else form
-
-
-def _inside(factor: Array) -> Array:
-    """RR' moved away from the boundary, where an interior-point method cannot start."""
-    P = factor @ factor.T
-    r = len(P)
-    return P / max(float(np.trace(P)), np.finfo(float).tiny) + 0.1 * np.eye(r) / r
 
 
 def _deep(form: Form, solver: str | None, tol: float) -> _Found:
@@ -189,12 +170,9 @@ def _deep(form: Form, solver: str | None, tol: float) -> _Found:
 
 
 def _feasible(scaled: ScaledChain, t: Array) -> tuple[Array, float]:
-    """Multipliers near t that certify the least, and that bound.
-
-    Those of a solver are feasible to its accuracy only, and to rounding at the end of our own:
-    each layer gives the one after it a growing share.
-    """
+    """Multipliers near t that certify the least, and that bound: rounding may cost t its own."""
     best, bound = t, np.inf
+    # each layer gives the one after it a growing share
     for share in (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4):
         moved = np.maximum(t, share)
         for i, place in enumerate(scaled.chain.of):
@@ -207,7 +185,7 @@ def _feasible(scaled: ScaledChain, t: Array) -> tuple[Array, float]:
     return best, bound
 
 
-def _widened(found: _Found, form: Form, live: list[Array], seen: list[Array], part: Form) -> _Found:
+def _widened(found: _Found, live: list[Array], seen: list[Array]) -> _Found:
     """The same for the whole network: a unit that acts on no output has t = 0, one that sees no
     input t = inf, and neither moves."""
     multipliers, factors = [], list(found.factors[:1])
@@ -229,21 +207,21 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     Whether the multipliers prove the bound.
     """
     held = all(
-        np.isfinite(t[units]).all() and (t[units] > SMALLEST).all()
-        for t, units in zip(found.multipliers, _moving(form, live), strict=True)
+        np.isfinite(t[units & free]).all() and (t[units & free] > SMALLEST).all()
+        for t, units, free in zip(found.multipliers, live, form.free, strict=True)
     )
-    if form.fixed is not None and not form.small:  # multipliers that are none fix no unit
+    if not form.small:  # multipliers that are none fix no unit
         live, _ = reach(Form(form.weights, form.sectors))
     part = form if form.small else form.part(live)
     product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
     most = float_above(product)
     limit = min(most * (1 + _LAST_DIGITS), np.finfo(float).max)
     # on a region nothing else proves the product: what it is but for rounding will do
-    near = limit if form.fixed is None else limit * (1 + 1e-6)
+    near = limit if form.all_free else limit * (1 + 1e-6)
     if held and 0 < found.bound <= near:
         return True
     t, bound = product_multipliers(part, norms, exponents)
-    if form.fixed is not None or not 0 < bound <= limit:
+    if not form.all_free or not 0 < bound <= limit:
         found.multipliers, found.bound = [np.full(n, np.nan) for n in form.widths], most
         return False
     for full, own, units in zip(found.multipliers, t, live, strict=True):

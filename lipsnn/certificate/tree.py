@@ -8,6 +8,7 @@ matrix P gives multipliers of fact I. The bound of each leaf is proved in exact 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate import slopes as sl
-from lipsnn.certificate.form import Form
 from lipsnn.certificate.proof import ProofError, proved_bound
 
 if TYPE_CHECKING:
@@ -63,26 +63,34 @@ def entries(root: Node) -> list[dict[str, Any]]:
     return found
 
 
-def proved_upper(net: Any, search: Search, tree: list[dict[str, Any]], upper: float) -> float:
-    """The least proved bound of all slopes that the tree gives, at most 1e-9 above `upper`.
+def cells(tree: list[dict[str, Any]], sides: Array, units: int) -> Iterator[tuple[Any, Array]]:
+    """Each entry of a tree over the first `units` with its cell's sides, which the caller may fix.
 
-    Parameters
-    ----------
-    search : Search
-        One of the same network and region that has not begun.
-    tree : list of dict
-        See `entries`.
-
-    Raises
-    ------
-    ProofError
-        If it does not cover all cells, or does not prove what it says of one.
+    A ProofError if the entries do not cover the cell that has `sides`.
     """
-    form, proved, left = Form.of(net), 0.0, [search.root.sides]
+    left = [sides]
     for entry in tree:
         if not left:
             raise ProofError("the tree has more parts than its cuts")
-        sides = left.pop().copy()
+        sides = left.pop()
+        yield entry, sides
+        if "cut" in entry:
+            unit = _unit(entry["cut"], sides[:units])
+            for side in (-1, 1):
+                left.append(sides.copy())
+                left[-1][unit] = side
+    if left:
+        raise ProofError("the tree does not cover all cells")
+
+
+def proved_upper(search: Search, tree: list[dict[str, Any]], upper: float) -> float:
+    """The least proved bound of all slopes that the tree gives, at most 1e-9 above `upper`.
+
+    `search` is of the same network and region, and has not begun. A ProofError if the tree does not
+    cover all cells, or does not prove what it says of one.
+    """
+    proved = 0.0
+    for entry, sides in cells(tree, search.root.sides.copy(), search.m):
         if "empty" in entry:
             _excluded(search, entry["empty"], sides)
             continue
@@ -90,23 +98,16 @@ def proved_upper(net: Any, search: Search, tree: list[dict[str, Any]], upper: fl
             if side not in (1, -1):
                 raise ProofError(f"{side!r:.40} is not a side")
             other = sides.copy()
-            other[_unit(search, unit, sides)] = -side
+            other[_unit(unit, sides[: search.m])] = -side
             _excluded(search, rows, other)
             sides[unit] = side
-        if "cut" in entry:
-            unit = _unit(search, entry["cut"], sides)
-            above, below = sides.copy(), sides.copy()
-            above[unit], below[unit] = 1.0, -1.0
-            left += [below, above]
-        else:
-            proved = max(proved, _leaf(net, search, form, sides, entry["P"], upper))
-    if left:
-        raise ProofError("the tree does not cover all cells")
+        if "cut" not in entry:
+            proved = max(proved, _leaf(search, sides, entry["P"], upper))
     return proved
 
 
-def _unit(search: Search, unit: Any, sides: Array) -> int:
-    if type(unit) is not int or not 0 <= unit < search.m or sides[unit]:
+def _unit(unit: Any, sides: Array) -> int:
+    if type(unit) is not int or not 0 <= unit < len(sides) or sides[unit]:
         raise ProofError(f"{unit!r:.40} is not a unit whose side is open")
     return unit
 
@@ -124,13 +125,11 @@ def _excluded(search: Search, given: Any, sides: Array) -> None:
         raise ProofError("a side or a cell is not proved to be empty")
 
 
-def _leaf(
-    net: Any, search: Search, form: Form, sides: Array, given: list[float], upper: float
-) -> float:
+def _leaf(search: Search, sides: Array, given: list[float], upper: float) -> float:
     """The bound of a cell by the multipliers of its P, proved."""
     every = np.zeros(len(search.live))
     every[search.live] = sides[: search.m]
-    part = form.fixing(net, [every])
+    part = search.form.fixing([every])
     problem, P = sl.slopes(part), np.zeros((search.dim, search.dim))
     P[np.tril_indices(len(P))] = given
     P += np.tril(P, -1).T

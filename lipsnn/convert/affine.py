@@ -85,17 +85,9 @@ def merge(
 ) -> tuple[Array, Array, float]:
     """The weight matrix and bias of `parts`, applied in order to `inputs` values, and their error.
 
-    The error is relative, of any entry; 0 where the product is exact.
-
-    Parameters
-    ----------
-    before, after : (alpha, beta) or None
-        Sectors of the activations next to the map, None at the ends of the network.
-
-    Raises
-    ------
-    ValueError
-        If an entry of the product is beyond the range of float64.
+    The error is relative, of any entry; 0 where the product is exact. The sectors are those of the
+    activations `before` and `after` the map, None at the ends of the network. A ValueError if an
+    entry is beyond the range of float64.
     """
     if not parts:
         return np.eye(inputs), np.zeros(inputs), 0.0

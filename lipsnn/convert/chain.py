@@ -11,7 +11,7 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.activations import Activation
-from lipsnn.convert.affine import Affine, Linear, Scale, merge
+from lipsnn.convert.affine import Affine, Linear, merge
 from lipsnn.network import Network
 
 # torch's names of the activations
@@ -92,16 +92,12 @@ def expected(
 
 def same(one: Step, other: Step) -> bool:
     """Whether two readings of the same network found the same step."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, Act) and isinstance(other, Act):
-        return one.phi == other.phi
-    if isinstance(one, Scale) and isinstance(other, Scale):
-        return one.s == other.s and one.b == other.b
-    assert isinstance(one, Linear)
-    assert isinstance(other, Linear)
-    parts = (one.W, other.W), (one.b, other.b)
-    return all(np.array_equal(ours, theirs, equal_nan=True) for ours, theirs in parts)
+    parts = zip(vars(one).items(), vars(other).items(), strict=False)
+    return type(one) is type(other) and all(
+        np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
+        for (name, a), (_, b) in parts
+        if name != "where"
+    )
 
 
 def check(
@@ -109,17 +105,8 @@ def check(
 ) -> None:
     """Compare the outputs y of the original at x (n, d) with those of `net`, to rounding.
 
-    Parameters
-    ----------
-    unit, largest : float
-        Rounding unit and largest number of the arithmetic in which y was computed.
-    what : str
-        The original's name in an error.
-
-    Raises
-    ------
-    ValueError
-        If they differ by more than rounding in that arithmetic can explain.
+    That of arithmetic with rounding unit `unit` and largest number `largest`; a ValueError if they
+    differ by more.
     """
     _, room = expected(steps, x, unit, largest)
     if room is None:

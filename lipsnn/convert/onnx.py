@@ -15,19 +15,12 @@ from lipsnn.convert.affine import Linear, divide, normalise, scale
 from lipsnn.convert.chain import Act, Step, converted
 from lipsnn.network import Network
 
-# attributes that are the activation's parameters, with ONNX's defaults
-_ACTIVATIONS: dict[str, tuple[str, tuple[tuple[str, float], ...]]] = {
-    "Relu": ("relu", ()),
-    "Tanh": ("tanh", ()),
-    "Sigmoid": ("sigmoid", ()),
-    "LeakyRelu": ("leaky_relu", (("alpha", 0.01),)),
-    "Elu": ("elu", (("alpha", 1.0),)),
-    "Celu": ("celu", (("alpha", 1.0),)),
-    "Softplus": ("softplus", ()),
-    "Abs": ("abs", ()),
-    "HardSwish": ("hardswish", ()),
-    "Mish": ("mish", ()),
+_ACTIVATIONS = {
+    **{name: name.lower() for name in ("Relu", "Tanh", "Sigmoid", "Elu", "Celu", "Softplus")},
+    **{"LeakyRelu": "leaky_relu", "Abs": "abs", "HardSwish": "hardswish", "Mish": "mish"},
 }
+# of those with a parameter alpha, ONNX's default
+_ALPHAS = {"LeakyRelu": 0.01, "Elu": 1.0, "Celu": 1.0}
 _TRANSPARENT = ("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout", "Cast")
 SUPPORTED = ", ".join(
     (
@@ -160,10 +153,11 @@ class _Chain:
             tanh = options.get("approximate", b"none") == b"tanh"
             return [Act(Activation("gelu_tanh" if tanh else "gelu"), where)]
         if kind in _ACTIVATIONS:
-            name, names = _ACTIVATIONS[kind]
-            parameters = tuple(float(options.get(key, np.float32(usual))) for key, usual in names)
-            identity = name == "leaky_relu" and parameters == (1.0,)
-            return [] if identity else [Act(Activation(name, parameters), where)]
+            alpha = float(options.get("alpha", np.float32(_ALPHAS.get(kind, 0.0))))
+            if kind == "LeakyRelu" and alpha == 1.0:
+                return []
+            parameters = (alpha,) if kind in _ALPHAS else ()
+            return [Act(Activation(_ACTIVATIONS[kind], parameters), where)]
         if kind == "PRelu" and place == 0:
             slopes = tuple(self._each(node, 1, at).tolist())
             return [] if set(slopes) == {1.0} else [Act(Activation("prelu", slopes), where)]

@@ -33,15 +33,16 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
         net._forward_hooks or net._forward_pre_hooks or "forward" in vars(net)
     ):
         net = net.module  # type: ignore[assignment]
-    names: dict[int, str] = {}
-    for name, module in net.named_modules():
-        names.setdefault(
-            id(module), f"{name} ({type(module).__name__})" if name else type(module).__name__
-        )
+    names = {
+        id(module): f"{name} ({type(module).__name__})" if name else type(module).__name__
+        for name, module in net.named_modules()
+    }
     like = _first_float(net)
     with _left_as_it_was(net, like.device):
         dim = _input_size(net, like, X)
-        unit, largest = _arithmetic(like)
+        unit, largest = torch.finfo(like.dtype).eps, torch.finfo(like.dtype).max
+        if like.is_cuda and like.dtype == torch.float32:
+            unit = 2.0**-10  # TF32, if it is allowed
         steps: list[Step] | None = None
         seen: list[tuple[Array, Array]] = []
         for batch in draws(dim, X):
@@ -133,15 +134,6 @@ def _input_size(net: nn.Module, like: torch.Tensor, X: Array | None) -> int:
     raise first or ValueError("the network has no Linear layer")
 
 
-def _arithmetic(like: torch.Tensor) -> tuple[float, float]:
-    """Rounding unit and largest number of the arithmetic on `like`'s device."""
-    info = torch.finfo(like.dtype)
-    unit = info.eps
-    if like.is_cuda and like.dtype == torch.float32:
-        unit = 2.0**-10  # TF32, if it is allowed
-    return unit, info.max
-
-
 @contextlib.contextmanager
 def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
     """In evaluation, without gradients; afterwards the module and all generators are as before."""
@@ -183,13 +175,7 @@ def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def to_torch(net: Network, dtype: torch.dtype | None = None) -> nn.Sequential:
-    """`net` as ``nn.Sequential``, in `net.dtype` if `dtype` is None.
-
-    Raises
-    ------
-    ValueError
-        If a weight is beyond the range of `dtype`.
-    """
+    """See `Network.to_torch`; a ValueError if a weight is beyond the range of `dtype`."""
     dtype = getattr(torch, net.dtype) if dtype is None else dtype
     parts: list[nn.Module] = []
     for i, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):

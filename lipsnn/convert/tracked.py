@@ -88,7 +88,9 @@ class Tracked(torch.Tensor):
         if space != "aten" or kwargs.get("out") is not None or elsewhere:
             raise record.refuse(f"the operation {space}.{name}")
         before = before.detach().clone() if inplace else before
-        real_args, real_kwargs = torch.utils._pytree.tree_map(_plain, (args, kwargs))
+        real_args, real_kwargs = torch.utils._pytree.tree_map(
+            lambda value: value.value if isinstance(value, Tracked) else value, (args, kwargs)
+        )
         out = func(*real_args, **real_kwargs)
         if base in _FRESH:
             return out
@@ -115,10 +117,6 @@ class Tracked(torch.Tensor):
         return (result, *out[1:]) if isinstance(out, (tuple, list)) else result
 
 
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Tracked) else value
-
-
 def line(error: Exception) -> str:
     """The first line of what an error says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
@@ -129,10 +127,7 @@ def record(
 ) -> tuple[list[Step], torch.Tensor, tuple[float, float]]:
     """Steps and outputs of ``net(x)``, and unit and largest number of the roughest arithmetic.
 
-    Raises
-    ------
-    ValueError
-        For an operation that a `Network` has not, with the layer in which it stands.
+    A ValueError for an operation that a `Network` has not, with the layer in which it stands.
     """
     run = _Record(len(x), names)
     try:

@@ -57,17 +57,9 @@ class Found(NamedTuple):
 class Problems:
     """Bounds on ``sum_i a_i (u_i)_+ + c`` for many (x, R, a, c) at once, ``u = W (x + e, 1)``.
 
-    Parameters
-    ----------
-    weights : ndarray, (m, k + 1), and int or ndarray of int, (m,)
-        Rows, and the powers of two that they are over.
-    X : ndarray, (B, k)
-    outer : ndarray, (B, m)
-    shifts : ndarray, (B, 2)
-        c, and the size of its terms.
-    groups : ndarray of int, (k,)
-    R : ndarray, (B, G)
-        The radii of the groups.
+    `weights` are rows (m, k + 1), and the powers of two (m,), or one, that they are over; X (B, k)
+    and `outer` (B, m); `shifts` (B, 2) has c and the size of its terms; `groups` (k,) the group of
+    each entry of e, and R (B, G) the groups' radii.
     """
 
     def __init__(
@@ -217,12 +209,7 @@ def _exponents(values: Array) -> Array:
 def _trust_region(mu: Array, h: Array, room: Array) -> tuple[Array, Array]:
     """lam > mu that about minimises ``lam + sum h^2 / (lam - mu)``, and g = h / (lam - mu).
 
-    Parameters
-    ----------
-    mu, h : ndarray, (B, d)
-        Eigenvalues, ascending, and h in the basis of the eigenvectors.
-    room : ndarray, (B,)
-        The least distance from lam to the largest eigenvalue, beside a relative one.
+    mu (B, d) ascending, h in the basis of its vectors; lam keeps `room` (B,) above mu at least.
     """
     length = np.sqrt(np.einsum("bi,bi->b", h, h))
     least = mu[:, -1] + 1e-8 * (np.abs(mu).max(1) + length) + np.maximum(room, 1e-200)

@@ -42,14 +42,9 @@ def part_of(given: Array, lam: Array) -> dict[str, Any]:
 
 
 def closed(problem: Problems, target: Callable[[Array], float]) -> tuple[float, list[Any]]:
-    """A bound by branching, and the parts that prove it.
+    """A bound of one problem by branching, and the parts that prove it.
 
-    Parameters
-    ----------
-    problem : Problems
-        One.
-    target : callable
-        What is low enough, once the points e (1, k) have been tried.
+    `target` says what is low enough, once the points e (1, k) have been tried.
     """
     root = _Node(problem)
     enough = _lowered(root, -np.inf, target)

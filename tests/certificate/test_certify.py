@@ -242,10 +242,13 @@ def test_stops_honestly_when_digits_run_out():
 
 def test_iteration_result_reports_its_gap():
     problem = slopes(draw_network(0, 20, 4))
-    result = interior_point(problem.norms, problem.units, 1e-3, "P")
-    assert result.gap <= 1e-3
-    assert result.q.sum() == pytest.approx(1.0)
-    assert np.trace(result.P) == pytest.approx(1.0)
+    c, u = problem.norms, problem.units
+    P, q, _ = interior_point(c, u, 1e-3, "P")
+    lower = 0.5 * c @ np.sqrt(np.einsum("ij,jk,ik->i", u, P, u))
+    upper = 0.5 * np.sqrt(np.linalg.eigvalsh((u.T * (c**2 / q)) @ u)[-1])
+    assert (1 - 1e-3) * upper <= lower <= upper
+    assert q.sum() == pytest.approx(1.0)
+    assert np.trace(P) == pytest.approx(1.0)
 
 
 def test_bad_input():

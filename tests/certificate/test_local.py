@@ -11,7 +11,6 @@ from drawing import draw_network
 
 from lipsnn import Network, ShallowNet, certify
 from lipsnn.certificate import Certificate, ProofError
-from lipsnn.certificate.form import first_layer
 from lipsnn.certificate.region import Polytope
 from lipsnn.cli import main
 from lipsnn.files import write_network
@@ -61,7 +60,7 @@ def test_it_is_the_local_lmi(seed):
     net = draw_network(seed, 8, 3)
     for region in regions(rng, 3, rng.normal(size=3), 0.5):
         found = certify(net, **region)
-        sides = found.region.sides(*first_layer(net))
+        sides = found.region.sides(net.weights[:, :-1], net.weights[:, -1])
         if (sides == 0).any():
             assert found.bound == pytest.approx(local_lmi(net, sides), rel=1e-5)
 
@@ -82,7 +81,7 @@ def test_no_slope_in_the_region_is_above_it(seed):
             # exactly on a kink the active side may be none of the ball's
             slopes = np.linalg.norm(net.gradient(points), axis=1) if r and len(points) else [0.0]
             assert np.max(slopes) <= proved
-            sides = found.region.sides(*first_layer(net))
+            sides = found.region.sides(net.weights[:, :-1], net.weights[:, -1])
             free = np.flatnonzero(sides == 0)
             start = net.slopes[sides > 0].sum(axis=0)
             formal = max(

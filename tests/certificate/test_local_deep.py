@@ -11,6 +11,7 @@ import pytest
 from lipsnn import Network, certify
 from lipsnn.activations import Activation
 from lipsnn.certificate import Certificate, ProofError
+from lipsnn.certificate.form import Form
 from lipsnn.certificate.linear import sides_of
 from lipsnn.certificate.region import Ball
 
@@ -71,7 +72,8 @@ def test_it_is_the_local_lmi(sizes, kind):
     for r in (0.05, 0.4, 2.0):
         found = certify(net, ball=(np.ones(sizes[0]), r))
         assert found.status == "optimal"
-        assert found.bound == pytest.approx(local_lmi(net, sides_of(net, found.region)), rel=1e-5)
+        sides = sides_of(Form.of(net), found.region)
+        assert found.bound == pytest.approx(local_lmi(net, sides), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["relu", ("leaky_relu", 0.1), ("leaky_relu", 2.0, 0.5)])
@@ -124,7 +126,7 @@ def test_a_side_that_is_claimed_is_one_in_rational_arithmetic(size):
         u = Network([*weights[:2]], biases[:2])(x0)
         biases[1] -= u + np.array([0, 1e-15, -1e-14, 3e-14, 1e-12, 1.0]) * np.abs(u)
         net = Network([size * weights[0], *weights[1:]], [size * biases[0], size * biases[1], [0]])
-        sides = sides_of(net, Ball(x0, r))
+        sides = sides_of(Form.of(net), Ball(x0, r))
         claimed += np.abs(sides[1]).sum()
         points = np.vstack([x0, inside(rng, x0, 0.999 * r, 30)])
         for signs in exact_sides(net, points):
