@@ -257,6 +257,11 @@ def _exported(path: Path) -> Network:
                     biases.append(parameters[bias["name"]] if bias else zero)
                 elif operation in ("dropout", "alias", "detach", "contiguous"):
                     pass
+                elif operation == "linear":
+                    raise ValueError(
+                        f"{path.name} has two Linear layers in a row: multiply them, or hand over "
+                        "the module itself from Python"
+                    )
                 elif len(weights) == len(found) + 1:
                     slopes = [arg["as_float"] for arg in others if "as_float" in arg]
                     if others and (operation != "leaky_relu" or len(slopes) != len(others)):

@@ -98,9 +98,14 @@ class ScaledChain:
             rho = float(np.linalg.eigvalsh(self.whole.backward(self._with_faint(t)))[-1])
         except np.linalg.LinAlgError:
             return np.inf
-        if isinstance(self.whole, Skipped) and self.whole.error > 1e-10 * np.sqrt(max(rho, 0.0)):
-            return np.inf  # fixed slopes cancel: too few digits are left
-        return self.unscale(rho) * (1 + outwards(self.chain.sectors))
+        room = outwards(self.chain.sectors)
+        if isinstance(self.whole, Skipped):
+            if self.whole.error > 1e-10:
+                return np.inf  # fixed slopes cancel: too few digits are left
+            room += 4 * self.whole.depth * self.whole.error
+        # upwards before the powers of two, too: what they leave may be subnormal
+        found = self.unscale(rho * (1 + room) ** 2)
+        return float(np.nextafter(found, np.inf)) if found else found
 
     def dual(self, X: Banded, t: Array, room: float) -> tuple[list[Array], float]:
         """Increments of the network that satisfy all sectors, and the L below which none proves.

@@ -15,7 +15,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from lipsnn._checks import Array
 from lipsnn.activations import Sector
 from lipsnn.certificate.chain import Banded, Chain
-from lipsnn.certificate.form import root
+from lipsnn.certificate.form import lengths_of, root
 
 _EPS = float(np.finfo(float).eps)
 
@@ -53,9 +53,12 @@ class Skipped(Chain):
         self.rows, self.sizes = np.vstack(rows), np.vstack(sizes)
         self.outer, largest = weights[-1] @ V, np.abs(weights[-1]) @ size
         self.gram = self.outer.T @ self.outer
+        # what rounding may move the rows of a layer by, relative to its longest one
+        pairs = [*zip(rows, sizes, strict=True), (self.outer, largest)]
+        lengths = [(lengths_of(u).max(), lengths_of(most).max()) for u, most in pairs if most.any()]
         terms = self.depth + sum(W.shape[1] for W in weights)
-        # by how much rounding may move the outputs' rows, together
-        self.error = terms * _EPS * float(np.linalg.norm(largest))
+        with np.errstate(divide="ignore"):
+            self.error = terms * _EPS * max((most / u for u, most in lengths), default=0.0)
 
     def matrix(self, t: Array, rho: float, constant: bool = True) -> Banded:
         """N(t, rho), or its linear part only if not `constant`."""

@@ -22,8 +22,12 @@ from lipsnn.certificate.form import Form, balance, lengths_of, scaled_by
 # multiplier must be finite, and for q_0, so that rounding never makes q_0 negative. A bound
 # grows by half of it.
 SHARE = 1e-12
-# Rounding of the eigenvalue and of the sums in a bound, relative; a proof is `verify`'s.
+# Rounding of the eigenvalue and of the sums in a bound, relative, beside that of each term; a proof
+# is `verify`'s.
 ROUNDING = 1e-12
+_EPS = float(np.finfo(float).eps)
+# And of a sum of products in pairs, relative to the sum of their sizes.
+_SUMMED = 40 * _EPS
 # t and rho are squares: outside this range they lose digits or overflow.
 _SMALLEST, _LARGEST = 1e-290, 1e290
 # Entries of a matrix that are held as integers at a time: memory stays that of the float64.
@@ -69,15 +73,17 @@ def slopes(net: Any) -> Slopes:
     outer = outer[0]
     alive = wbar.any(axis=1) & (outer != 0) & (form.fixed[0] != 0)
     scaled, exponent = _scaled(form, alive)
-    total = (alpha + beta) / (beta - alpha) * scaled.sum(axis=0)
+    shares = np.where(form.free[0], alpha + beta, 2 * form.fixed[0]) / (beta - alpha)
+    summed = np.ascontiguousarray((shares[:, None] * scaled).T)
+    total = summed.sum(axis=1)  # pairwise, along rows
     if not form.all_free:
-        shares = np.where(form.free[0], alpha + beta, 2 * form.fixed[0]) / (beta - alpha)
-        total = shares @ scaled
-        if np.abs(total).max() < 1e-3 * np.abs(shares[:, None] * scaled).max(initial=0.0):
+        left = np.append(np.abs(total), np.abs(scaled[form.free[0]])).max()
+        if _SUMMED * np.abs(summed).sum(axis=1).max() > ROUNDING / 8 * left:
             # the units cancel: exact to its last digits, at the scale of what is left
-            hub, left = exact_hub(form), alive & form.free[0]
-            scaled, own = _scaled(form, left)
-            exponent = max(hub.magnitude(), own) if left.any() else hub.magnitude()
+            hub, own = exact_hub(form), alive & form.free[0]
+            any_left = own.any()
+            scaled, own = _scaled(form, own)
+            exponent = max(hub.magnitude(), own) if any_left else hub.magnitude()
             scaled = np.ldexp(scaled, max(own - exponent, -1100))
             total = hub.times(Fraction(2) ** -exponent).floats()[0]
         free = form.free[0]
@@ -146,7 +152,7 @@ def multipliers(slopes: Slopes, q: Array) -> Array:
 
 
 def bound(slopes: Slopes, t: Array) -> float:
-    """The smallest L that multipliers t (m,) certify, rounded up by `ROUNDING`.
+    """The smallest L that multipliers t (m,) certify, rounded up.
 
     ``L^2 = 1/4 lambda_max(sum_{i=0..m} zbar_i zbar_i' / q_i)``, ``q_0 = 1 - sum q_i``, which is
     the LMI (2b) after the elimination of its lower blocks. Infinite when t certifies nothing.
@@ -171,7 +177,7 @@ def bound(slopes: Slopes, t: Array) -> float:
     else:
         matrix += np.outer(slopes.sum, slopes.sum) / rest
     value = 0.5 * np.sqrt(max(np.linalg.eigvalsh(matrix)[-1], 0.0))
-    result = slopes.unscale(value * (1 + ROUNDING))
+    result = slopes.unscale(value * (1 + ROUNDING + 2 * len(t) * _EPS))
     if slopes.constant:
         return 0.0
     return result if 1e-145 < result < 1e145 else np.inf
@@ -183,6 +189,6 @@ def lower_value(slopes: Slopes, factor: Array) -> float:
     projected = slopes.scaled @ factor
     top = slopes.sum @ factor
     value = lengths_of(projected).sum() + np.sqrt(top @ top)
-    value *= (1 - ROUNDING) / float(np.linalg.norm(factor))
+    value *= (1 - ROUNDING - 2 * len(projected) * _EPS) / float(np.linalg.norm(factor))
     result = slopes.unscale(0.5 * float(value))
     return result if result > 1e-300 else 0.0

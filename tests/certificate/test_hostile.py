@@ -2,11 +2,13 @@
 
 import itertools
 from fractions import Fraction
+from operator import mul
 
 import numpy as np
 import pytest
+import torch
 
-from lipsnn import Certificate, Network, ShallowNet, certify
+from lipsnn import Certificate, Network, ShallowNet, as_network, certify
 from lipsnn.activations import Activation
 from lipsnn.certificate import ProofError, certify_layers, norm_product
 from lipsnn.status import Status
@@ -214,3 +216,77 @@ def test_layers_of_extreme_scales_are_proved_whatever_is_said_of_them():
             assert certificate.bound <= certificate.verify() <= certificate.bound * (1 + 1e-9)
             statuses.add(str(certificate.status)[:6])
     assert {"optima", "scaled"} <= statuses
+
+
+def slope_of(net, x):
+    """The slope of a network with one input between 0 and x, in rationals."""
+
+    def value(at):
+        values = [Fraction(at)]
+        for k, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+            rows = zip(W.tolist(), b.tolist(), strict=True)
+            values = [sum(map(mul, map(Fraction, row), values)) + Fraction(c) for row, c in rows]
+            values = [max(v, Fraction(0)) for v in values] if k < len(net.widths) else values
+        return values
+
+    rises = [a - b for a, b in zip(value(x), value(0.0), strict=True)]
+    return sum(rise**2 for rise in rises) / Fraction(x) ** 2
+
+
+@pytest.mark.parametrize("units", [200, 1000, 20000])
+def test_terms_that_cancel_one_another_are_summed_exactly(units):
+    rng = np.random.default_rng(units)
+    W = rng.uniform(1, 2, units // 2)
+    off = np.append(np.zeros(units // 2), np.full(units // 2, 0.003 / W.sum()))
+    signs = np.repeat([1.0, -1.0], units // 2)
+    net = ShallowNet(np.column_stack([np.tile(W, 2), 100 + 0 * off]), signs + off)
+    found = certify(net, ball=([0.0], 1.0))
+    exact = slope_of(as_network(net), 1.0)
+    assert exact <= Fraction(found.bound) ** 2 <= exact * (1 + Fraction(1, 10**9))
+    assert found.verify() == found.bound
+    assert Fraction(found.lower) ** 2 <= exact
+
+
+@pytest.mark.parametrize("power", [0, 560])
+def test_room_for_multiplied_layers_at_every_scale(power):
+    """Two units that all but cancel, in layers whose entries are 2^-power and 2^power."""
+    scale = 2.0**-power
+    for seed in range(4):
+        s, a, K = np.random.default_rng(seed).uniform(1, 2, 3)
+        first, second, last = (
+            torch.nn.Linear(*sizes).double() for sizes in ((1, 1), (1, 2), (2, 1))
+        )
+        with torch.no_grad():
+            first.weight[:], first.bias[:] = s, 0.0
+            second.weight[:, 0] = torch.tensor([a * scale, a * scale * (1 + 1e-13)])
+            second.bias[:] = 10 * scale
+            last.weight[0], last.bias[:] = torch.tensor([K / scale, -K / scale]), 0.0
+        module = torch.nn.Sequential(first, second, torch.nn.ReLU(), last)
+        outer = [Fraction(v) for v in last.weight[0].tolist()]
+        inner = [Fraction(v) for v in second.weight[:, 0].tolist()]
+        exact = abs(Fraction(s) * sum(map(mul, outer, inner)))
+        found = certify(module, ball=([0.0], 1.0))
+        assert exact <= Fraction(found.bound)
+        assert exact <= Fraction(found.verify(module))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_subnormal_bounds_are_rounded_up(seed):
+    r = np.random.default_rng(seed).uniform(1, 9, 3)
+    for weights in (
+        [[[r[0] * 1e-182]], [[r[1]]], [[r[2] * 1e-140]]],
+        [[[r[0] * 1e-182]], [[r[1] * 1e-140], [0.0]]],
+    ):
+        net = Network(weights)
+        for where in ({}, {"ball": ([2.0], 1.0)}):
+            assert slope_of(net, 2.0**600) <= Fraction(certify(net, **where).bound) ** 2
+
+
+def test_fixed_units_of_a_deep_network_that_cancel():
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        (a, K), gap = rng.uniform(1, 2, 2), 10 ** rng.uniform(-4.8, -3)
+        weights = [[[a], [a * (1 + gap)]], [[K, -K]], [[1.0]]]
+        net = Network(weights, [[100.0, 100.0], [50.0], [0.0]])
+        found = certify(net, ball=([0.0], 1.0))
+        assert slope_of(net, 1.0) <= Fraction(found.bound) ** 2
