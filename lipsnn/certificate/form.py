@@ -157,22 +157,14 @@ def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
     # what all entries of a hidden layer have in common only makes its slopes larger
     shares = [*(min(e, _ONCE) for e in rounding[:-1]), rounding[-1]]
     # powers of two apart: a product of layers may be of order one where they are not
-    norms, powers = np.frexp([_norm(part) for part in parts])
-    total = 0.0
-    for k, share in enumerate(shares):
-        if share:
-            others = np.delete(norms * (1 + np.array(shares)), k).prod()
-            with np.errstate(over="ignore", under="ignore"):
-                own = float(np.ldexp(share * norms[k] * others, powers.sum()))
-            total += np.nextafter(own, np.inf) if norms.all() else 0.0
-    slopes = float(np.prod([max(map(abs, own)) for own in form.sectors]))
-    return float(np.nextafter(total * (1 + 1e-9) * slopes, np.inf)) if total else 0.0
-
-
-def _norm(matrix: Array) -> float:
-    """The Frobenius norm, whatever the scale of the entries."""
-    size = float(np.abs(matrix).max(initial=0.0))
-    return size * float(np.linalg.norm(matrix / size)) if size else 0.0
+    powers = np.frexp([np.abs(part).max() for part in parts])[1]
+    near = [np.ldexp(part, -power) for part, power in zip(parts, powers, strict=True)]
+    errors = [e * float(np.linalg.norm(part)) for e, part in zip(shares, near, strict=True)]
+    norms = np.array([np.linalg.norm(part, 2) for part in near]) + errors
+    total = sum(e * float(np.delete(norms, k).prod()) for k, e in enumerate(errors))
+    total *= (1 + 1e-9) * float(np.prod([max(map(abs, own)) for own in form.sectors]))
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.nextafter(np.ldexp(total, powers.sum()), np.inf)) if total else 0.0
 
 
 def lengths_of(rows: Array) -> Array:
