@@ -45,6 +45,17 @@ def test_constant_targets_cost_nothing():
     assert result.objective == pytest.approx(0.0, abs=1e-20)
 
 
+@pytest.mark.parametrize("regularizer", ["lipschitz", "l2"])
+@pytest.mark.parametrize("output_bias", [False, True])
+@pytest.mark.parametrize("scale", [1e-320, 1e-167, 1e-155])
+def test_targets_whose_squares_vanish_count_as_zero(scale, output_bias, regularizer):
+    """Their squares are 0, or have no digits, in float64; the answer is the constant network."""
+    result = refine(NET, X, scale * NOISE, 0.1, regularizer, output_bias=output_bias)
+    assert result.status == "optimal"
+    assert result.objective <= 1e-300
+    assert np.abs(result.net(X)).max() <= 1e-150
+
+
 def test_no_warning_of_a_mean_that_the_output_bias_takes_up(recwarn):
     refine(NET, X, NOISE + 1e4, 1e-2, output_bias=True)
     assert not [w for w in recwarn if w.category is UserWarning]

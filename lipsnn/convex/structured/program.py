@@ -53,12 +53,15 @@ class Program:
         self.shares = given / n  # of the samples in the loss
         if offset:
             y = losses.centred(y, self.shares)
+        square = float(self.shares @ y**2)
+        if square < np.finfo(float).tiny:  # the objective cannot tell y from zero
+            y, square = 0.0 * y, 1.0
         self.y = y
         self.units = units = Units(Patterns.pack(patterns), signs, shares)
         # inputs and targets of mean square one; the loss as a mean, so that the objective is of
         # order one; the weights then count in units of `scale`
         self.inputs = float(np.sqrt(self.given.mean_square))
-        targets = float(np.sqrt(self.shares @ y**2)) or 1.0
+        targets = float(np.sqrt(square))
         self.scale = targets / self.inputs
         self.spread, self.factor = targets**2, n * targets**2
         self.unit_cost = 1.0 / (n * self.inputs**2)
