@@ -144,7 +144,7 @@ def _solve(
     unit = search.certificate.bound
     if search.limit:  # beyond, it is as good as none in one step
         unit = min(search.limit, _FAR * unit or np.inf)
-    if not 0 < unit < np.inf:
+    if not np.sqrt(np.finfo(float).tiny) < unit < np.sqrt(np.finfo(float).max):  # of its square
         return f"left as it is: its certified bound is {unit:g}"
     # inputs in units of the bound, so that rho is of order one
     weights[0] = weights[0] / unit

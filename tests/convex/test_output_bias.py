@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lipsnn import ShallowNet, refine
+from lipsnn import Network, ShallowNet, refine
 
 RNG = np.random.default_rng(0)
 X, NOISE = RNG.normal(size=(40, 2)), RNG.normal(size=40)
@@ -53,6 +53,14 @@ def test_targets_whose_squares_vanish_count_as_zero(scale, output_bias, regulari
     result = refine(NET, X, scale * NOISE, 0.1, regularizer, output_bias=output_bias)
     assert result.status == "optimal"
     assert result.objective <= 1e-300
+    assert np.abs(result.net(X)).max() <= 1e-150
+
+
+@pytest.mark.parametrize("scale", [1e-320, 6e-167, 1e-155])
+def test_so_do_those_of_several_outputs(scale):
+    net = Network([NET.weights[:, :2], RNG.normal(size=(2, 6))], [NET.weights[:, 2], np.zeros(2)])
+    result = refine(net, X, scale * np.stack([NOISE, NOISE], axis=1), 0.1)
+    assert result.objective <= 1e-300 < result.history[0].objective
     assert np.abs(result.net(X)).max() <= 1e-150
 
 
