@@ -10,7 +10,19 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["cp", "flint", "nn", "onnx", "onnx_reference", "parquet", "pd", "pooch", "torch", "tqdm"]
+__all__ = [
+    "cp",
+    "flint",
+    "joblib",
+    "nn",
+    "onnx",
+    "onnx_reference",
+    "parquet",
+    "pd",
+    "pooch",
+    "torch",
+    "tqdm",
+]
 
 
 class _Package(ModuleType):
@@ -33,6 +45,7 @@ class _Package(ModuleType):
 if TYPE_CHECKING:
     import cvxpy as cp
     import flint
+    import joblib
     import onnx
     import onnx.reference as onnx_reference
     import pandas as pd
@@ -44,6 +57,7 @@ if TYPE_CHECKING:
 else:
     cp = _Package("cvxpy", "lipsnn[reference]")
     flint = _Package("flint", "python-flint")
+    joblib = _Package("joblib", "joblib")
     nn = _Package("torch.nn", "lipsnn[torch]")
     onnx = _Package("onnx", "lipsnn[onnx]")
     onnx_reference = _Package("onnx.reference", "lipsnn[onnx]")

@@ -10,7 +10,6 @@ branch, the largest bound first, on the unit with the longest term ``sqrt(v'Pv)`
 from __future__ import annotations
 
 import heapq
-import itertools
 import time
 from fractions import Fraction
 from typing import Any
@@ -22,6 +21,7 @@ from lipsnn.certificate.cone import Arrangement
 from lipsnn.certificate.exact import Dyadic, float_above
 from lipsnn.certificate.form import Form
 from lipsnn.certificate.region import Ball, Region
+from lipsnn.certificate.shares import LEAST, side_by_side
 from lipsnn.certificate.slopes import ROUNDING, slopes
 from lipsnn.certificate.tree import Node
 from lipsnn.status import Status
@@ -73,12 +73,12 @@ class Search:
             )
         sides = np.repeat([0.0, 1.0], [self.m, len(rows)])
         self.root = Node(rows, sides[rows], sides, point[None], np.eye(self.dim) / self.dim)
-        self.heap, self.count = [(-np.inf, 0, self.root)], itertools.count(1)
+        self.heap, self.pushed = [(-np.inf, 0, self.root)], 0
         self.closed, self.nodes = 0.0, 1  # the largest bound of those that are done; how many
         self.length, self.witness = 0.0, self.cells.locate(point)  # the steepest slope, scaled
         self.rng = np.random.default_rng(seed)
 
-    def run(self, stop: float) -> str:
+    def run(self, stop: float, jobs: int) -> str:
         """Search until the gap is closed, the time is over, or Ctrl-C; why it ended."""
         try:
             root = self.heap[0][2]
@@ -87,14 +87,26 @@ class Search:
                 self._along_lines([root], 8 * _LINES)
             self._lower_bounds([root])
             self._replace(1, [root])
-            while self.heap and -self.heap[0][0] > self.target:
+            while self.open:
                 if time.perf_counter() > stop:
                     return Status.TIME_LIMIT
-                batch = [entry[2] for entry in heapq.nsmallest(_BATCH, self.heap)]
-                self._replace(len(batch), self._step(batch))
+                if jobs > 1 and len(self.heap) >= jobs * LEAST:
+                    side_by_side(self, jobs, stop)
+                else:
+                    self.advance()
         except KeyboardInterrupt:
             return Status.INTERRUPTED
         return Status.INACCURATE
+
+    @property
+    def open(self) -> bool:
+        """Whether a bound is not low enough."""
+        return bool(self.heap) and -self.heap[0][0] > self.target
+
+    def advance(self) -> None:
+        """Look at the next batch of nodes."""
+        batch = [entry[2] for entry in heapq.nsmallest(_BATCH, self.heap)]
+        self._replace(len(batch), self._step(batch))
 
     @property
     def target(self) -> float:
@@ -118,7 +130,8 @@ class Search:
             heapq.heappop(heap)
         for node in nodes:
             if self._open(node):
-                heapq.heappush(heap, (-node.bound, next(self.count), node))
+                self.pushed += 1
+                heapq.heappush(heap, (-node.bound, self.pushed, node))
             else:
                 closed = max(closed, node.bound)
         self.closed = closed

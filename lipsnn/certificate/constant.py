@@ -157,6 +157,7 @@ def exact_constant(
     time_limit: float = 60.0,
     seed: int = 0,
     proof: bool = False,
+    jobs: int = 1,
 ) -> ExactConstant:
     """The Lipschitz constant of `net` in the l2 norm, from below and from above.
 
@@ -181,6 +182,8 @@ def exact_constant(
         Of the lines along which slopes are looked for.
     proof : bool
         Keep the tree, a kilobyte or so for each of its nodes, for `verify` and `to_json`.
+    jobs : int
+        Processes that search side by side (with joblib), once there are enough cells for all.
 
     Raises
     ------
@@ -199,7 +202,7 @@ def exact_constant(
     stop = begun + _checks.positive(time_limit, "time_limit")
     seed = _checks.count(seed, "seed", least=0)
     search = Search(net, found[0] if found else None, gap, seed, keep=proof)
-    status = search.run(stop)
+    status = search.run(stop, _checks.count(jobs, "jobs"))
     lower, upper = search.interval()
     if more:
         lower, upper = max(np.nextafter(lower - more, 0.0), 0.0), upper + more

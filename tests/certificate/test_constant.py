@@ -7,7 +7,7 @@ from drawing import draw_network
 
 from lipsnn import Network, ShallowNet, certify, exact_constant
 from lipsnn.activations import Activation
-from lipsnn.certificate import enumerated_constant
+from lipsnn.certificate import enumerated_constant, shares
 from lipsnn.certificate.branch import Search
 from lipsnn.certificate.cells import cell_patterns
 from lipsnn.certificate.cone import Arrangement
@@ -185,8 +185,43 @@ def test_the_interval_holds_whenever_it_stops(monkeypatch):
     assert "time_limit" in repr(found)
 
 
+def test_processes_side_by_side_give_the_same_constant(monkeypatch):
+    net, box = draw_network(0, 60, 5), (-1e3, 1e3)
+    alone = exact_constant(net, box=box)
+    parallel, calls = shares.joblib.Parallel, []
+
+    def watched(jobs):
+        calls.append(jobs)
+        return parallel(jobs)
+
+    monkeypatch.setattr(shares.joblib, "Parallel", watched)
+    found = exact_constant(net, box=box, jobs=2, proof=True)
+    assert set(calls) == {2}
+    assert found.status == alone.status == "optimal"
+    assert found.lower <= alone.upper
+    assert alone.lower <= found.upper
+    # a stretch ahead of what the other finds costs some nodes
+    assert 0.5 * alone.nodes < found.nodes < 3 * alone.nodes
+    assert found.nodes == len(found.tree) - sum("empty" in entry for entry in found.tree)
+    assert found.verify() <= found.upper * (1 + 1e-9)
+    again = exact_constant(net, box=box, jobs=2, proof=True)
+    assert (again.lower, again.upper, again.nodes) == (found.lower, found.upper, found.nodes)
+
+    def interrupted(jobs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shares.joblib, "Parallel", interrupted)
+    stopped = exact_constant(net, box=box, jobs=2, proof=True)
+    assert stopped.status == "interrupted"
+    assert stopped.lower <= alone.upper
+    assert alone.lower <= stopped.upper
+    assert stopped.verify() <= stopped.upper * (1 + 1e-9)
+
+
 def test_errors():
     net = draw_network(0, 5, 2)
+    with pytest.raises(ValueError, match="jobs must be a whole number"):
+        exact_constant(net, jobs=0)
     with pytest.raises(ValueError, match="one hidden layer"):
         exact_constant(Network([np.ones((2, 2)), np.ones((2, 2))], [np.zeros(2), np.zeros(2)]))
     tanh = Network([np.ones((2, 2)), np.ones((1, 2))], [np.zeros(2), [0.0]], [Activation("tanh")])
