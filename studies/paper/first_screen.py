@@ -66,7 +66,7 @@ def figure1(margins: pd.DataFrame, ranges: pd.DataFrame, paired: pd.DataFrame) -
 
     def of(regime: str, norm: str) -> str:
         parts = [
-            f"{int(counts.loc[(regime, norm, s), 'sum'])} from {s:g}"
+            f"{int(counts.loc[(regime, norm, s), 'sum'])} at sizes from {s:g} on"
             for s in starts
             if (regime, norm, s) in counts.index
         ]
@@ -85,8 +85,9 @@ def figure1(margins: pd.DataFrame, ranges: pd.DataFrame, paired: pd.DataFrame) -
     return [
         f"**How many rows hold.** Of the {rows} rows of the statement, with attacks in the l2 norm "
         f"and sizes that start at a given one: in `paper` {of('paper', 'l2')}; in `validated` "
-        f"{of('validated', 'l2')}{of_others}. At all sizes hold in `paper`: "
-        f"{', '.join(held) or 'none'}.",
+        f"{of('validated', 'l2')}{of_others}"
+        f"{' (settings that other halves of Table 1 chose)' if others else ''}. At all sizes hold "
+        f"in `paper`: {', '.join(held) or 'none'}.",
         f"**Not one setting.** {_against(here, named[named['regime'].isin(others)])}"
         f" With l-infinity attacks, in `paper`: {of('paper', 'linf')}.",
         "**By how much.** In `paper` C-lip's median exceeds the lower of the two others' by "
@@ -94,7 +95,7 @@ def figure1(margins: pd.DataFrame, ranges: pd.DataFrame, paired: pd.DataFrame) -
         f"one where it does worst; {len(sure)} of the {len(here)} rows and first sizes hold or "
         "fail beyond what resampled trials would overturn.",
         f"**For which attacks.** The paper prints neither norm nor sizes. Of all ranges of the "
-        f"sizes tried, in both norms, the rows hold for {_share(all_ranges)}; {never}.",
+        f"sizes tried, in both norms, the rows hold in `paper` for {_share(all_ranges)}; {never}.",
         f"**What a reader may conclude.** {_below_base(paired)} Whether C-lip is lowest depends on "
         "the sizes one attacks with, on the strength, on the trials drawn, and on how long the "
         "base was trained; a lower objective does not promise it.",
@@ -163,7 +164,11 @@ def _farthest(table: pd.DataFrame) -> str:
         f"{r.dataset} {r.method} {r.reduction_percent:+.1f} % for {r.paper_percent:+.1f} %"
         for r in rows_of(worst)
     ]
-    return "Farthest from their printed averages are " + ", ".join(parts) + "."
+    return (
+        "On the logarithmic scale of the rule below, farthest from their printed averages are "
+        + ", ".join(parts)
+        + "."
+    )
 
 
 def _of_method(table: pd.DataFrame) -> str:

@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Ours keep the colours that they have elsewhere.
+# A colour for each kind: constructions, penalties scaled down or bounds enforced in training; ours
+# keep the colours that they have elsewhere.
 LOOKS = {
-    "torchlip": ("#b98a1e", "s"),
-    "orthogonium": ("#c55a91", "D"),
-    "SLL": ("#6f8f3a", "^"),
-    "monotonicnetworks": ("#8a6f5c", "v"),
-    "sandwich": ("#a878c8", "P"),
-    "spectral norm": (INK, "o"),
-    "weight decay": (INK, "x"),
-    "CLIP": (COLORS["base"], "X"),
-    "direct": ("#a878c8", "*"),
-    "ADMM": ("#6f8f3a", "<"),
+    **{
+        method: ("#8a6f5c", marker)
+        for method, marker in zip(
+            ("torchlip", "orthogonium", "SLL", "monotonicnetworks", "sandwich", "spectral norm"),
+            "sD^vPo",
+            strict=True,
+        )
+    },
+    **{
+        method: (COLORS["base"], marker)
+        for method, marker in zip(("weight decay", "CLIP", "direct", "ADMM"), "xX*<", strict=True)
+    },
     "refine": (COLORS["joint"], "o"),
     "walk": (COLORS["alternating"], "h"),
 }
@@ -45,19 +48,25 @@ def curves(rows: pd.DataFrame, column: str, label: str) -> Figure:
         The error, and its axis label.
     """
     names = list(dict.fromkeys(rows["dataset"]))
-    figure, axes = plt.subplots(1, len(names), figsize=(1.5 + 3.4 * len(names), 4.4), squeeze=False)
+    figure, axes = plt.subplots(1, len(names), figsize=(2.6 + 3.4 * len(names), 4.4), squeeze=False)
     for ax, name in zip(axes[0], names, strict=True):
         own = rows[(rows["dataset"] == name) & rows["method"].isin(LOOKS)]
-        for k, (method, part) in enumerate(parts_of(own, "method")):
+        for method, part in parts_of(own, "method"):
             color, marker = LOOKS[method]
             quartiles = (
                 part.groupby("asked")[column].quantile(np.array([0.25, 0.5, 0.75])).unstack()
             )
             low, middle, high = (quartiles[q].to_numpy() for q in (0.25, 0.5, 0.75))
-            shifted = quartiles.index.to_numpy() * 1.015 ** (k - len(LOOKS) / 2)
-            bars = (middle - low, high - middle)
             ax.errorbar(
-                shifted, middle, bars, color=color, marker=marker, ms=5, lw=1.2, label=method
+                quartiles.index,
+                middle,
+                (middle - low, high - middle),
+                color=color,
+                marker=marker,
+                ms=6,
+                mfc="none",
+                lw=1.0,
+                label=method,
             )
         ax.set(xscale="log", yscale="log", title=name, xlabel="certified Lipschitz bound $L$")
         for axis in (ax.xaxis, ax.yaxis):
@@ -70,7 +79,7 @@ def curves(rows: pd.DataFrame, column: str, label: str) -> Figure:
         for ax in axes[0]
         for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     return figure
 
 
