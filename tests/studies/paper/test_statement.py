@@ -174,7 +174,7 @@ def test_the_first_screen_of_figure_1_counts_rows(attacks):
     assert len(lines) == 5
     # of three panels with two sizes above zero: both of one
     assert "in 33% of them in `paper`, in 33% of them in `validated`" in lines[4]
-    assert "in `paper` 0 from 0, 1 from 0.1" in lines[0]
+    assert "in `paper` 0 at sizes from 0 on, 1 at sizes from 0.1 on" in lines[0]
     assert "wine from SGD for none" in lines[3]
 
 
@@ -188,5 +188,5 @@ def test_other_draws_are_regimes_of_their_own(attacks):
     lines = first_screen.figure1(
         statement.margins(both, (0.0, 0.1)), statement.ranges(both), statement.ratios(both)
     )
-    assert "`paper, draw 2` 0 from 0, 1 from 0.1" in lines[0]
+    assert "`paper, draw 2` 0 at sizes from 0 on, 1 at sizes from 0.1 on" in lines[0]
     assert "0 of 4 rows and first sizes" in lines[1]
