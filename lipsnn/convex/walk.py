@@ -24,9 +24,9 @@ import scipy
 
 from lipsnn._checks import Array
 from lipsnn.convex.mapping import fitted
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.convex.samples import Patterns, Samples, unpacked
 from lipsnn.convex.search import Cells, Search
-from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured.merge import Units
 from lipsnn.status import Status
 
