@@ -9,14 +9,12 @@ with the residual of the dual. Rows that are not carried enter when they are abo
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
-from lipsnn.certificate.interior import Scaling
+from lipsnn.certificate.interior import Scaling, scaled_solver
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.convex.layer_forms import Forms
 from lipsnn.convex.layer_program import LayerProgram
@@ -89,7 +87,7 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> ProgramSolution:
             forms.add_cone(inverse.T @ inverse, H)
             H[fixed], H[:, fixed] = 0.0, 0.0
             H[fixed, fixed] = 1.0
-            newton = _factor(H)
+            newton = scaled_solver(H, (_PROXIMAL,))
             target, eta, crossed, second = 0.0, 1.0, np.zeros_like(s), tuple[Array, ...]()
             for corrected in (False, True):
                 C = scaling.centre(target * mu, *second)
@@ -97,7 +95,8 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> ProgramSolution:
                 rhs = forms.pull(toward, -by) + forms.pull_matrix(scaling.back(D + C))
                 rhs[-1] -= lam
                 rhs[fixed] = 0.0
-                dx = newton(rhs)
+                if not np.isfinite(dx := newton(rhs)).all():
+                    raise np.linalg.LinAlgError("the Newton step overflows")
                 drows, df = forms.forward(dx)
                 ds = np.where(held, drows - eta * shift, 0.0)
                 dz = np.where(held, (target * mu - crossed - z * ds) / s - z, 0.0)
@@ -144,20 +143,3 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> ProgramSolution:
         gap=gap / max(value, floor),
         cone_duals=sparse.csr_array(z.T),
     )
-
-
-def _factor(H: Array) -> Any:
-    """A function that solves by H, from its Cholesky factor after scaling the diagonal to 1."""
-    scale = 1 / np.sqrt(np.maximum(np.diag(H), 1e-300))
-    H *= scale[:, None]
-    H *= scale
-    H[np.diag_indices_from(H)] += _PROXIMAL
-    factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
-
-    def newton(rhs: Array) -> Array:
-        found = scale * cho_solve(factor, scale * rhs, check_finite=False)
-        if not np.isfinite(found).all():
-            raise np.linalg.LinAlgError("the Newton step overflows")
-        return found
-
-    return newton
