@@ -77,7 +77,7 @@ def svec_solver(K: Array, n: int) -> Solve:
 
 
 def scaled_solver(matrix: Array, ridges: Sequence[float]) -> Solve:
-    """Solver by a matrix, scaled in place to a unit diagonal and lifted by the first ridge that does.
+    """Solver by a matrix, scaled in place to a unit diagonal and lifted by the first ridge to do.
 
     A LinAlgError if none makes it positive definite.
     """
