@@ -29,7 +29,7 @@ class _Kind(NamedTuple):
 
     value: Function
     slope: Function
-    sector: Callable[..., Sector]
+    sector: Callable[..., Sector] = lambda *_: (0.0, 1.0)
     defaults: tuple[float, ...] = ()
     homogeneous: bool = False
 
@@ -84,9 +84,7 @@ def _inside(u: Array, low: float, high: float) -> Array:
 
 
 _KINDS: dict[str, _Kind] = {
-    "relu": _Kind(
-        lambda u: np.maximum(u, 0.0), lambda u: 1.0 * (u >= 0), lambda: (0.0, 1.0), (), True
-    ),
+    "relu": _Kind(lambda u: np.maximum(u, 0.0), lambda u: 1.0 * (u >= 0), homogeneous=True),
     "leaky_relu": _Kind(
         _leaky, _leaky_slope, lambda below, above=1.0: _span(below, above), (0.01,), True
     ),
@@ -98,16 +96,12 @@ _KINDS: dict[str, _Kind] = {
         True,
     ),
     "abs": _Kind(np.abs, lambda u: np.where(u >= 0, 1.0, -1.0), lambda: (-1.0, 1.0), (), True),
-    "tanh": _Kind(np.tanh, lambda u: 1 - np.tanh(u) ** 2, lambda: (0.0, 1.0)),
+    "tanh": _Kind(np.tanh, lambda u: 1 - np.tanh(u) ** 2),
     "sigmoid": _Kind(expit, _sigmoid_slope, lambda: (0.0, 0.25)),
-    "log_sigmoid": _Kind(lambda u: -np.logaddexp(0.0, -u), lambda u: expit(-u), lambda: (0.0, 1.0)),
-    "softplus": _Kind(
-        _softplus, lambda u, beta, _=0.0: expit(beta * u), lambda beta, _=0.0: (0.0, 1.0), (1.0,)
-    ),
+    "log_sigmoid": _Kind(lambda u: -np.logaddexp(0.0, -u), lambda u: expit(-u)),
+    "softplus": _Kind(_softplus, lambda u, beta, _=0.0: expit(beta * u), defaults=(1.0,)),
     "elu": _Kind(_elu, _elu_slope, lambda a: _span(0.0, 1.0, a), (1.0,)),
-    "celu": _Kind(
-        lambda u, a: _elu(u, a, a), lambda u, a: _elu_slope(u, a, a), lambda a: (0.0, 1.0), (1.0,)
-    ),
+    "celu": _Kind(lambda u, a: _elu(u, a, a), lambda u, a: _elu_slope(u, a, a), defaults=(1.0,)),
     "selu": _Kind(
         lambda u: _SELU_SCALE * _elu(u, _SELU_ALPHA),
         lambda u: _SELU_SCALE * _elu_slope(u, _SELU_ALPHA),
@@ -135,15 +129,8 @@ _KINDS: dict[str, _Kind] = {
         _mish_slope,
         lambda: (-0.11252612238946260, 1.0884981612517283),
     ),
-    "hardtanh": _Kind(
-        lambda u, low, high: np.clip(u, low, high),
-        _inside,
-        lambda low, high: (0.0, 1.0),
-        (-1.0, 1.0),
-    ),
-    "relu6": _Kind(
-        lambda u: np.clip(u, 0.0, 6.0), lambda u: _inside(u, 0.0, 6.0), lambda: (0.0, 1.0)
-    ),
+    "hardtanh": _Kind(np.clip, _inside, defaults=(-1.0, 1.0)),
+    "relu6": _Kind(lambda u: np.clip(u, 0.0, 6.0), lambda u: _inside(u, 0.0, 6.0)),
     "hardsigmoid": _Kind(
         lambda u: np.clip(u / 6 + 0.5, 0.0, 1.0),
         lambda u: _inside(u, -3.0, 3.0) / 6,
@@ -157,8 +144,7 @@ _KINDS: dict[str, _Kind] = {
     "softshrink": _Kind(
         lambda u, lam: u - np.clip(u, -lam, lam),
         lambda u, lam: 1 - _inside(u, -lam, lam),
-        lambda lam: (0.0, 1.0),
-        (0.5,),
+        defaults=(0.5,),
     ),
 }
 ACTIVATIONS = tuple(_KINDS)

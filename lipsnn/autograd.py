@@ -11,6 +11,7 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.certificate import certify
+from lipsnn.certificate.gradient import gradient_of
 from lipsnn.network import Network, ShallowNet
 
 Weights: TypeAlias = "torch.Tensor | Sequence[torch.Tensor]"
@@ -115,9 +116,10 @@ class WarmBound:
             certificate = certify(net, tol=self.tol, start=start)
             self.iterations += certificate.iterations or 0
             bounds[index] = certificate.bound
-            found = certificate.gradient()
-            if not shallow and isinstance(certificate.net, ShallowNet):
-                found = found[0][:, :-1], found[1][None]
+            if shallow:
+                found = certificate.gradient()
+            else:
+                found = gradient_of(certificate, certificate.form())
             for gradient, own in zip(gradients, found, strict=True):
                 gradient[index] = own
             self._factors[index] = certificate.factor

@@ -18,6 +18,8 @@ from lipsnn._optional import parquet, torch
 from lipsnn.activations import Activation
 from lipsnn.certificate.document import content_of, network_from
 from lipsnn.convert import as_network
+from lipsnn.convert.affine import Linear
+from lipsnn.convert.chain import Act, Step, assemble
 from lipsnn.network import Network, ShallowNet
 
 READ = (".npz", ".json", ".pt", ".pth", ".pt2", ".onnx")
@@ -242,41 +244,31 @@ def _exported(path: Path) -> Network:
                         parameters[name] = tensors[spec[kind][f"{kind}_name"]]
                 if "user_input" in spec:
                     here = spec["user_input"]["arg"]["as_tensor"]["name"]
-            weights: list[Array] = []
-            biases: list[Array] = []
-            found: list[Activation] = []
+            steps: list[Step] = []
             for node in model["graph"]["nodes"]:
                 operation = node["target"].removeprefix("torch.ops.aten.").split(".")[0]
                 first, *others = [entry["arg"] for entry in node["inputs"]]
                 if first["as_tensor"]["name"] != here:
                     raise ValueError(f"{path.name} is no chain: {operation} takes another input")
-                if operation == "linear" and len(weights) == len(found):
-                    weights.append(parameters[others[0]["as_tensor"]["name"]])
+                if operation == "linear":
+                    W = parameters[others[0]["as_tensor"]["name"]]
                     bias = others[1].get("as_tensor") if len(others) > 1 else None
-                    zero = np.zeros(len(weights[-1]))
-                    biases.append(parameters[bias["name"]] if bias else zero)
-                elif operation in ("dropout", "alias", "detach", "contiguous"):
-                    pass
-                elif operation == "linear":
-                    raise ValueError(
-                        f"{path.name} has two Linear layers in a row: multiply them, or hand over "
-                        "the module itself from Python"
-                    )
-                elif len(weights) == len(found) + 1:
+                    b = parameters[bias["name"]] if bias else np.zeros(len(W))
+                    steps.append(Linear(W, b, operation))
+                elif operation not in ("dropout", "alias", "detach", "contiguous"):
                     slopes = [arg["as_float"] for arg in others if "as_float" in arg]
                     if others and (operation != "leaky_relu" or len(slopes) != len(others)):
                         raise ValueError(f"{path.name} has the operation {operation} with options")
                     slopes = slopes or [0.01] * (operation == "leaky_relu")
-                    found.append(Activation(operation, tuple(slopes)))
-                else:
-                    raise ValueError(f"{path.name} has {operation} where none is supported")
+                    steps.append(Act(Activation(operation, tuple(slopes)), operation))
                 here = node["outputs"][0]["as_tensor"]["name"]
             (result,) = model["signature"]["output_specs"]
             if result["user_output"]["arg"]["as_tensor"]["name"] != here:
                 raise ValueError(f"{path.name} gives out another value than its last")
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"{path.name} is not a chain of Linear layers: {error!r}") from None
-    return Network(weights, biases, found)
+    widths = [step.W.shape[1] for step in steps if isinstance(step, Linear)]
+    return assemble(steps, sum(widths[:1]), "float64")
 
 
 def _tensor(content: bytes, entry: dict[str, Any]) -> Array:

@@ -171,13 +171,35 @@ class CrossEntropy:
         return torch.nn.functional.cross_entropy(outputs, targets)
 
     def targets(self, y: Any, outputs: tuple[int, ...]) -> Array:
-        """`y` as class numbers (n,)."""
+        """`y` as class numbers (n,) from 0 on, whatever type of whole numbers it is."""
         if len(outputs) != 1 or outputs[0] < 2:
             raise ValueError(
                 "classes need a network with outputs (n, k), one for each of at least two, got "
                 f"outputs of shape {('n', *outputs)}".replace("'", "")
             )
-        return class_numbers(y, outputs[0])
+        try:
+            found = _checks.finite_array(y, "y", None)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} (y holds class numbers: names become some by "
+                "numpy.unique(y, return_inverse=True)[1])"
+            ) from None
+        if found.ndim == 2 and found.shape[1] == 1:
+            found = found[:, 0]
+        if found.ndim != 1:
+            raise ValueError(
+                f"y must be class numbers (n,), got shape {found.shape}: from rows with a one at "
+                "the class take y.argmax(axis=1)"
+            )
+        wrong = np.flatnonzero((found != np.floor(found)) | (found < 0) | (found >= outputs[0]))
+        if len(wrong):
+            first = int(wrong[0])
+            hint = ": count classes from 0" if (found >= 1).all() else ""
+            raise ValueError(
+                f"y must be whole class numbers from 0 to {outputs[0] - 1}, one for each of the "
+                f"network's {outputs[0]} outputs, got {found[first]:g} at index {first}{hint}"
+            )
+        return found.astype(np.int64)
 
 
 SQUARED = Squared()
@@ -217,37 +239,3 @@ def scalar_loss(loss: str | Loss) -> Squared:
             "cross-entropy needs an output for each class"
         )
     return found
-
-
-def class_numbers(y: Any, classes: int) -> Array:
-    """`y` as class numbers (n,) from 0 to `classes` - 1, whatever type of whole numbers it is.
-
-    Raises
-    ------
-    ValueError
-        For anything else (names, one-hot rows, fractions, NaN, numbers that are no class), saying
-        what to do.
-    """
-    try:
-        found = _checks.finite_array(y, "y", None)
-    except ValueError as error:
-        raise ValueError(
-            f"{error} (y holds class numbers: names become some by "
-            "numpy.unique(y, return_inverse=True)[1])"
-        ) from None
-    if found.ndim == 2 and found.shape[1] == 1:
-        found = found[:, 0]
-    if found.ndim != 1:
-        raise ValueError(
-            f"y must be class numbers (n,), got shape {found.shape}: from rows with a one at the "
-            "class take y.argmax(axis=1)"
-        )
-    wrong = np.flatnonzero((found != np.floor(found)) | (found < 0) | (found >= classes))
-    if len(wrong):
-        first = int(wrong[0])
-        hint = ": count classes from 0" if (found >= 1).all() else ""
-        raise ValueError(
-            f"y must be whole class numbers from 0 to {classes - 1}, one for each of the "
-            f"network's {classes} outputs, got {found[first]:g} at index {first}{hint}"
-        )
-    return found.astype(np.int64)

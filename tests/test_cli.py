@@ -171,6 +171,20 @@ def test_every_network_is_written_as_it_is_read(deep, trained, tmp_path, capsys)
         files.write_network(deep, tmp_path / "net.onnx")
 
 
+def test_neighbouring_linear_layers_of_an_export_are_multiplied(tmp_path):
+    pytest.importorskip("flint")
+    torch.manual_seed(0)
+    first, second, last = (nn.Linear(*n).double() for n in ((3, 4), (4, 5), (5, 2)))
+    nn.init.normal_(first.weight)  # of all digits: the product is rounded
+    net = nn.Sequential(first, second, nn.ReLU(), last)
+    torch.export.save(torch.export.export(net, (torch.zeros(2, 3).double(),)), tmp_path / "net.pt2")
+    found = files.read_network(tmp_path / "net.pt2")
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    np.testing.assert_allclose(found(X), net(torch.tensor(X)).detach().numpy(), atol=1e-13)
+    assert found.widths == (5,)
+    assert found.rounding[0] > 0
+
+
 def test_each_kind_of_file_from_a_shell(deep, tmp_path):
     onnx = pytest.importorskip("onnx")
     bound = lipsnn.certify(deep).bound

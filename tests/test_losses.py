@@ -8,7 +8,7 @@ import torch
 
 from lipsnn import train_admm, train_pgd, train_sgd
 from lipsnn.attack import accuracy, pgd_inputs
-from lipsnn.losses import LOSSES, SQUARED, Huber, as_loss, class_numbers
+from lipsnn.losses import LOSSES, SQUARED, Huber, as_loss
 from studies.clip.training import train_clip
 
 
@@ -129,7 +129,7 @@ NO_LABELS = {
 
 @pytest.mark.parametrize("name", LABELS)
 def test_labels_of_every_kind_are_class_numbers(name):
-    found = class_numbers(LABELS[name], 3)
+    found = LOSSES["cross_entropy"].targets(LABELS[name], (3,))
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, CLASSES > 0 if name == "booleans" else CLASSES)
 
@@ -138,7 +138,7 @@ def test_labels_of_every_kind_are_class_numbers(name):
 def test_what_holds_no_labels_is_named(name):
     y, message = NO_LABELS[name]
     with pytest.raises(ValueError, match=message):
-        class_numbers(y, 3)
+        LOSSES["cross_entropy"].targets(y, (3,))
 
 
 @pytest.mark.parametrize("name", ["one-hot", "fractions", "NaN", "from one", "names", "masked"])

@@ -13,10 +13,11 @@ gap is exactly <X, N>.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import solve_triangular
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Banded, Chain
+from lipsnn.certificate.interior import scaled_solver
 
 MAX_ITERATIONS = 100
 # A step stops this far from the boundary.
@@ -56,17 +57,17 @@ def solve_chain(chain: Chain, tol: float) -> tuple[Array, Banded, int]:
             best, best_gap = (t, X), gap
         if gap <= tol or iteration == MAX_ITERATIONS or stalled == 15:
             break
-        step = _step(chain, t, rho, N, X, full, Z)
-        if step is None:
+        try:
+            t, rho, X = _step(chain, t, rho, N, X, full, Z)
+        except np.linalg.LinAlgError:
             break
-        t, rho, X = step
         iteration += 1
     return *best, iteration
 
 
 def _step(
     chain: Chain, t: Array, rho: float, N: Banded, X: Banded, full: Array, Z: Array
-) -> tuple[Array, float, Banded] | None:
+) -> tuple[Array, float, Banded]:
     """One step: a predictor that says how far to aim, then the step itself."""
     by_x, by_z = chain.forms(full), chain.forms(Z)
     matrix = chain.newton(by_x, by_z)
@@ -81,13 +82,7 @@ def _step(
         centre[:-1] += 1 / t
         count, product = count + chain.units, product + float(slack @ t)
     mu = product / count
-    scale = 1 / np.sqrt(np.diag(matrix))
-    factor = _factorise(matrix, scale)
-    if factor is None:
-        return None
-    centring, descent = (
-        scale * cho_solve(factor, scale * side, check_finite=False) for side in (centre, goal)
-    )
+    centring, descent = map(scaled_solver(matrix, _RIDGES), (centre, goal))
     inverse = chain.part(Z)
 
     def direction(aim: float) -> tuple[Array, Banded, Array]:
@@ -111,20 +106,6 @@ def _step(
     dx, dX, dslack = direction(sigma * mu)
     step_x, step_n = lengths(dx, dX, dslack)
     return t + step_n * dx[:-1], rho + step_n * dx[-1], X + step_x * dX
-
-
-def _factorise(matrix: Array, scale: Array) -> tuple[Array, bool] | None:
-    """Cholesky factor of the matrix scaled to a unit diagonal."""
-    matrix *= scale
-    matrix *= scale[:, None]
-    for ridge in _RIDGES:
-        scaled = matrix.copy()
-        scaled[np.diag_indices_from(scaled)] += ridge
-        try:
-            return cho_factor(scaled, lower=True, overwrite_a=True, check_finite=False)
-        except np.linalg.LinAlgError:
-            continue
-    return None
 
 
 def _longest(values: Array, change: Array) -> float:

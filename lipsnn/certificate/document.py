@@ -160,17 +160,14 @@ def region_from(document: dict[str, Any], dim: int) -> Region | None:
     if "region" not in document:
         return None
     content = document["region"]
-    kind = content["kind"]
-    if kind == "ball":
-        if np.ndim(content["center"]) != 1:
-            raise ValueError("a ball has one center")
-        return regions(dim, ball=(content["center"], content["radius"]))[0]
-    if kind == "box":
-        return regions(dim, box=(content["low"], content["high"]))[0]
-    if kind != "polytope":
+    kind, fields = content["kind"], {"ball": "center radius", "box": "low high", "polytope": "A b"}
+    if kind not in fields:
         raise ValueError(f"unknown region {kind!r:.80}")
-    found = regions(dim, polytope=(content["A"], content["b"]))[0]
-    if not content["rows"]:  # of a constant, which has no use for them
+    first, second = (content[name] for name in fields[kind].split())
+    if kind == "ball" and np.ndim(first) != 1:
+        raise ValueError("a ball has one center")
+    found = regions(dim, **{kind: (first, second)})[0]
+    if kind != "polytope" or not content["rows"]:  # a constant has no use for them
         return found
     rows = np.array(content["rows"])
     if rows.dtype.kind != "i" or rows.ndim != 2:

@@ -15,11 +15,10 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate.form import Form, lengths_of
 from lipsnn.certificate.slopes import slopes
-from lipsnn.network import ShallowNet
 
 
 def gradient_of(certificate: Any, form: Form) -> tuple[Array, ...]:
-    """See `Certificate.gradient`; `form` is its network with the units fixed that it fixes."""
+    """By W_0 .. W_l; `form` is the certificate's, with the units fixed that it fixes."""
     if not form.small:
         return _layered(certificate, form)
     problem, R = slopes(form), certificate.factor
@@ -30,10 +29,7 @@ def gradient_of(certificate: Any, form: Form) -> tuple[Array, ...]:
     share = np.where(form.free[0], alpha + beta, 2 * form.fixed[0])[:, None]
     by_slope = ((beta - alpha) * stacked[1:] + share * stacked[0]) @ R.T
     by_slope /= np.sum(R**2) ** 0.5
-    by_weights, by_outer = outer[0][:, None] * by_slope, np.einsum("ij,ij->i", W, by_slope)
-    if not isinstance(certificate.net, ShallowNet):
-        return by_weights, by_outer[None]
-    return np.column_stack([by_weights, np.zeros(len(W))]), by_outer
+    return outer[0][:, None] * by_slope, np.einsum("ij,ij->i", W, by_slope)[None]
 
 
 def _layered(certificate: Any, form: Form) -> tuple[Array, ...]:

@@ -17,7 +17,7 @@ of order r (r + 1) / 2 as it stands (form "P") and of order m + 1 by Woodbury's 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -74,6 +74,25 @@ def svec_solver(K: Array, n: int) -> Solve:
         return D
 
     return solve
+
+
+def scaled_solver(matrix: Array, ridges: Sequence[float]) -> Solve:
+    """Solver by a matrix, scaled in place to a unit diagonal and lifted by the first ridge to do.
+
+    A LinAlgError if none makes it positive definite.
+    """
+    scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    matrix *= scale
+    matrix *= scale[:, None]
+    for ridge in ridges:
+        lifted = matrix.copy()
+        lifted[np.diag_indices_from(lifted)] += ridge
+        try:
+            factor = cho_factor(lifted, lower=True, overwrite_a=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+        return lambda side: scale * cho_solve(factor, scale * side, check_finite=False)
+    raise np.linalg.LinAlgError("the Newton matrix is not positive definite")
 
 
 def work_of(form: str, n: int, r: int) -> float:

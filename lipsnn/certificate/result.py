@@ -117,7 +117,11 @@ class Certificate(Document):
             Of a `ShallowNet` by its weights (m, d + 1), zero for the bias, and by its outer
             weights (m,); else by W_0 .. W_l.
         """
-        return gradient_of(self, self.form())
+        found = gradient_of(self, self.form())
+        if not isinstance(self.net, ShallowNet):
+            return found
+        by_weights, by_outer = found
+        return np.column_stack([by_weights, np.zeros(len(by_weights))]), by_outer[0]
 
     def ladder(self, X: Any = None, seed: int = 0) -> Ladder:
         """What lies below and above the bound; X (k, d) are data to take gradients at."""

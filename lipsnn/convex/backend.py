@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from lipsnn.convex import programs
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.convex.samples import Patterns, as_samples
-from lipsnn.convex.solution import ProgramSolution
 from lipsnn.solvers import choose_solver
 
 

@@ -8,16 +8,17 @@ with the residual of the dual. Rows that are not carried enter when they are abo
 
 from __future__ import annotations
 
-from typing import Any
+import time
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy import sparse
 
 from lipsnn._checks import Array
-from lipsnn.certificate.interior import Scaling
+from lipsnn.certificate.interior import Scaling, scaled_solver
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.convex.layer_forms import Forms
-from lipsnn.convex.layer_program import LayerProgram, StepSolution
+from lipsnn.convex.layer_program import LayerProgram
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.losses import SQUARED
 from lipsnn.status import Status
 
@@ -32,12 +33,12 @@ _PROXIMAL = 1e-9  # of each diagonal entry: biases that nothing holds
 
 
 @one_blas_thread
-def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
+def solve_layer(program: LayerProgram, tol: float = TOL) -> ProgramSolution:
     """Solve one layer's program by the interior-point method.
 
     Predictor and corrector until gap and residuals are below `tol`, relative to the value.
     """
-    forms = Forms(program)
+    forms, began = Forms(program), time.perf_counter()
     fit, x, held = forms.fit, forms.start(), forms.carried
     loss, order, free = program.loss, forms.at[-1].stop, program.bound is None
     fixed = np.arange(forms.total if free else forms.total - 1, forms.total)
@@ -52,7 +53,7 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
     try:
         Z = np.linalg.inv(M)
     except np.linalg.LinAlgError:  # multipliers that are held may have no interior
-        return StepSolution(None, [], np.nan, Status.NUMERICAL_ERROR)
+        return ProgramSolution(np.nan, Status.NUMERICAL_ERROR, "structured", 0, 0.0)
     # at least the level at which the cone meets the price of rho: far below it many rows drive the
     # weights, and rho with them, out of all proportion
     mu = max(
@@ -86,7 +87,7 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
             forms.add_cone(inverse.T @ inverse, H)
             H[fixed], H[:, fixed] = 0.0, 0.0
             H[fixed, fixed] = 1.0
-            newton = _factor(H)
+            newton = scaled_solver(H, (_PROXIMAL,))
             target, eta, crossed, second = 0.0, 1.0, np.zeros_like(s), tuple[Array, ...]()
             for corrected in (False, True):
                 C = scaling.centre(target * mu, *second)
@@ -94,7 +95,8 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
                 rhs = forms.pull(toward, -by) + forms.pull_matrix(scaling.back(D + C))
                 rhs[-1] -= lam
                 rhs[fixed] = 0.0
-                dx = newton(rhs)
+                if not np.isfinite(dx := newton(rhs)).all():
+                    raise np.linalg.LinAlgError("the Newton step overflows")
                 drows, df = forms.forward(dx)
                 ds = np.where(held, drows - eta * shift, 0.0)
                 dz = np.where(held, (target * mu - crossed - z * ds) / s - z, 0.0)
@@ -129,23 +131,15 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> StepSolution:
         shift[new], z[new] = (slack - rows)[new], (mu / slack)[new]
         held |= new
     weight = x[: forms.p1].reshape(forms.inner, -1)
-    biases = [weight[:, -1], *(x[tail] for tail in forms.tails)]
-    price = lam if free else price
-    return StepSolution(weight[:, :-1], biases, value, status, gap, iteration, price, z)
-
-
-def _factor(H: Array) -> Any:
-    """A function that solves by H, from its Cholesky factor after scaling the diagonal to 1."""
-    scale = 1 / np.sqrt(np.maximum(np.diag(H), 1e-300))
-    H *= scale[:, None]
-    H *= scale
-    H[np.diag_indices_from(H)] += _PROXIMAL
-    factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
-
-    def newton(rhs: Array) -> Array:
-        found = scale * cho_solve(factor, scale * rhs, check_finite=False)
-        if not np.isfinite(found).all():
-            raise np.linalg.LinAlgError("the Newton step overflows")
-        return found
-
-    return newton
+    return ProgramSolution(
+        value,
+        status,
+        "structured",
+        iteration,
+        time.perf_counter() - began,
+        weights=weight[:, :-1],
+        biases=(weight[:, -1], *(x[tail] for tail in forms.tails)),
+        strength=lam if free else price,
+        gap=gap / max(value, floor),
+        cone_duals=sparse.csr_array(z.T),
+    )

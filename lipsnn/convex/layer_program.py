@@ -16,46 +16,16 @@ over W_j, b_j .. b_l and the multipliers is convex, and contains the network at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn._optional import cp
-from lipsnn.convex.programs import cost
+from lipsnn.convex.programs import cost, priced, solution
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.losses import SQUARED
-from lipsnn.solvers import solve
-
-
-@dataclass(frozen=True, eq=False)
-class StepSolution:
-    """A point of one layer's program.
-
-    Attributes
-    ----------
-    weight : ndarray, (n_{j+1}, n_j), or None
-        W_j; None without a point.
-    biases : list of ndarray
-        b_j .. b_l.
-    value : float
-        Loss + strength rho there, or the loss under a bound.
-    gap : float or None
-        How far `value` is at most above the optimum, where the solver tells.
-    strength : float or None
-        As given; under a bound the multiplier of ``rho <= L^2``.
-    duals : ndarray, (n, n_{j+1} + .. + n_l), or None
-        Multipliers of the rows, where the solver tells.
-    """
-
-    weight: Array | None
-    biases: list[Array]
-    value: float
-    status: str
-    gap: float | None = None
-    iterations: int | None = None
-    strength: float | None = None
-    duals: Array | None = None
 
 
 @dataclass(eq=False)
@@ -130,40 +100,33 @@ class LayerProgram:
         value, constraints = cost(u, self.y, self.loss), [*rows, (M + M.T) / 2 >> 0]
         if self.multipliers is not None:
             constraints.append(cp.hstack(t) == self.multipliers)
-        if self.bound is None:
-            value += self.strength * rho
-        else:
-            constraints.append(rho <= self.bound**2)
-        problem = cp.Problem(cp.Minimize(value), constraints)
+        problem = priced(value, constraints, rho, self.strength, self.bound)
         return problem, {"W": W, "b": b, "t": t, "rho": rho}
 
-    def gains(self, solution: StepSolution) -> Array:
+    def gains(self, solution: ProgramSolution) -> Array:
         """What the loss gains at most by crossing each active row of layer l, per length of a move.
 
         The rate -h of `lipsnn.convex.walk` for one row: its multiplier less what the unit then
         adds. With j = l - 1; 0 for rows that are not active.
         """
-        assert solution.weight is not None
-        assert solution.duals is not None
-        u = self.inputs @ solution.weight.T + solution.biases[0]
+        assert solution.weights is not None
+        assert solution.cone_duals is not None
+        duals = solution.cone_duals.toarray().T
+        u = self.inputs @ solution.weights.T + solution.biases[0]
         f = (self.gates[0] * u) @ self.weights[-1].T + solution.biases[1]
         slope = self.loss.gradient(f, self.y) @ self.weights[-1]
         # slack times multiplier is about the same for all rows
-        active = np.abs(u) * np.abs(slope).max() < solution.duals * np.abs(u).max()
+        active = np.abs(u) * np.abs(slope).max() < duals * np.abs(u).max()
         length = np.linalg.norm(self.inputs, axis=1, keepdims=True)
-        return np.where(active, np.maximum(solution.duals - slope, 0.0), 0.0) * length
+        return np.where(active, np.maximum(duals - slope, 0.0), 0.0) * length
 
-    def solve_reference(self, solver: str) -> StepSolution:
+    def solve_reference(self, solver: str) -> ProgramSolution:
         """Solve `reference` by a CVXPY solver."""
         problem, variables = self.reference()
-        said = solve(problem, solver)
-        if not said.has_point or variables["W"].value is None:
-            return StepSolution(None, [], float("nan"), said.status)
-        weight, biases = variables["W"].value, [b.value for b in variables["b"]]
-        strength = self.strength if self.bound is None else problem.constraints[-1].dual_value
-        return StepSolution(
-            weight, biases, said.value, said.status, None, said.iterations, strength
-        )
+        strength = None if self.bound else self.strength
+        found = solution(problem, variables["W"], solver, variables["rho"], strength)
+        biases = tuple(b.value for b in variables["b"])
+        return replace(found, biases=biases, cone_duals=None)
 
 
 def _row(b: Any) -> Any:

@@ -174,16 +174,16 @@ def _solve(
         solution = solve_layer(program)
     else:
         solution = program.solve_reference(search.programs.name)
-    if solution.weight is None or not np.isfinite(solution.weight).all():
+    if solution.weights is None or not np.isfinite(solution.weights).all():
         return solution.status
     if solution.strength is not None:
         search.price = solution.strength / unit**2
     weights[0], biases[layer:] = first, solution.biases
-    weights[layer] = solution.weight
+    weights[layer] = solution.weights
     weights[0] = weights[0] * unit
     found = _widened(weights, biases, live, search.net)
     accepted = search.offer(name, found, solution.status)
-    if accepted and len(live) == 1 and layer == 0 and solution.duals is not None:
+    if accepted and len(live) == 1 and layer == 0 and solution.cone_duals is not None:
         search.cell = np.zeros((len(X), len(live[0])), dtype=bool), np.zeros((len(X), len(live[0])))
         search.cell[0][:, live[0]] = program.gates[0] > 0
         search.cell[1][:, live[0]] = program.gains(solution)

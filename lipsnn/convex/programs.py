@@ -19,7 +19,7 @@ from scipy import sparse
 from lipsnn._checks import Array
 from lipsnn._optional import cp
 from lipsnn.certificate.lmi import lmi_matrix
-from lipsnn.convex.solution import ProgramSolution
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.losses import SQUARED, CrossEntropy, Huber, Logistic, Squared
 from lipsnn.solvers import solve
 
@@ -43,7 +43,7 @@ def solve_l2(
     """
     u = cp.Variable((patterns.shape[1], X.shape[1]))
     value = _loss(X, y, patterns, signs, u, offset, loss) + strength * cp.sum(cp.norm(u, 2, axis=1))
-    return _solution(value, _cones(X, patterns, u), u, solver)
+    return solution(cp.Problem(cp.Minimize(value), _cones(X, patterns, u)), u, solver)
 
 
 def solve_lipschitz(
@@ -73,7 +73,8 @@ def solve_lipschitz(
     w, rho = cp.Variable((outer.size, X.shape[1])), cp.Variable()
     constraints = [*_cones(X, patterns, w), lmi_matrix(rho, t, w[:, :-1], outer) << 0]
     value = _loss(X, y, patterns, outer, w, offset, loss)
-    found = _solution(value, constraints, w, solver, rho, strength, bound)
+    problem = priced(value, constraints, rho, strength, bound)
+    found = solution(problem, w, solver, rho, None if bound else strength)
     if found.weights is None:
         return found
     weights = np.zeros((used.size, X.shape[1]))
@@ -110,7 +111,8 @@ def solve_joint(
     lmi = cp.bmat([[rho * np.eye(d), slopes.T], [slopes, 4 * cp.diag(shares)]])
     constraints = [*_cones(X, patterns, cp.multiply(signs[:, None], z)), (lmi + lmi.T) / 2 >> 0]
     value = _loss(X, y, patterns, np.ones(m), z, offset, loss)
-    return _solution(value, constraints, z, solver, rho, strength, bound, shares=q)
+    problem = priced(value, constraints, rho, strength, bound)
+    return solution(problem, z, solver, rho, None if bound else strength, q)
 
 
 def _loss(
@@ -145,28 +147,33 @@ def _cones(X: Array, patterns: Array, w: cp.Expression) -> list[cp.Constraint]:
     return [cp.multiply(2.0 * patterns - 1.0, X @ w.T) >= 0]
 
 
-def _solution(
+def priced(
     loss: cp.Expression,
     constraints: list[cp.Constraint],
+    rho: cp.Variable,
+    strength: float | None,
+    bound: float | None,
+) -> cp.Problem:
+    """The problem with rho at its price or, by its last constraint, under the bound."""
+    if bound is None:
+        return cp.Problem(cp.Minimize(loss + strength * rho), constraints)
+    return cp.Problem(cp.Minimize(loss), [*constraints, rho <= bound**2])
+
+
+def solution(
+    problem: cp.Problem,
     weights: cp.Variable,
     solver: str | None,
     rho: cp.Variable | None = None,
     strength: float | None = None,
-    bound: float | None = None,
     shares: cp.Variable | None = None,
 ) -> ProgramSolution:
-    """Solve with rho at its price or under the bound."""
-    if rho is not None:
-        if bound is None:
-            loss = loss + strength * rho
-        else:
-            strength, constraints = None, [*constraints, rho <= bound**2]
-    problem = cp.Problem(cp.Minimize(loss), constraints)
+    """Solve it, whose first constraints are the cones; without a strength, rho is under a bound."""
     stats = solve(problem, solver)
     point, duals = None, None
     if stats.has_point and weights.value is not None:
         point = np.asarray(weights.value)
-        found = problem.constraints[0].dual_value  # of the cones, which come first
+        found = problem.constraints[0].dual_value
         duals = None if found is None else sparse.csr_array(np.asarray(found).T)
         if rho is not None and strength is None:  # the multiplier of the bound, which comes last
             strength = problem.constraints[-1].dual_value

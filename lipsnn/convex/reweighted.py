@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from lipsnn._checks import Array
-from lipsnn.convex.solution import ProgramSolution
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.losses import Squared
 from lipsnn.status import Status
 

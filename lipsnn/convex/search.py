@@ -14,8 +14,8 @@ from lipsnn.convex import reweighted
 from lipsnn.convex.best import Best
 from lipsnn.convex.mapping import cone_violation, fitted, from_products
 from lipsnn.convex.objective import outputs
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.convex.samples import Patterns, Samples
-from lipsnn.convex.solution import ProgramSolution
 from lipsnn.losses import SQUARED
 from lipsnn.network import ShallowNet
 from lipsnn.status import Status

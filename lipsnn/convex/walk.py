@@ -24,9 +24,9 @@ import scipy
 
 from lipsnn._checks import Array
 from lipsnn.convex.mapping import fitted
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.convex.samples import Patterns, Samples, unpacked
 from lipsnn.convex.search import Cells, Search
-from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured.merge import Units
 from lipsnn.status import Status
 
@@ -47,23 +47,19 @@ def walk(search: Search, steps: int, tol: float) -> Iterator[None]:
     """The joint program, then again in neighbouring cells while that lowers the objective."""
     _, solution = search.solve_joint()
     yield
-    for _ in range(steps):
-        if search.status != Status.OPTIMAL or solution.cone_duals is None:
+
+    def turn() -> Iterator[None]:
+        nonlocal solution
+        if (neighbour := neighbouring_cells(search, solution)) is None:
             return
-        neighbour = neighbouring_cells(search, solution)
-        if neighbour is None:
-            search.status = Status.CONVERGED
-            return
-        here, before = search.cells, search.objective
-        search.cells = neighbour
+        here, search.cells = search.cells, neighbour
         accepted, solution = search.solve_joint("walk")
         yield
         if not accepted:
             search.cells = here
-        if search.status == Status.OPTIMAL and before - search.objective <= tol * before:
-            search.status = Status.CONVERGED
-            return
-    search.status = Status.ROUND_LIMIT
+
+    if search.status == Status.OPTIMAL and solution.cone_duals is not None:
+        yield from search.repeated(turn, steps, tol, strict=True)
 
 
 def neighbouring_cells(search: Search, solution: ProgramSolution) -> Cells | None:

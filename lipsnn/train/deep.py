@@ -9,9 +9,10 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import certify
+from lipsnn.certificate.gradient import gradient_of
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.losses import Loss, as_loss
-from lipsnn.network import Network, ShallowNet
+from lipsnn.network import Network
 from lipsnn.train.descent import Adam, Steps
 
 
@@ -82,9 +83,7 @@ def descend(
         slopes: list[Any] = [0.0] * len(weights)
         if strength > 0:
             certificate = certify(Network(weights), tol=tol)
-            found = certificate.gradient()
-            if isinstance(certificate.net, ShallowNet):
-                found = found[0][:, :-1], found[1][None]
+            found = gradient_of(certificate, certificate.form())
             slopes = [2 * strength * certificate.bound * slope for slope in found]
         ends = []
         for i in range(len(weights) - 1, -1, -1):

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from lipsnn._files import whole
 from lipsnn._modules import data
 from lipsnn.losses import Loss
 from lipsnn.train.clip import LipschitzSet
 from lipsnn.train.descent import Steps, torch_optimizer
 from studies.clip.regularizers import Lipschitz, Weights
+from studies.common.files import whole
 
 _STATE = ("settings", "samples", "epoch", "batches", "strength", "history", "best")
 

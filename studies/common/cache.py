@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lipsnn._files import whole
+from studies.common.files import whole
 
 Task = Mapping[str, Any]
 Record = dict[str, Any]

@@ -11,8 +11,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsnn._files import whole
 from studies.common import freshness
+from studies.common.files import whole
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ PACKAGES = ("lipsnn/", "studies/")
 Reader = Callable[[str], bytes | None]
 # They schedule work and write results down, and change no number in them.
 BOOKKEEPING = (
-    "lipsnn/_files.py",
+    "studies/common/files.py",
     "lipsnn/_optional.py",
     "studies/common/sources.py",
     "studies/common/freshness.py",

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lipsnn import _checks
-from lipsnn._files import whole
 from lipsnn.datasets import DATASETS
+from studies.common.files import whole
 
 PROFILES = ("quick", "full")
 # Two ways to settle what the paper leaves open: by validation data, the profiles' own, and as its

@@ -59,7 +59,7 @@ def test_every_direction_satisfies_the_equations_of_the_multipliers(monkeypatch)
     def direction(self, residuals, row_target, target, refined=True):
         move = plain(self, residuals, row_target, target, refined)
         cone = self._cone
-        at = [np.append(move.Z, move.extras), move.multiplier, move.cone_multiplier]
+        at = [np.append(move.Z, move.extras), move.multiplier, move.pair[1]]
         at += [self._rows.slack(move.Z), cone.shrink(cone.linear(move.Z, move.extras))]
         _, rows, cone = self._wrong(at, residuals, row_target, target)
         off.append((np.abs(rows).max() / np.abs(row_target).max(), np.abs(cone).max()))

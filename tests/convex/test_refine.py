@@ -6,7 +6,7 @@ from drawing import draw_network
 
 from lipsnn import ShallowNet, certify, objective, refine
 from lipsnn.convex import programs
-from lipsnn.convex.solution import ProgramSolution
+from lipsnn.convex.result import ProgramSolution
 
 STRENGTH = 1.0
 

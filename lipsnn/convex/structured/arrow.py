@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cholesky, eigh, eigvalsh, svd
+from scipy.linalg import eigh
 
 from lipsnn._checks import Array
+from lipsnn.certificate.interior import Scaling
 
 # Rho is at least this much above what the slopes need after a warm start, and at the method's own.
 _MARGIN, _ROOM = 1.1, 1.5
@@ -148,7 +149,7 @@ class ArrowCone:
 
     def scale(self, S: Array, Y: Array) -> None:
         """Set the scaling R with R^-1 S R^-T = R' Y R = diag(l), which all below use."""
-        self._R, self._Rinv = np.eye(self.degree), np.eye(self.degree)
+        self._Rinv = np.eye(self.degree)
         self._rescale(S, Y)
 
     def advance(self, S: Array, multiplier: Array, step: float) -> Array:
@@ -164,11 +165,8 @@ class ArrowCone:
         return right @ right.T
 
     def _rescale(self, S: Array, Y: Array) -> None:
-        lower_s, lower_y = (cholesky(part, lower=True, check_finite=False) for part in (S, Y))
-        u, self._l, vt = svd(lower_y.T @ lower_s, check_finite=False)
-        root = np.sqrt(self._l)
-        self._R = self._R @ (lower_s @ (vt.T / root))
-        self._Rinv = (lower_y @ (u / root)).T @ self._Rinv
+        self._scaling = Scaling(S, Y)
+        self._l, self._Rinv = self._scaling.sigma, self._scaling.inverse @ self._Rinv
         self._W = self._Rinv.T @ self._Rinv
 
     def shrink(self, dS: Array) -> Array:
@@ -181,12 +179,7 @@ class ArrowCone:
 
     def target(self, mu: float, pair: tuple[Array, Array] | None) -> Array:
         """B with l o B = mu I - l^2 - the second-order term of a scaled `pair`."""
-        wanted = np.diag(mu - self._l**2)
-        if pair is not None:
-            product = pair[0] @ pair[1]
-            wanted -= (product + product.T) / 2
-        wanted *= 2.0 / (self._l[:, None] + self._l)
-        return wanted
+        return self._scaling.centre(mu, *(pair or ()))
 
     def recentred(self, pair: tuple[Array, Array], step: float, low: float, high: float) -> Array:
         """What to add to the target so that the products after `step` lie in [low, high]."""
@@ -198,12 +191,7 @@ class ArrowCone:
 
     def longest(self, pair: tuple[Array, Array]) -> float:
         """The longest step for which slack and multiplier stay in the cone."""
-        root = np.sqrt(self._l)
-        outer = root[:, None] * root
-        least = min(
-            eigvalsh(part / outer, subset_by_index=(0, 0), check_finite=False)[0] for part in pair
-        )
-        return np.inf if least >= 0 else -1.0 / least
+        return min(map(self._scaling.longest, pair))
 
     def add_hessian(self, H: Array) -> None:
         """Add A* W^-1 A W^-1 to the upper triangle of H, in the order (Z by rows, extras)."""

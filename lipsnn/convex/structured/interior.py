@@ -267,7 +267,7 @@ class _Search:
         s += length * move.slack
         lam += length * move.multiplier
         self.S = cone.slack(self.Z, self.extras)
-        self.Y = cone.advance(self.S, move.cone_multiplier, length)
+        self.Y = cone.advance(self.S, move.pair[1], length)
         return length
 
     def _longest(self, move: Direction) -> float:

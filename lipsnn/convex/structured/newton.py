@@ -59,18 +59,13 @@ class Residuals:
 
 @dataclass
 class Direction:
-    """A Newton direction; that of the cone is in scaled coordinates."""
+    """A Newton direction; the `pair` of the cone's slack and multiplier in scaled coordinates."""
 
     Z: Array
     extras: Array
     slack: Array
     multiplier: Array
-    cone_slack: Array
-    cone_multiplier: Array
-
-    @property
-    def pair(self) -> tuple[Array, Array]:
-        return self.cone_slack, self.cone_multiplier
+    pair: tuple[Array, Array]
 
 
 class Newton:
@@ -156,7 +151,7 @@ class Newton:
             for part, step in zip(state, moves[-1], strict=True):
                 part += step
         x, dl, dY, slack, cone_slack = state
-        return Direction(*self._split(x), slack - residuals.rows, dl, cone_slack, dY)
+        return Direction(*self._split(x), slack - residuals.rows, dl, (cone_slack, dY))
 
     def _wrong(
         self, state: list[Array], residuals: Residuals, row_target: Array, target: Array

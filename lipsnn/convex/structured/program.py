@@ -10,8 +10,8 @@ from scipy import sparse
 
 from lipsnn._checks import Array
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.convex.samples import Patterns, Samples, as_samples
-from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured import interior
 from lipsnn.convex.structured import loss as losses
 from lipsnn.convex.structured.arrow import ArrowCone

@@ -40,8 +40,8 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.convex.result import ProgramSolution
 from lipsnn.convex.samples import Samples
-from lipsnn.convex.solution import ProgramSolution
 from lipsnn.convex.structured.norms import NormCone
 from lipsnn.convex.structured.program import Patterned, Program
 
