@@ -157,7 +157,7 @@ def _certified_balls(found: list[Any], options: argparse.Namespace) -> int:
         for k, c in enumerate(found)
     ]
     if options.json:
-        print(json.dumps(rows))
+        print(_json(rows))
     else:
         print("sample,bound,lower,status")
         print("\n".join(",".join(map(str, row.values())) for row in rows))
@@ -193,10 +193,16 @@ def _refine(options: argparse.Namespace) -> int:
     return int(result.status.startswith("not improved"))
 
 
+def _json(content: Any) -> str:
+    """JSON has no numbers that are not finite: null stands for them."""
+    found = json.loads(json.dumps(content), parse_constant=lambda _: None)
+    return json.dumps(found)
+
+
 def _show(values: Mapping[str, Any], as_json: bool) -> None:
     """A table of two columns, or JSON with the same names."""
     if as_json:
-        print(json.dumps({name.replace(" ", "_"): value for name, value in values.items()}))
+        print(_json({name.replace(" ", "_"): value for name, value in values.items()}))
         return
     width = max(map(len, values))
     for name, value in values.items():

@@ -16,7 +16,7 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn._optional import parquet, torch
 from lipsnn.activations import Activation
-from lipsnn.certificate.document import content_of, network_from
+from lipsnn.certificate.document import content_of, network_from, read
 from lipsnn.convert import as_network
 from lipsnn.convert.affine import Linear
 from lipsnn.convert.chain import Act, Step, assemble
@@ -59,7 +59,7 @@ def read_network(path: str | Path, activation: str = "relu") -> Network | Shallo
         if kind == ".onnx":
             return as_network(path)
         if kind == ".json":
-            return network_from(json.loads(path.read_bytes()))
+            return network_from(read(path))
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
@@ -79,6 +79,8 @@ def _reading(path: Path) -> Iterator[None]:
         raise FileNotFoundError(f"there is no file {path}")
     try:
         yield
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} is not UTF-8: save it as such") from None
     except (ValueError, OSError, ImportError):
         raise
     except Exception as error:
@@ -172,7 +174,10 @@ def _csv(path: Path) -> dict[str, list[str]]:
 
 def _numbers(values: Any, name: str, path: Path) -> Array:
     try:
-        return np.array(values, dtype=np.float64)
+        array = np.asarray(values)
+        if array.dtype.kind in "mM":
+            raise ValueError("it holds dates or durations")
+        return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"column {name!r} of {path.name} is not numeric: {error}") from None
 
@@ -184,6 +189,12 @@ def _arrays(path: Path, activation: str) -> dict[str, Any]:
     if "weights_0" not in arrays:
         return arrays
     count = sum(name.startswith("weights_") for name in arrays)
+    known = {
+        "activations",
+        *(f"{kind}_{k}" for kind in ("weights", "biases") for k in range(count)),
+    }
+    if unknown := arrays.keys() - known:
+        raise ValueError(f"{path.name} has {min(unknown)}, which belongs to none of its layers")
     weights = [arrays[f"weights_{k}"] for k in range(count)]
     given = arrays.get("activations")
     return {
@@ -204,21 +215,23 @@ def _state_dict(path: Path, activation: str) -> Network:
         ) from None
     if not isinstance(content, Mapping) or not all(map(torch.is_tensor, content.values())):
         raise ValueError(f"{path.name} holds no state dict: {_HOW}")
-    weights, biases = [], []
+    weights: list[Array] = []
+    biases: list[Array | None] = []
     for name, tensor in content.items():
-        array = tensor.double().numpy()
-        if name.endswith("weight") and array.ndim == 2:
-            weights.append(array)
-            biases.append(np.zeros(len(array)))
-        elif name.endswith("bias") and weights and array.shape == biases[-1].shape:
-            biases[-1] = array
+        shape, floating = tuple(tensor.shape), tensor.is_floating_point()
+        if floating and name.endswith("weight") and len(shape) == 2:
+            weights.append(tensor.double().numpy())
+            biases.append(None)
+        elif floating and name.endswith("bias") and biases and biases[-1] is None:
+            biases[-1] = tensor.double().numpy()
         else:
             raise ValueError(
-                f"{path.name} has {name} of shape {array.shape}, which belongs to no Linear layer: "
-                "export the network instead, "
+                f"{path.name} has {name} of shape {shape} and {tensor.dtype}, which belongs to no "
+                "Linear layer: export the network instead, "
                 "torch.export.save(torch.export.export(net, (x,)), 'net.pt2')"
             )
-    return Network(weights, biases, activation)
+    filled = [np.zeros(len(W)) if b is None else b for W, b in zip(weights, biases, strict=True)]
+    return Network(weights, filled, activation)
 
 
 def _exported(path: Path) -> Network:
@@ -255,7 +268,13 @@ def _exported(path: Path) -> Network:
                     bias = others[1].get("as_tensor") if len(others) > 1 else None
                     b = parameters[bias["name"]] if bias else np.zeros(len(W))
                     steps.append(Linear(W, b, operation))
-                elif operation not in ("dropout", "alias", "detach", "contiguous"):
+                elif operation == "dropout":
+                    if others[0]["as_float"] and others[1]["as_bool"]:
+                        raise ValueError(
+                            f"{path.name} has dropout that is always on: call eval() before the "
+                            "export, and F.dropout(x, training=self.training)"
+                        )
+                elif operation not in ("alias", "detach", "contiguous"):
                     slopes = [arg["as_float"] for arg in others if "as_float" in arg]
                     if others and (operation != "leaky_relu" or len(slopes) != len(others)):
                         raise ValueError(f"{path.name} has the operation {operation} with options")

@@ -152,7 +152,8 @@ class CrossEntropy:
 
     def value(self, outputs: Array, targets: Array) -> Array:
         """The loss of each sample (n,), of outputs (n, k) and class numbers (n,)."""
-        return scipy.special.logsumexp(outputs, axis=1) - outputs[np.arange(len(outputs)), targets]
+        own = np.take_along_axis(outputs, targets[:, None], axis=1)
+        return scipy.special.logsumexp(outputs - own, axis=1)
 
     def gradient(self, outputs: Array, targets: Array) -> Array:
         """Its derivatives by the outputs, (n, k)."""
@@ -215,6 +216,10 @@ LOSSES: dict[str, Loss] = {
 def as_loss(loss: str | Loss) -> Loss:
     """The loss of this name, or `loss` itself if it is one."""
     if not isinstance(loss, str):
+        if not (hasattr(loss, "mean") and hasattr(loss, "targets")):
+            raise TypeError(
+                f"loss must be one of {', '.join(LOSSES)} or such an object, got {loss!r}"
+            )
         return loss
     name = {"cross-entropy": "cross_entropy", "squares": "squared"}.get(loss, loss)
     return LOSSES[_checks.one_of(name, "loss", tuple(LOSSES))]

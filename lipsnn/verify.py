@@ -1,6 +1,7 @@
 """Re-check a certificate without any solver: ``lipsnn verify certificate.json``.
 
-Exits with 0 and the proved bound, or with 1 and the reason why there is none.
+Exits with 0 and the proved bound, with 1 and the reason why there is none, or with 2 where a file
+cannot be read.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """Read, check the hashes, prove; the exit code."""
     try:
         says, why = _proved(options.certificate, options.network), None
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError) as error:
         says, why = None, f"rejected: {error}"
     if options.json:
         print(json.dumps({"proved": why is None, "says": says or why}))
@@ -86,7 +87,11 @@ def main(given: list[str] | None = None) -> int:
     """Run the command line of this module alone."""
     parser = argparse.ArgumentParser(prog="python -m lipsnn.verify", description=__doc__)
     arguments(parser)
-    return run(parser.parse_args(given))
+    try:
+        return run(parser.parse_args(given))
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -326,6 +326,75 @@ def test_tables_that_are_none(text, word, tmp_path):
         files.read_data(path, "y")
 
 
+def test_weights_that_belong_to_no_layer_are_named(tmp_path):
+    W, V, b = torch.ones(2, 3), torch.ones(1, 2), torch.ones(2)
+    for state, word in (
+        ({"0.weight": W + 1j, "2.weight": V}, "complex64"),
+        ({"0.weight": W.to(torch.int8), "2.weight": V}, "int8"),
+        ({"0.weight": W, "0.bias": b, "1.bias": 5 * b, "2.weight": V}, "1.bias"),
+        ({"0.bias": b, "0.weight": W, "2.weight": V}, "0.bias"),
+    ):
+        torch.save(state, tmp_path / "net.pt")
+        with pytest.raises(ValueError, match=f"has .*{word}"):
+            files.read_network(tmp_path / "net.pt")
+    layers = {"weights_0": W.numpy(), "weights_1": V.numpy()}
+    for extra in ("bias_0", "biases_2", "outer"):
+        np.savez(tmp_path / "net.npz", **layers, **{extra: np.ones(2)})
+        with pytest.raises(ValueError, match=f"has {extra}, which belongs to none"):
+            files.read_network(tmp_path / "net.npz")
+    (tmp_path / "net.json").write_text('{"weights": [[1, 0]], "weights": [[2, 0]], "outer": [1]}')
+    with pytest.raises(ValueError, match="twice"):
+        files.read_network(tmp_path / "net.json")
+
+
+def test_dropout_that_is_always_on_is_refused(tmp_path):
+    class Drops(nn.Module):
+        def __init__(self, training):
+            super().__init__()
+            self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 1)
+            self.on = training
+
+        def forward(self, x):
+            hidden = torch.relu(self.first(x))
+            return self.last(nn.functional.dropout(hidden, 0.5, training=self.on))
+
+    for on in (True, False):
+        path = tmp_path / f"{on}.pt2"
+        torch.export.save(torch.export.export(Drops(on), (torch.zeros(2, 3),)), path)
+    with pytest.raises(ValueError, match="dropout that is always on"):
+        files.read_network(tmp_path / "True.pt2")
+    assert files.read_network(tmp_path / "False.pt2").widths == (4,)
+
+
+def test_dates_are_no_numbers(tmp_path):
+    for kind in ("datetime64[us]", "timedelta64[us]"):
+        content = table({"when": np.arange(3).astype(kind), "y": np.arange(3.0)})
+        parquet.write_table(content, tmp_path / "data.parquet")
+        with pytest.raises(
+            ValueError, match=r"'when' of data\.parquet is not numeric: it holds dates"
+        ):
+            files.read_data(tmp_path / "data.parquet", "y")
+
+
+def test_json_has_null_where_a_bound_is_not_finite(tmp_path, capsys):
+    files.write_network(lipsnn.ShallowNet([[1e200, 0.0, 0.0]], [1e200]), tmp_path / "net.npz")
+    assert main(["certify", str(tmp_path / "net.npz"), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found["bound"] is None
+    assert 1e308 < found["lower"] < np.inf  # the slope is 1e400
+
+
+def test_what_cannot_be_read_is_no_rejection(net, tmp_path, capsys):
+    lipsnn.certify(files.read_network(net)).to_json(tmp_path / "c.json")
+    for command in (
+        ["none.json"],
+        [str(tmp_path)],
+        [str(tmp_path / "c.json"), "--network", "none.npz"],
+    ):
+        assert main(["verify", *command]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize("command", [[], ["certify"], ["refine"], ["verify"]])
 def test_help_teaches(command, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -158,6 +158,8 @@ def spoiled(content):
         "no class": lambda c: c.update(y=[7.5 for _ in c["y"]], network=None),
         "another input": lambda c: c["X"][0].__setitem__(0, c["X"][0][0] + 1),
         "a sample less": lambda c: c["trees"].pop(),
+        "no radius": lambda c: (c.update(radii=[]), [row.clear() for row in c["trees"]]),
+        "a bound whose square is none": lambda c: leaf(c, 0).update(bound=1e200),
         "a sign less": lambda c: c["trees"][0][0].pop(),
     }
     for name, change in changes.items():

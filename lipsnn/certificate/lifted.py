@@ -150,7 +150,11 @@ class Errors(Document):
                         _prove(self.net, around, C, shift, tree)
             found = [[max(tree["bound"] for tree in own) for own in row] for row in self.trees]
             bounds = np.array(found) + moved(self.net, self.X, self.radii)
-            return self.columns(upper=errors_of(bounds, self.radii, self.net.outputs > 1))
+            with np.errstate(over="ignore"):
+                upper = errors_of(bounds, self.radii, self.net.outputs > 1)
+        if not np.isfinite(upper).all():
+            raise ProofError("an error is beyond the range of float64")
+        return self.columns(upper=upper)
 
     def _content(self) -> dict[str, Any]:
         said = {name: getattr(self, name) for name in ("X", "y", "radii", "trees")}
@@ -162,8 +166,8 @@ class Errors(Document):
         X, y = _checks.data_pair(array(content["X"], 2), array(content["y"], 1), net.dim)
         norm = {2: 2.0, "inf": np.inf}[content["norm"]]
         radii = array(content["radii"], 1)
-        if not (radii >= 0).all():
-            raise ValueError("a radius is negative")
+        if not len(radii) or not (radii >= 0).all():
+            raise ValueError("there is no radius, or a negative one")
         supported(net)
         classes(net, y)
         return cls(net, X, y, radii, norm, content["trees"])

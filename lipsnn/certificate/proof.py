@@ -265,7 +265,7 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
     size = R.square()
     if not size:
         raise ProofError(f"lower is {lower!r}, but its factors are zero")
-    target = Fraction(lower) ** 2 * size * (1 - Fraction(1, 10**12)) ** 2
+    target = Fraction(lower) ** 2 * size
     if len(factors) == 1:
         (W, outer), (alpha, beta) = form.weights, form.sectors[0]
         W, outer = W[form.free[0]], outer[:, form.free[0]]

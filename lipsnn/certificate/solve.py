@@ -92,7 +92,7 @@ def solved(
     return Certificate(
         net=net,
         bound=found.bound,
-        lower=min(found.lower, found.bound),
+        lower=min(found.lower, found.bound, np.finfo(float).max),
         multipliers=(
             found.multipliers[0] if isinstance(net, ShallowNet) else tuple(found.multipliers)
         ),

@@ -140,17 +140,19 @@ def _floats(exact: flint.fmpq_mat, names: str) -> tuple[Array, bool, bool]:
     """All rows but the last, each entry rounded once, and whether no weight and no bias changed."""
     rows = exact.tolist()[:-1]
     beyond = ValueError(
-        f"the product of the layers {names} has weights beyond the range of float64: scale them, "
-        "or multiply them yourself"
+        f"the product of the layers {names} has weights or biases beyond the range of float64: "
+        "scale them, or multiply them yourself"
     )
     try:
         found = np.array([[int(v.p) / int(v.q) for v in row] for row in rows])
     except OverflowError:
         raise beyond from None
-    exactly = np.array([row[:-1] for row in rows], dtype=object).ravel()
-    weights = list(zip(found[:, :-1].ravel().tolist(), exactly, strict=True))
-    if any(abs(x) < np.finfo(float).tiny and v != 0 for x, v in weights):
+    exactly = np.array(
+        [
+            [x.as_integer_ratio() == (v.p, v.q) for x, v in zip(own, row, strict=True)]
+            for own, row in zip(found.tolist(), rows, strict=True)
+        ]
+    )
+    if (~exactly & (np.abs(found) < np.finfo(float).tiny)).any():  # its error is not relative
         raise beyond
-    held = all(x.as_integer_ratio() == (v.p, v.q) for x, v in weights)
-    biases = zip(found[:, -1].tolist(), (row[-1] for row in rows), strict=True)
-    return found, held, held and all(x.as_integer_ratio() == (v.p, v.q) for x, v in biases)
+    return found, bool(exactly[:, :-1].all()), bool(exactly.all())

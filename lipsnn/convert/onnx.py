@@ -22,6 +22,7 @@ _ACTIVATIONS = {
 # of those with a parameter alpha, ONNX's default
 _ALPHAS = {"LeakyRelu": 0.01, "Elu": 1.0, "Celu": 1.0}
 _TRANSPARENT = ("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout", "Cast")
+_FLOATS = (1, 10, 11, 16)  # TensorProto's float, float16, double, bfloat16
 SUPPORTED = ", ".join(
     (
         *("Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"),
@@ -147,6 +148,8 @@ class _Chain:
     def _read(self, node: Any, options: dict[str, Any], current: str, at: int) -> list[Step]:
         where = node.name or f"{node.op_type} {node.output[0]}"
         kind, place = node.op_type, list(node.input).index(current)
+        if kind == "Cast" and options.get("to") not in _FLOATS:
+            raise self._refuse(node, "Cast to another type than a floating one")
         if kind in _TRANSPARENT:
             return []
         if kind == "Gelu":

@@ -17,6 +17,7 @@ from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn._optional import torch
 from lipsnn.certificate.threads import one_blas_thread
+from lipsnn.convert import as_shallow
 from lipsnn.losses import SQUARED, Loss, scalar_loss
 from lipsnn.network import ShallowNet, with_bias
 
@@ -123,7 +124,7 @@ class Descent:
     X, y, width
         As in `train_sgd`.
     steps : Steps
-    init : ShallowNet, optional
+    init : ShallowNet or what `as_shallow` takes, optional
         Where to start, `width` units of d inputs, instead of at random. Its offset is kept and
         not trained.
     loss : str or Loss
@@ -150,13 +151,14 @@ class Descent:
         y: Any,
         width: int,
         steps: Steps,
-        init: ShallowNet | None = None,
+        init: Any = None,
         loss: str | Loss = SQUARED,
     ) -> None:
         X, y = _checks.data_pair(X, y)
         self.kind = scalar_loss(loss)
         y = self.kind.targets(y, ())
         d, width = X.shape[1], _checks.count(width, "width")
+        init = None if init is None else as_shallow(init, X)
         if init is not None and (init.dim, init.width) != (d, width):
             raise ValueError(
                 f"init must have {d} inputs and {width} units, got {init.dim} and {init.width}"

@@ -24,7 +24,7 @@ def train_lipschitz(
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
     tol: float = 1e-3,
-    init: ShallowNet | None = None,
+    init: Any = None,
     reduction: str = "sum",
     loss: str | Loss = "squared",
 ) -> ShallowNet:

@@ -27,7 +27,7 @@ def train_pgd(
     batch_size: int | None = 32,
     learning_rate: float = 1e-2,
     optimizer: str = "adam",
-    init: ShallowNet | None = None,
+    init: Any = None,
     schedule: str = "cosine",
     reduction: str = "sum",
 ) -> ShallowNet:

@@ -91,6 +91,15 @@ def test_a_forged_digest_does_not_help(certificate):
             Certificate.from_json(forge(text, **{field: None}))
 
 
+def test_lower_is_what_its_factors_prove_to_the_last_digit():
+    one = certify(ShallowNet([[1.0, 0.0]], [1.0]))
+    assert one.verify() >= 1.0 >= one.lower
+    for above in (1 + 9e-13, np.nextafter(1.0, 2.0)):
+        text = forge(one.to_json(), lower=above, bound=1 + 1e-12)
+        with pytest.raises(ProofError, match="its factors give less"):
+            Certificate.from_json(text).verify()
+
+
 @pytest.mark.parametrize("factors", [(), slice(1), slice(2)])
 def test_lower_needs_the_factors_of_every_layer(factors):
     """With one layer left out lower = |W_2 F_1| would be twice what there is."""

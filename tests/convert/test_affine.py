@@ -77,6 +77,18 @@ def test_products_beyond_float64_are_refused():
     np.testing.assert_allclose(balanced, 2.0)
 
 
+def test_biases_that_lose_digits_below_the_normal_numbers_are_refused():
+    """0.6 * 2^-1074 would become 2^-1074, and the unit switch beyond a ball of radius 0.8 2^-74."""
+    down = Linear(np.array([[2.0**-1000]]), np.zeros(1))
+    for bias, exact in ((-0.6 * 2.0**-74, False), (-(2.0**-74), True), (-0.75 * 2.0**-40, True)):
+        parts = [Linear(np.eye(1), np.array([bias])), down]
+        if exact:
+            assert merge(parts, 1, None, RELU)[1] == bias * 2.0**-1000
+        else:
+            with pytest.raises(ValueError, match="biases beyond the range"):
+                merge(parts, 1, None, RELU)
+
+
 def test_folded_normalisation_bounds_the_module_itself():
     torch.manual_seed(0)
     net = nn.Sequential(

@@ -74,6 +74,12 @@ def test_chains_compute_what_the_model_does(name, kind):
     assert certify(proto).bound == certify(net).bound
 
 
+def test_a_cast_between_floating_types_changes_no_real_number():
+    there, back = (node("Cast", [a], [b], to=to) for a, b, to in (("u", "p", 11), ("q", "v", 1)))
+    proto = model(FIRST, there, node("Relu", ["p"], ["q"]), back, LAST)
+    assert as_network(proto) == as_network(model(*CHAINS["gemm"]))
+
+
 def test_files_and_images_of_fixed_size(tmp_path):
     flat = node("Flatten", ["x"], ["f"])
     first = node("Gemm", ["f", "W", "b"], ["u"], transB=1)
@@ -103,6 +109,13 @@ def test_files_and_images_of_fixed_size(tmp_path):
                 LAST.__class__.FromString(node("Gemm", ["u", "V", "c"], ["y"]).SerializeToString()),
             ],
             "no activation",
+        ),
+        *(
+            (
+                [FIRST, node("Cast", ["u"], ["p"], to=to), node("Cast", ["p"], ["v"], to=1), LAST],
+                "Cast",
+            )
+            for to in (TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL)
         ),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lipsnn import ShallowNet, train_lipschitz, train_sgd
+from lipsnn import ShallowNet, as_network, train_admm, train_lipschitz, train_sgd
 from lipsnn.autograd import lipschitz_bound
 from lipsnn.losses import LOSSES
 from lipsnn.train.descent import initial_network
@@ -87,6 +87,20 @@ def test_so_are_those_along_the_certificate(servo):
     # certificates that start elsewhere agree to their tolerance's square root at worst
     np.testing.assert_allclose(net.weights, weights, rtol=0, atol=1e-5)
     np.testing.assert_allclose(net.outer, outer, rtol=0, atol=1e-5)
+
+
+def test_any_shallow_network_is_a_start(servo):
+    X, y = servo.X_train, servo.y_train
+    init = initial_network(X.shape[1], 4, torch.Generator().manual_seed(0))
+    how = {"epochs": 1, "seed": 0}
+    wanted = train_lipschitz(X, y, 4, 0.1, init=init, **how)
+    for start in (init.to_torch(torch.float64), as_network(init.to_torch(torch.float64))):
+        assert train_lipschitz(X, y, 4, 0.1, init=start, **how) == wanted
+    admm = {"strength": 0.1, "iterations": 1, "epochs": 1}
+    same = train_admm(X, y, init=as_network(init.to_torch(torch.float64)), **admm)
+    assert same.net == train_admm(X, y, init=init, **admm).net
+    with pytest.raises(TypeError, match="loss must be one of"):
+        train_admm(X, y, init=init, loss=5, reduction="mean", **admm)
 
 
 def test_the_initial_network_is_torchs():

@@ -10,6 +10,7 @@ from typing import Any
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import certify
+from lipsnn.convert import as_shallow
 from lipsnn.losses import SQUARED, Loss, as_loss
 from lipsnn.train.admm.engine import AdmmResult, run
 from lipsnn.train.admm.fits import ModuleFit, ShallowFit
@@ -141,7 +142,7 @@ def train_admm(
             if width is None:
                 raise ValueError("give width, the number of hidden units, or an init network")
             init = train_sgd(X, y, width, _checks.nonnegative(decay, "decay"), steps.seed)
-        elif width not in (None, init.width):
+        elif width not in (None, (init := as_shallow(init)).width):
             raise ValueError(f"width is {width}, but init has {init.width} units: leave width out")
         fit = ShallowFit(init, X, y, penalty, epochs, steps)
 
