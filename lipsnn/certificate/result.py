@@ -147,7 +147,8 @@ class Certificate(Document):
         Returns
         -------
         float
-            The proved bound: `bound`, its last digits raised if they must be (by 1e-9 at most).
+            The proved bound: `bound`, its last digits raised if they must be (by 1e-9 at most, or
+            where units are all but linear by what that costs: see `form.outwards`).
 
         Raises
         ------

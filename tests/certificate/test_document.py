@@ -171,7 +171,7 @@ def test_command(certificate, tmp_path, capsys, suffix):
     save(net.rescale(2.0))
     assert verify.main([str(path), "--network", str(network)]) == 1
     assert "rejected: the weights are not those" in capsys.readouterr().err
-    assert verify.main([str(tmp_path / "none.json")]) == 1
+    assert verify.main([str(tmp_path / "none.json")]) == 2
 
 
 def test_command_as_a_module(certificate, tmp_path):
