@@ -208,18 +208,6 @@ class Network(Layers, Value):
         rounding = (*self.rounding[:-1], error)
         return Network(weights, biases, self.activations, self.dtype, rounding)
 
-    def norm_product(self) -> float:
-        """The product of the spectral norms and of the largest slopes, rounded up."""
-        product = 1.0
-        for alpha, beta in self.sectors:
-            product *= max(-alpha, beta)
-        for W in self.weights:
-            norm = float(np.linalg.norm(W, 2)) * (1 + 1e-15 * sum(W.shape))
-            product *= norm
-            if norm > 0 and product == 0:
-                product = np.nextafter(0.0, 1.0)
-        return float(product)
-
     def to_shallow(self) -> ShallowNet:
         """As `ShallowNet`; a ValueError unless it has one hidden layer of ReLU and one output."""
         if not self.is_shallow:

@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import heapq
 import time
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate.cone import Arrangement
-from lipsnn.certificate.exact import Dyadic, float_above
-from lipsnn.certificate.form import Form
-from lipsnn.certificate.region import Ball, Region
+from lipsnn.certificate.exact import float_above
+from lipsnn.certificate.pieces import Pieces
+from lipsnn.certificate.region import Region
 from lipsnn.certificate.shares import LEAST, side_by_side
-from lipsnn.certificate.slopes import ROUNDING, slopes
+from lipsnn.certificate.slopes import ROUNDING
 from lipsnn.certificate.tree import Node
 from lipsnn.status import Status
 
@@ -33,49 +31,28 @@ _LINES = 8  # through each cell
 _STEPS = 12  # of a bound, at most
 
 
-class Search:
+class Search(Pieces):
     """The nodes that are left, in a heap, and what is known of the constant."""
 
     def __init__(
         self, net: Any, region: Region | None, gap: float, seed: int, keep: bool = False
     ) -> None:
-        self.form = form = Form.of(net)
-        self.region, self.gap, self.phi = region, gap, form.activations[0]
-        self.keep = keep  # whether the root leads to all other nodes
-        if not (form.small and self.phi.homogeneous):
-            raise ValueError("needs one hidden layer of relu, leaky_relu, prelu or abs, one output")
-        W, b, outer = form.weights[0], form.biases[0], form.weights[1][0]
-        self.live = live = W.any(axis=1) & (outer != 0)
-        self.W, self.b, self.outer = W[live], b[live], outer[live]
-        self.m, self.dim = self.W.shape
-        problem, (alpha, beta) = slopes(form), form.sectors[0]
-        self.exponent = problem.exponent
+        super().__init__(net, region)
+        self.gap, self.keep = gap, keep  # and whether the root leads to all other nodes
+        alpha, beta = self.form.sectors[0]
         above, below = self.phi.slope(np.array([1.0, -1.0])) / (beta - alpha)
         # what a unit adds to the slope on its two sides, scaled
-        self.above, self.below = above * problem.scaled[live], below * problem.scaled[live]
+        self.above, self.below = above * self.scaled, below * self.scaled
         size = np.linalg.norm(np.abs(self.above) + np.abs(self.below), axis=1).sum()
         # of a bound, relative, and of its vectors, absolute
         self.rounding = ROUNDING + self.m * _EPS, float((self.m + 8) * _EPS * size) + 1e-290
-        walls = np.empty((0, self.dim + 1)) if region is None else region.halfspaces()
-        infinity = np.eye(self.dim + 1)[-1:]
-        spread = None if region is None else region.spread()
-        far = None if spread is None else float(max(np.abs(spread[0]) + spread[1]) + spread[2])
-        self.cells = Arrangement(
-            np.vstack([np.column_stack([self.W, self.b]), walls[walls.any(axis=1)], infinity]),
-            (region.center, region.radius) if isinstance(region, Ball) else None,
-            far,
+        rows, point = self.walls, self.point
+        self.root = Node(
+            rows, self.sides[rows], self.sides, point[None], np.eye(self.dim) / self.dim
         )
-        rows = np.arange(self.m, len(self.cells.rows))
-        point, *_ = self.cells.decide(rows, np.ones(len(rows)))
-        if point is None:
-            raise ValueError(
-                "the region has no inner point that float64 can tell: widen or shift it"
-            )
-        sides = np.repeat([0.0, 1.0], [self.m, len(rows)])
-        self.root = Node(rows, sides[rows], sides, point[None], np.eye(self.dim) / self.dim)
         self.heap, self.pushed = [(-np.inf, 0, self.root)], 0
         self.closed, self.nodes = 0.0, 1  # the largest bound of those that are done; how many
-        self.length, self.witness = 0.0, self.cells.locate(point)  # the steepest slope, scaled
+        self.length, self.witness = 0.0, self.cells.locate(self.point)  # the steepest slope, scaled
         self.rng = np.random.default_rng(seed)
 
     def run(self, stop: float, jobs: int) -> str:
@@ -254,23 +231,6 @@ class Search:
         if length is not None and (length > self.length or not self.length):
             self.length, self.witness = float(np.nextafter(float_above(length), 0.0)), x
 
-    def slope_at(self, x: Array) -> Fraction | None:
-        """The length of the scaled slope at a point of the region; None where units are zero."""
-        if not np.isfinite(x).all() or not (self.region is None or self.region.contains(x)):
-            return None
-        at = Dyadic.of(self.W) @ Dyadic.of(x[:, None]) + Dyadic.of(self.b[:, None])
-        values = at.fractions()
-        return self._slope(np.where([v > 0 for v in values], 1.0, -1.0)) if all(values) else None
-
-    def _slope(self, sides: Array) -> Fraction:
-        """The length of the scaled slope on these sides, rounded down after 60 binary digits."""
-        share = self.phi.slope(sides)
-        total = Dyadic.zero(1, self.dim)
-        for s in np.unique(share):
-            own = share == s
-            total += (Dyadic.of(self.outer[None, own]) @ Dyadic.of(self.W[own])).times(Fraction(s))
-        return total.lengths_below() * Fraction(2) ** -self.exponent
-
     def _lower_bounds(self, nodes: list[Node]) -> None:
         """Lower the bounds, by fact I, until they are low enough or cannot fall by a per cent."""
         if not nodes:
@@ -309,5 +269,5 @@ class Search:
             if node.sides.all():  # a single slope: to its last digit
                 for point in node.points[:1]:
                     self._attain(point)
-                above = float_above(self._slope(node.sides[: self.m]))
+                above = float_above(self.slope(node.sides[: self.m]))
                 node.bound = min(node.bound, float(np.nextafter(above, 2 * above)))

@@ -15,6 +15,7 @@ from lipsnn.certificate.branch import Search
 from lipsnn.certificate.document import Document, array, number, or_no_proof, region_from
 from lipsnn.certificate.entry import with_rounding
 from lipsnn.certificate.form import Form, moved_by
+from lipsnn.certificate.pieces import Pieces
 from lipsnn.certificate.proof import ProofError
 from lipsnn.certificate.region import Region, regions
 from lipsnn.certificate.threads import one_blas_thread
@@ -107,10 +108,10 @@ class ExactConstant(Document):
             raise ProofError("nodes and seconds are not those of a search")
         with or_no_proof("the region, the tree or the witness is malformed: "):
             more = _room(self.net, getattr(self.net, "rounding", ()))
-            search = Search(self.net, self.region, 1.0, 0)
+            pieces = Pieces(self.net, self.region)
             least = Fraction(self.lower) + Fraction(more) if self.lower else Fraction(0)
-            proved_at(search, self.witness, least)
-            upper = proved_upper(search, self.tree, self.upper) + more
+            proved_at(pieces, self.witness, least)
+            upper = proved_upper(pieces, self.tree, self.upper) + more
         if more and upper > self.upper * (1 + 1e-9):
             raise ProofError("the bound leaves no room for the rounding of multiplied layers")
         return upper

@@ -26,8 +26,8 @@ def side_by_side(search: Search, jobs: int, stop: float) -> None:
 
     The processes' speed does not matter to what comes of it, unless the time is over.
     """
-    count = min(len(search.heap), jobs * _MOST)
-    dealt = heapq.nsmallest(count, search.heap)
+    ordered = sorted(search.heap)
+    dealt, heap = ordered[: jobs * _MOST], ordered[jobs * _MOST :]
     parts = []
     for own in range(jobs):
         part = copy.copy(search)
@@ -37,7 +37,6 @@ def side_by_side(search: Search, jobs: int, stop: float) -> None:
         parts.append(part)
     run = joblib.delayed(_stretch)
     done = joblib.Parallel(jobs)(run(part, stop - time.perf_counter()) for part in parts)
-    heap = heapq.nsmallest(len(search.heap), search.heap)[count:]
     closed, (length, witness) = search.closed, (search.length, search.witness)
     for part, (back, nodes) in zip(parts, done, strict=True):
         here: dict[int, Node] = {}

@@ -1,4 +1,4 @@
-"""The tree of a branch and bound over units, and its proof without any search.
+"""The tree of a branch and bound over units, and its proof without any pieces.
 
 Each entry names the units whose sides follow from those that were chosen, and with them the rows
 that exclude the other side: by Gordan's theorem a nonnegative combination of these is zero, the
@@ -20,7 +20,7 @@ from lipsnn.certificate import slopes as sl
 from lipsnn.certificate.proof import ProofError, proved_bound
 
 if TYPE_CHECKING:
-    from lipsnn.certificate.branch import Search
+    from lipsnn.certificate.pieces import Pieces
 
 
 @dataclass(eq=False)
@@ -83,26 +83,25 @@ def cells(tree: list[dict[str, Any]], sides: Array, units: int) -> Iterator[tupl
         raise ProofError("the tree does not cover all cells")
 
 
-def proved_upper(search: Search, tree: list[dict[str, Any]], upper: float) -> float:
+def proved_upper(pieces: Pieces, tree: list[dict[str, Any]], upper: float) -> float:
     """The least proved bound of all slopes that the tree gives, at most 1e-9 above `upper`.
 
-    `search` is of the same network and region, and has not begun. A ProofError if the tree does not
-    cover all cells, or does not prove what it says of one.
+    A ProofError if the tree does not cover all cells, or does not prove what it says of one.
     """
     proved = 0.0
-    for entry, sides in cells(tree, search.root.sides.copy(), search.m):
+    for entry, sides in cells(tree, pieces.sides.copy(), pieces.m):
         if "empty" in entry:
-            _excluded(search, entry["empty"], sides)
+            _excluded(pieces, entry["empty"], sides)
             continue
         for unit, side, rows in entry["fixed"]:
             if side not in (1, -1):
                 raise ProofError(f"{side!r:.40} is not a side")
             other = sides.copy()
-            other[_unit(unit, sides[: search.m])] = -side
-            _excluded(search, rows, other)
+            other[_unit(unit, sides[: pieces.m])] = -side
+            _excluded(pieces, rows, other)
             sides[unit] = side
         if "cut" not in entry:
-            proved = max(proved, _leaf(search, sides, entry["P"], upper))
+            proved = max(proved, _leaf(pieces, sides, entry["P"], upper))
     return proved
 
 
@@ -112,12 +111,12 @@ def _unit(unit: Any, sides: Array) -> int:
     return unit
 
 
-def _excluded(search: Search, given: Any, sides: Array) -> None:
+def _excluded(pieces: Pieces, given: Any, sides: Array) -> None:
     """That no point has these sides of the rows in `given`."""
     rows = np.array(given, dtype=np.int64)
     if len(set(given)) < len(given) or (rows < 0).any() or not sides[rows].all():
         raise ProofError("rows are named that do not bound the cell")
-    cells = search.cells
+    cells = pieces.cells
     if cells.excludes(rows, sides[rows]):
         return
     rows = np.union1d(rows, [len(sides) - 1])  # what is at infinity is not in the ball
@@ -125,12 +124,12 @@ def _excluded(search: Search, given: Any, sides: Array) -> None:
         raise ProofError("a side or a cell is not proved to be empty")
 
 
-def _leaf(search: Search, sides: Array, given: list[float], upper: float) -> float:
+def _leaf(pieces: Pieces, sides: Array, given: list[float], upper: float) -> float:
     """The bound of a cell by the multipliers of its P, proved."""
-    every = np.zeros(len(search.live))
-    every[search.live] = sides[: search.m]
-    part = search.form.fixing([every])
-    problem, P = sl.slopes(part), np.zeros((search.dim, search.dim))
+    every = np.zeros(len(pieces.live))
+    every[pieces.live] = sides[: pieces.m]
+    part = pieces.form.fixing([every])
+    problem, P = sl.slopes(part), np.zeros((pieces.dim, pieces.dim))
     P[np.tril_indices(len(P))] = given
     P += np.tril(P, -1).T
     squares = np.einsum("ij,ij->i", problem.units @ P, problem.units)
@@ -138,12 +137,12 @@ def _leaf(search: Search, sides: Array, given: list[float], upper: float) -> flo
     return proved_bound(part, (sl.multipliers(problem, lengths),), upper, consistent=False)
 
 
-def proved_at(search: Search, witness: Array, lower: Fraction) -> None:
+def proved_at(pieces: Pieces, witness: Array, lower: Fraction) -> None:
     """Check that the slope at `witness` has at least the length `lower`."""
-    if len(witness) != search.dim:
+    if len(witness) != pieces.dim:
         raise ProofError("the witness has another number of inputs")
-    if search.region is not None and not search.region.contains(witness):
+    if pieces.region is not None and not pieces.region.contains(witness):
         raise ProofError("the witness is not in the region")
-    length = search.slope_at(witness)
-    if lower and (length is None or length * Fraction(2) ** search.exponent < lower):
+    length = pieces.slope_at(witness)
+    if lower and (length is None or length * Fraction(2) ** pieces.exponent < lower):
         raise ProofError(f"the slope at the witness is not as steep as lower, {float(lower)!r}")

@@ -30,7 +30,7 @@ from torch import nn
 from torch.nn import functional
 
 from lipsnn._checks import Array
-from lipsnn.certificate import certify_layers, margin_bounds
+from lipsnn.certificate import certify_layers, margin_bounds, norm_product
 from lipsnn.convert import as_network
 from lipsnn.train import AdmmResult
 from studies.common import provenance, runner
@@ -208,7 +208,7 @@ def measures(net: nn.Sequential, X: Array, y: Array, test: tuple[Array, Array]) 
         "train_accuracy": accuracy(net, X, y),
         "test_accuracy": accuracy(net, *test),
         "bound": bound,
-        "norm_product": as_network(net).norm_product(),
+        "norm_product": norm_product(as_network(net)),
         "steepest": steepest(net, test[0][:2000]),
         "radius": float(np.median(certified_radii(net, *test))),
     }
