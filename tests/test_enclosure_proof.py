@@ -244,6 +244,33 @@ def test_extreme_scales_and_constants_are_proved(case, norm, target, tmp_path):
     assert (table["upper"] <= 1.5 * table["lower"] + 1e-300).all()
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_units_at_the_edge_of_switching_are_proved(norm, tmp_path):
+    """Kinks as far from the centre as the radius, but for rounding, of units that are parallel: the
+    largest error is at an end or a kink of one line."""
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        w = rng.integers(-2, 3, 3).astype(float)
+        if not w.any():
+            continue
+        centre = rng.choice([0.0, 250.0, -250.0], 3)
+        x, radius = centre - w * (w @ centre / (w @ w)), rng.choice([0.5, 1.0, 2.0])
+        width = radius * np.linalg.norm(w, 1 if norm != 2 else 2)
+        signs, bias = rng.choice([-1.0, 1.0], 4), width * rng.choice([-1.0, 0.0, 0.5, 1.0], 4)
+        outer = rng.integers(-2, 3, 4).astype(float)
+        net = Network([np.outer(signs, w), outer[None]], [bias, np.zeros(1)])
+        t = np.concatenate([[-width, width], -signs * bias])
+        values = np.maximum(np.outer(t, signs) + bias, 0) @ outer
+        target = rng.choice([-1000.0, 0.0, 1000.0])
+        table = proved(
+            tmp_path / "errors.json", net, x[None], [target], [radius], norm=norm, gap=1e-3
+        )
+        largest = ((values - target) ** 2).max()
+        assert largest * (1 - 1e-12) <= table["upper"][0]
+        if norm == 2:  # in l-infinity a search may end at a kink of its bound, and stay looser
+            assert table["upper"][0] <= largest * (1 + 1.1e-3) + 1e-7
+
+
 @pytest.mark.parametrize("power", [0, 480, 500, 505])
 def test_rows_of_a_deep_layer_are_read_one_by_one(power, tmp_path):
     """f(x) = relu(3 + x_1) + 100 relu(x_2 - 0.5), its second row a thousand powers of two below."""

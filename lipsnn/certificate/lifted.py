@@ -5,12 +5,13 @@ each group g of entries of e. With one hidden layer e is the perturbation: one g
 each entry its own in l-infinity. A unit of an earlier layer that may switch lies between its chord
 and the parallel line through zero, and what is between is one more entry of e.
 
-Of an output ``sum a_i (u_i)_+ + c`` the terms of units that keep their side are linear. So are, for
-any mu >= 0, those of units on a chosen side, of which the other side is another part: at most
-``(a_i + mu) u_i`` above zero and ``-mu u_i`` below. Of the others a term is at most ``theta a_i
-u_i``, theta in [0, 1], where a_i <= 0, and ``a_i / 2 (u_i + u_i^2 / (2 kappa) + kappa / 2)``,
-kappa > 0, where a_i > 0. With multipliers lam_g of the groups, all is at most B if the quadratic
-form in (e, 1) ``B - c - sum lam_g (R_g^2 - |e_g|^2) - ..`` is positive semidefinite.
+Of an output ``sum a_i (u_i)_+ + c`` a term is at most ``theta a_i u_i``, theta in [0, 1], where
+a_i <= 0, and ``a_i / 2 (u_i + u_i^2 / (2 kappa) + kappa / 2)``, kappa > 0, where a_i > 0, whether
+the unit can switch or not; kappa = 0 stands for a unit that keeps its side, so that its term is
+linear. So are, for any mu >= 0, those of units on a chosen side, of which the other side is another
+part: at most ``(a_i + mu) u_i`` above zero and ``-mu u_i`` below. With multipliers lam_g of the
+groups, all is at most B if the quadratic form in (e, 1)
+``B - c - sum lam_g (R_g^2 - |e_g|^2) - ..`` is positive semidefinite.
 """
 
 from __future__ import annotations
@@ -248,17 +249,17 @@ def _holds(
         raise ProofError("a multiplier is negative, NaN or infinite")
     linear, curved = [], np.zeros(m, dtype=bool)
     for i, (a, z, side) in enumerate(zip(outer, given.tolist(), around.sides, strict=True)):
-        if side:
-            linear.append(a if side > 0 else Fraction(0))
-        elif chosen[i]:
+        if chosen[i]:
             linear.append(a + Fraction(z) if chosen[i] > 0 else -Fraction(z))
-        elif a > 0:
+        elif a <= 0:
+            linear.append(a * min(Fraction(z), Fraction(1)))
+        elif z:
             linear.append(a / 2)
             curved[i] = True
+        elif side:
+            linear.append(a if side > 0 else Fraction(0))
         else:
-            linear.append(a * min(Fraction(z), Fraction(1)))
-    if (given[curved] == 0).any():
-        raise ProofError("a multiplier is zero, its unit can switch")
+            raise ProofError("a multiplier is zero, its unit can switch")
     nu = [Fraction(0)] * m  # a_i / (4 kappa) to some digits, of which any prove
     for i in np.flatnonzero(curved).tolist():
         nu[i] = rounded(outer[i] / (4 * Fraction(given[i])), 64, up=True)

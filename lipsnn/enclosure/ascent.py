@@ -97,6 +97,8 @@ class Problems:
         a = np.ldexp(outer * scale, np.maximum(powers - unit[:, None], -(2**12)))
         switch = np.abs(p) < self.reach + self.terms * _ROUNDING * sizes
         self.up, self.down = np.where(switch & (a > 0), a, 0.0), np.where(switch & (a < 0), -a, 0.0)
+        # of units that keep their side: no kappa where a > 0, theta where a < 0
+        self.still = np.where(switch, np.nan, (a < 0) & (p > 0))
         fixed = np.where(~switch & (p > 0), a, 0.0) + self.up / 2
         self.slope, self.value = fixed @ self.W, (fixed * p).sum(1)
         self.value += np.ldexp(value, -unit)
@@ -160,9 +162,8 @@ class Problems:
             kappa = np.clip(np.ldexp(self.kappa * scale, exponents), 5e-324, 1e308)
         chosen = np.ldexp(self.down * self.theta / scale, self.unit[:, None] - exponents)
         chosen = np.where(self.side != 0, chosen, self.theta)
-        return np.where(self.down > 0, chosen, kappa), np.ldexp(
-            lam[:, None] * self.D / self.R**2, self.unit[:, None]
-        )
+        given = np.where(self.down > 0, chosen, np.where(np.isnan(self.still), kappa, self.still))
+        return given, np.ldexp(lam[:, None] * self.D / self.R**2, self.unit[:, None])
 
     def improve(self, found: Found) -> None:
         """Better multipliers, by a step of the iterate towards what the last ones have `found`."""
@@ -196,7 +197,7 @@ class Problems:
 
 # What `Problems` has for each problem.
 _EACH = (
-    *("R", "reach", "p", "up", "down", "slope", "value", "size", "shift", "sizes", "side"),
+    *("R", "reach", "p", "up", "down", "still", "slope", "value", "size", "shift", "sizes", "side"),
     *("kappa", "theta", "D", "e", "u", "z", "unit"),
 )
 
