@@ -43,11 +43,12 @@ class Arrangement:
         # (x, 1) at a scale where the places that count are near 1
         self.level = int(np.clip(np.frexp(far)[1], -900, 900))
         columns = np.append(np.zeros(rows.shape[1] - 1, dtype=int), -self.level)
-        with np.errstate(over="ignore", under="ignore"):
-            scaled = np.ldexp(rows, columns)
-            self.powers = -np.frexp(np.abs(scaled).max(axis=1))[1]
-            self.rows = np.ldexp(scaled, self.powers[:, None])
-            back = np.ldexp(np.ldexp(self.rows, -self.powers[:, None]), -columns)
+        exponents = np.where(rows == 0, -(2**12), np.frexp(rows)[1] + columns)
+        self.powers = -np.maximum(exponents.max(axis=1), -(2**11))
+        shifts = self.powers[:, None] + columns
+        with np.errstate(under="ignore"):
+            self.rows = np.ldexp(rows, shifts)
+            back = np.ldexp(self.rows, -shifts)
         self.kept = (back == rows).all(axis=1)  # nothing has underflown
         self.sizes = np.linalg.norm(self.rows, axis=1)
         self.units = self.rows / self.sizes[:, None]

@@ -107,6 +107,9 @@ def test_cells_far_away_count():
     assert holds(found, enumerated_constant(net), 3.0)
     assert found.lower == pytest.approx(3.0, rel=1e-9)
     assert found.witness[0] > 1e11
+    # at 1e-59 and at 1e249: relative to the first the second is beyond float64
+    wide = ShallowNet([[2, 1e-59], [1.75, 1e-59], [-1.5, 1e-59], [0.75, -3e249]], [1, 2, 0.5, 2])
+    assert holds(exact_constant(wide, gap=1e-9), enumerated_constant(wide), 7.0)
 
 
 def test_scales():
