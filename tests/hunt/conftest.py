@@ -2,13 +2,15 @@
 
 Within the test suite each kind gets a few examples, the same each time. With LIPSNN_HUNT_SECONDS
 set (`make hunt`) all kinds share that time, with new examples each time round; the figures are
-printed and, if nothing was left out, written to `results/hunt.csv`.
+printed and, if nothing was left out, written to `results/hunt.csv`. Failures are in
+`_build/hunt-failures.txt` at once.
 """
 
 from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +28,7 @@ ROOT = HERE.parents[1]
 SECONDS = float(os.environ.get("LIPSNN_HUNT_SECONDS", 0))
 # Examples of each kind, in the short run and between two looks at the clock.
 EXAMPLES = 5
+FAILURES = ROOT / "_build" / "hunt-failures.txt"
 COLUMNS = ("cases", "bounds", "exact", "attained", "proofs", "refused", "failures")
 
 
@@ -68,6 +71,10 @@ class Hunt:
                     return
         except Exception:
             counts["failures"] += 1
+            if SECONDS:  # what was found outlives a hunt that is stopped
+                FAILURES.parent.mkdir(exist_ok=True)
+                with FAILURES.open("a") as file:
+                    file.write(f"{what}, {kind}\n{traceback.format_exc()}\n")
             raise
 
     def table(self) -> pd.DataFrame:
