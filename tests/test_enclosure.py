@@ -65,6 +65,21 @@ def test_one_dimension_is_a_scan():
             assert worst <= upper[0, 0]
 
 
+@pytest.mark.parametrize("norm", [2, np.inf])
+def test_samples_at_kinks(norm):
+    """As refinement leaves them: units of which a sample is on the hyperplane, but for rounding."""
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        W, X = rng.normal(size=(30, 4)), rng.normal(size=(3, 4))
+        bias = -np.einsum("ij,ij->i", W, X[np.arange(30) % 3])
+        net = ShallowNet(np.column_stack([W, bias]), rng.normal(size=30))
+        y = net(X) + 1.0
+        for radius in (0.0, 1e-12, 1e-6):
+            table = certified_error(net, X, y, radius, norm=norm)
+            most = 1 + certify(net).bound * radius * (1 if norm == 2 else 2)
+            assert (np.sqrt(table["upper"]) <= most + 1e-9).all()
+
+
 def test_no_switch_is_closed_form():
     net = draw_network(1, 40, 5)
     X = np.random.default_rng(0).normal(size=(20, 5))

@@ -27,7 +27,7 @@ from lipsnn.certificate.region import order_one
 # The smoothing of (u)_+ in the first round, in units of the reach; in round k it is 1/k of that.
 _SMOOTH = 0.1
 # The least kappa, in units of the reach: it costs a quarter of that, and keeps digits.
-LEAST = 1e-4
+_LEAST = 1e-4
 # By which power of Q the shares of groups move: more of it overshoots.
 _RATE = 0.1
 # The least share of a group, in units of the mean one.
@@ -105,7 +105,9 @@ class Problems:
         self.size = (np.abs(a) * sizes).sum(1) + tiny
         # the squares of a far unit, which cannot switch, may be beyond float64
         self.p, self.sizes = np.where(switch, p, 0.0), np.where(switch, sizes, 0.0)
-        self.kappa = np.maximum(np.maximum(np.abs(self.p), self.reach / 2), 1e-200)
+        # and what p's own rounding hides
+        self.least = np.maximum(_LEAST * self.reach, self.terms * _ROUNDING * self.sizes + 1e-200)
+        self.kappa = np.maximum(np.maximum(np.abs(self.p), self.reach / 2), self.least)
         self.theta = np.clip(0.5 + self.p / (2 * np.maximum(self.reach, 1e-100)), 0.0, 1.0)
         self.side = np.zeros_like(p)  # that was chosen; theta is then mu, down one
         self.D = np.full_like(self.R, 1 / R.shape[1])
@@ -137,9 +139,11 @@ class Problems:
         M *= axes[:, :, None] * axes[:, None, :]
         mu, vectors = np.linalg.eigh(M)
         h = np.einsum("bij,bi->bj", vectors, axes * linear) / 2
-        size = self.size + (weight * self.sizes**2 + np.abs(theta) * self.sizes).sum(1)
         # the ellipsoid is so much longer than the groups, and the least term with it
         slack = self.terms * _ROUNDING / np.sqrt(self.D.min(1))
+        # (u + d)^2 - u^2 <= 2 d (|u| + d), where p is off by d
+        most = np.abs(self.p) + self.reach + slack[:, None] * self.sizes
+        size = self.size + ((weight * most + np.abs(theta)) * self.sizes).sum(1)
         mu = mu + slack[:, None] * np.abs(mu).sum(1, keepdims=True)
         # an error of h by slack size moves the value by at most 3 slack size
         lam, g = _trust_region(mu, h, slack * size)
@@ -184,7 +188,7 @@ class Problems:
             share = (low + high)[:, None] / 2
             self.e, self.z = self.e + share * de, self.z + share * dz
             self.u = self.u + share * du
-        self.kappa = np.maximum(np.sqrt(self.u), np.maximum(LEAST * self.reach, 1e-200))
+        self.kappa = np.maximum(np.sqrt(self.u), self.least)
         self.theta = np.clip(0.5 + self.z / width, 0.0, 1.0)
         self.share(self.D * found.Q**_RATE)
 
@@ -198,7 +202,7 @@ class Problems:
 # What `Problems` has for each problem.
 _EACH = (
     *("R", "reach", "p", "up", "down", "still", "slope", "value", "size", "shift", "sizes", "side"),
-    *("kappa", "theta", "D", "e", "u", "z", "unit"),
+    *("least", "kappa", "theta", "D", "e", "u", "z", "unit"),
 )
 
 

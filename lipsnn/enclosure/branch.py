@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.enclosure.ascent import LEAST, SHARE, Problems
+from lipsnn.enclosure.ascent import SHARE, Problems
 
 # Nodes of a problem, and iterations for each, at most.
 _NODES, _ITERATIONS = 400, 60
@@ -119,7 +119,7 @@ def _lowered(node: _Node, enough: float, target: Callable[[Array], float]) -> fl
         if node.bound <= enough:
             raise StopIteration
 
-    least = np.log(np.maximum(LEAST * problem.reach[0, up], 1e-200))
+    least = np.log(problem.least[0, up])
     limits = [(low, low + 30) for low in least]
     limits += [(0.0, None) if s else (0.0, 1.0) for s in side]
     limits += [(-30.0, 0.0)] * problem.D.shape[1]
