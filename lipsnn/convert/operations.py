@@ -108,6 +108,8 @@ def steps_of(
     phi = _activation(name, args, kwargs, record)
     if phi is None:
         return ()
+    if len(phi.parameters) not in (1, wide) and phi.name in ("leaky_relu", "prelu"):
+        raise record.refuse("PReLU with a slope for several values of a sample")
     return (Act(phi, where),)
 
 
@@ -138,6 +140,8 @@ def _clipped(
         return (Act(Activation("hardtanh", (float(low), float(high))), where),)
     relu = Act(Activation("relu"), where)
     end = constant(high if low is None else low)
+    if not np.isfinite(end).all():
+        raise record.refuse("an end that is not finite")
     if (end == 0).all() and low is not None:
         return (relu,)
     ones = np.ones(len(end))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,10 @@ SUPPORTED = (
 
 def from_sklearn(model: Any, X: Any = None) -> Network:
     """The network of a fitted model; of a classifier its logits, one for two classes."""
-    parts = [model]
-    if type(model).__name__ == "Pipeline":
-        parts = [part for _, part in model.steps if part not in (None, "passthrough")]
-    *scalers, mlp = parts
-    if type(mlp).__name__ not in ("MLPRegressor", "MLPClassifier"):
-        raise ValueError(f"{type(mlp).__name__} is not supported; supported are {SUPPORTED}")
+    *scalers, mlp = parts = list(_parts(model)) or [model]
+    if _kind(mlp) not in ("MLPRegressor", "MLPClassifier"):
+        end = " at the end" if _kind(mlp) in _SCALERS else ""
+        raise ValueError(f"{type(mlp).__name__}{end} is not supported; supported are {SUPPORTED}")
     if not hasattr(mlp, "coefs_"):
         raise ValueError(f"{type(mlp).__name__} is not fitted: call fit first")
     if type(mlp).__name__ == "MLPRegressor" and mlp.out_activation_ != "identity":
@@ -51,6 +50,24 @@ def from_sklearn(model: Any, X: Any = None) -> Network:
     return converted(steps, dim, dtype, lambda x: _outputs(model, mlp, parts, x), X, what)
 
 
+def _parts(model: Any) -> Iterator[Any]:
+    """The steps of pipelines, in order; of another model itself."""
+    if _kind(model) != "Pipeline":
+        yield model
+        return
+    for _, part in model.steps:
+        if part not in (None, "passthrough"):
+            yield from _parts(part)
+
+
+def _kind(part: Any) -> str:
+    """The name of scikit-learn's own class; a ValueError where a method was replaced."""
+    for name in vars(part):
+        if hasattr(type(part), name):
+            raise ValueError(f"{type(part).__name__} has a {name} of its own: remove it")
+    return type(part).__name__ if type(part).__module__.startswith("sklearn.") else ""
+
+
 def _outputs(model: Any, mlp: Any, parts: list[Any], x: Array) -> Array:
     """What the model itself predicts; of a classifier the logits, from its own forward pass."""
     with warnings.catch_warnings():
@@ -69,19 +86,26 @@ def _outputs(model: Any, mlp: Any, parts: list[Any], x: Array) -> Array:
 
 def _scaler(part: Any) -> list[Scale]:
     """A fitted scaler as its affine maps."""
-    name = type(part).__name__
+    name = _kind(part)
     if name not in _SCALERS or getattr(part, "clip", False):
-        kind = f"{name} with clip" if name in _SCALERS else name
+        kind = f"{name} with clip" if name in _SCALERS else type(part).__name__
         raise ValueError(f"{kind} is not supported; supported are {SUPPORTED}")
     if not hasattr(part, "scale_"):
         raise ValueError(f"{name} is not fitted: call fit first")
+    middle = getattr(
+        part, {"StandardScaler": "mean_", "MinMaxScaler": "min_"}.get(name, "center_"), None
+    )
+    for values in (part.scale_, middle):
+        if values is not None and not np.isfinite(values).all():
+            raise ValueError(f"{name} has values that are not finite: fit it again")
     if name == "MinMaxScaler":
-        return [scale(np.asarray(part.scale_, np.float64), np.asarray(part.min_, np.float64), name)]
-    middle = getattr(part, "mean_" if name == "StandardScaler" else "center_", None)
+        return [scale(np.asarray(part.scale_, np.float64), np.asarray(middle, np.float64), name)]
     centred = getattr(part, "with_mean", getattr(part, "with_centering", False))
     found, width = [], part.n_features_in_
     if middle is not None and centred:
         found.append(scale(np.ones(width), -np.asarray(middle, np.float64), name))
     if part.scale_ is not None:
+        if not np.all(part.scale_):
+            raise ValueError(f"{name} divides by zero: fit it again")
         found.append(divide(np.asarray(part.scale_, np.float64), np.zeros(width), name))
     return found

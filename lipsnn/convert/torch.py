@@ -25,6 +25,8 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
     Its forward is run on drawn inputs (and on X) as it is and once more on tensors that record
     what is done to them, so that weights which a hook or a parametrisation makes are those that
     the forward sees. The weights are taken as real numbers; nothing of the module is changed.
+    A forward that asks for the layout of its inputs, how many they are beyond a thousand, or how
+    often it was called beyond a dozen times may be another function than the one that was seen.
     """
     X = None if X is None else _checks.inputs(X)
     # these would send a batch to their devices; with hooks on themselves they run as they are
@@ -37,6 +39,9 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
         id(module): f"{name} ({type(module).__name__})" if name else type(module).__name__
         for name, module in net.named_modules()
     }
+    for module in net.modules():
+        if module.training and _switches(module):
+            raise ValueError(f"{names[id(module)]} has its own training mode: call eval() first")
     like = _first_float(net)
     with _left_as_it_was(net, like.device):
         dim = _input_size(net, like, X)
@@ -59,6 +64,8 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
                 )
             steps = found
             seen.append((numbers(x), numbers(y)))
+            with torch.enable_grad(), contextlib.suppress(_Misfit):
+                seen.append((seen[-1][0], numbers(_forward(net, x.clone().requires_grad_()))))
             if again.shape != y.shape:
                 raise ValueError(f"{type(net).__name__}.forward gives another shape each time")
     assert steps is not None
@@ -66,6 +73,14 @@ def from_torch(net: nn.Module, X: Any = None) -> Network:
     for inputs, outputs in seen:
         check(result, steps, inputs, outputs, unit, largest, type(net).__name__)
     return result
+
+
+def _switches(module: nn.Module) -> bool:
+    """Whether `training` alone does not tell what the module does in evaluation."""
+    own = any(name in vars(module) for name in ("train", "eval"))
+    kind = type(module)
+    own = own or kind.train is not nn.Module.train or kind.eval is not nn.Module.eval
+    return own and not isinstance(module, torch.fx.GraphModule)
 
 
 class _Misfit(ValueError):
@@ -143,6 +158,7 @@ def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
         [(value, value.copy()) for value in attributes.values() if isinstance(value, dict)]
         for attributes in outer
     ]
+    scripted = [m for m in modules if isinstance(m, torch.jit.ScriptModule) and m.training]
     tensors = [*net.parameters(), *net.buffers()]
     before = [tensor.detach().clone() for tensor in tensors]
     compiled = any(
@@ -152,15 +168,22 @@ def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.no_grad())
+        if torch.is_autocast_enabled(device.type):
+            stack.enter_context(torch.autocast(device.type, enabled=False))
         devices = [device] if device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(devices=devices))
         if compiled:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
             for module in modules:
-                vars(module)["training"] = False
+                if isinstance(module, torch.jit.ScriptModule):
+                    module.training = False
+                else:
+                    vars(module)["training"] = False
             yield
         finally:
+            for module in scripted:
+                module.training = True
             for module, attributes, dicts in zip(modules, outer, inner, strict=True):
                 vars(module).clear()
                 vars(module).update(attributes)

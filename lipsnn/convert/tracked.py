@@ -26,6 +26,7 @@ class _Record:
     def __init__(self, rows: int, names: dict[int, str]) -> None:
         self.rows, self.names = rows, names
         self.unit, self.largest = 0.0, math.inf
+        self.failed: Exception | None = None  # the first error, whatever forward makes of it
 
     def where(self) -> str:
         """The module whose forward is running: the innermost on Python's stack."""
@@ -69,6 +70,14 @@ class Tracked(torch.Tensor):
     def __repr__(self) -> str:  # type: ignore[override]
         return f"Tracked{tuple(self.value.shape)}"
 
+    def numpy(self, *args: Any, **kwargs: Any) -> Any:
+        """What a forward does outside torch cannot be followed."""
+        error = self.record.refuse("what goes through numpy or tolist")
+        self.record.failed = self.record.failed or error
+        raise error
+
+    tolist = __array__ = __dlpack__ = numpy
+
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -76,6 +85,15 @@ class Tracked(torch.Tensor):
         kwargs = kwargs or {}
         flat, _ = torch.utils._pytree.tree_flatten((args, kwargs))
         tracked = [a for a in flat if isinstance(a, Tracked)]
+        try:
+            return cls._recorded(func, args, kwargs, tracked)
+        except Exception as error:
+            record = tracked[0].record
+            record.failed = record.failed or error
+            raise
+
+    @staticmethod
+    def _recorded(func: Any, args: Any, kwargs: Any, tracked: list[Tracked]) -> Any:
         before, record = tracked[0].value, tracked[0].record
         space, name = str(func).split(".")[:2]
         if name in ("_local_scalar_dense", "is_nonzero", "item", "equal", "allclose"):
@@ -132,6 +150,8 @@ def record(
     run = _Record(len(x), names)
     try:
         y = net(Tracked(x, [], run))
+        if run.failed:
+            raise run.failed
     except ValueError:
         raise
     except Exception as error:

@@ -44,6 +44,7 @@ def test_regressors(activation):
         RobustScaler(),
         RobustScaler(with_centering=False),
         "passthrough",
+        make_pipeline(StandardScaler(), make_pipeline(MaxAbsScaler())),
     ],
 )
 def test_pipelines_fold_their_scaler(scaler):
@@ -76,6 +77,19 @@ def test_a_model_of_single_precision_keeps_it():
     assert as_network(model).dtype == "float32"
 
 
+def changed(model, **values):
+    vars(model).update(values)
+    return model
+
+
+def with_scale(value):
+    scaler = changed(StandardScaler().fit(X), scale_=np.array([1.0, value, 1.0]))
+    return changed(
+        make_pipeline(StandardScaler(), regressor()).fit(X, Y),
+        steps=[("scaler", scaler), ("mlp", regressor().fit(X, Y))],
+    )
+
+
 class Doubled(MLPRegressor):
     __name__ = "MLPRegressor"
 
@@ -94,7 +108,12 @@ Doubled.__name__ = "MLPRegressor"
         (make_pipeline(PolynomialFeatures(2), regressor()).fit(X, Y), "PolynomialFeatures is not"),
         (make_pipeline(MinMaxScaler(clip=True), regressor()).fit(X, Y), "with clip"),
         (regressor(activation="identity").fit(X, Y), "no activation"),
-        (Doubled(hidden_layer_sizes=(3,), max_iter=2).fit(X, Y), "not what its layers say"),
+        (Doubled(hidden_layer_sizes=(3,), max_iter=2).fit(X, Y), "is not supported"),
+        (changed(regressor().fit(X, Y), predict=abs), "a predict of its own"),
+        (make_pipeline(StandardScaler(), "passthrough").fit(X), "StandardScaler at the end"),
+        (make_pipeline("passthrough").fit(X), "Pipeline is not supported"),
+        (with_scale(0.0), "divides by zero"),
+        (with_scale(np.nan), "not finite"),
     ],
 )
 def test_what_cannot_be_read_is_named(model, message):

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -232,6 +233,42 @@ class ThroughList(Plain):
         return super().forward(torch.tensor(x.tolist()))
 
 
+class FallsBack(Plain):
+    """What it does far away is refused, and caught."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        try:
+            return y + F.relu(1e3 * x[:, 0] - 4e6)
+        except Exception:
+            return y
+
+
+class FallsBackFromNumpy(Plain):
+    def forward(self, x):
+        y = super().forward(x)
+        try:
+            return y + 1e3 * torch.as_tensor(np.maximum(x.detach().numpy()[:, 0] - 4e3, 0))
+        except Exception:
+            return y
+
+
+class WithGradients(Plain):
+    def forward(self, x):
+        return super().forward(x) * (10 if torch.is_grad_enabled() else 1)
+
+
+class OwnMode(Plain):
+    """Whose evaluation is more than a flag."""
+
+    def train(self, mode=True):
+        self.factor = 1 if mode else 10
+        return super().train(mode)
+
+    def forward(self, x):
+        return super().forward(x) * (1 if self.training else self.factor)
+
+
 class Noisy(Plain):
     def forward(self, x):
         return super().forward(x + 1e-2 * torch.randn(2))
@@ -262,6 +299,26 @@ class Constant(Plain):
 class Mixes(Plain):
     def forward(self, x):
         return super().forward(x.T.reshape(-1, 2))
+
+
+class Modes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = plain()
+
+    def forward(self, x):
+        return self.net(x) * (1.0 if self.training else 10.0)
+
+
+def scripted():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(Modes())
+
+
+class Clipped(nn.Module):
+    def forward(self, x):
+        return x.clamp(min=float("inf"))
 
 
 def last(*modules):
@@ -300,6 +357,12 @@ REFUSED = [
     (Centred(), "mean"),
     (ThroughNumpy(), "numpy"),
     (ThroughList(), "tolist"),
+    (FallsBack(), "select"),
+    (FallsBackFromNumpy(), "numpy"),
+    (WithGradients(), "not what its layers say"),
+    (OwnMode().train(), "call eval"),
+    (last(nn.Linear(3, 4), nn.Unflatten(1, (2, 2)), nn.PReLU(2), nn.Flatten()), "PReLU"),
+    (last(nn.Linear(3, 1), Clipped()), "not finite"),
     (Noisy(), "state or a branch"),
     (AlwaysDrops(), "is not supported"),
     (Pair(), "must return one tensor"),
@@ -340,6 +403,25 @@ def test_what_is_not_a_chain_is_refused_by_everything(net, message):
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_evaluation_of_its_own_is_read():
+    modes = scripted()
+    as_network(modes)
+    assert modes.training
+    assert modes.net.training
+    for net in (OwnMode().eval(), modes.eval()):
+        x = torch.randn(5, 2)
+        np.testing.assert_allclose(as_network(net)(x), net(x).detach().reshape(5, 1), rtol=1e-5)
+    np.testing.assert_array_equal(as_network(modes.train())(x), as_network(modes.eval())(x))
+
+
+def test_autocast_around_the_call_does_not_round_the_weights():
+    net = plain()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        bound = lipsnn.certify(net).bound
+        assert torch.is_autocast_enabled("cpu")
+    assert bound == lipsnn.certify(net).bound
 
 
 def test_max_min_may_be_written_with_prelu():
