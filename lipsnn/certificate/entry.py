@@ -173,14 +173,14 @@ def _on(
 ) -> Certificate:
     """The certificate on a region, raised by what rounding can add where fixed units cancel.
 
-    Where that is more than the last digits, the one of the whole space.
+    Where that is more than the last digits, or where they run out, the one of the whole space.
     """
     found = _certify(net, method, None, tol, start, region, rounding)
+    bound = found.bound + moved_by(found.form(), rounding) if any(rounding) else found.bound
+    if found.status == Status.PRODUCT or not bound <= found.bound * (1 + LAST_DIGITS):
+        return replace(_certify(net, method, None, tol, start), region=region)
     if not any(rounding):
         return found
-    bound = found.bound + moved_by(found.form(), rounding)
-    if not bound <= found.bound * (1 + LAST_DIGITS):
-        return replace(_certify(net, method, None, tol, start), region=region)
     closed = bound - found.lower <= found.tol * bound
     status = found.status if closed or found.status != Status.OPTIMAL else Status.INACCURATE
     return replace(found, bound=float(np.nextafter(bound, np.inf)), status=status)

@@ -61,6 +61,7 @@ def proved_product(form: Form, bound: float) -> float:
     live, _ = reach(form)
     if not all(units.any() for units in live):
         return bound
+    form = form.part(live)
     for product, norms, exponents in spectral_products(form):
         if product > Fraction(bound):
             continue

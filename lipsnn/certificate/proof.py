@@ -35,6 +35,8 @@ _BITS = 160
 _REPAIRS = (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 9e-10)
 # A bound further than this above what its multipliers certify is not the bound they belong to.
 _CONSISTENT = 1e-9
+# And of a deep network with fixed units, whose paths cancel, further than this.
+_CANCELLED = 1e-6
 # What a bound may be raised by beside, relative, for the rounding of layers that were multiplied.
 LAST_DIGITS = 5e-10
 
@@ -72,7 +74,8 @@ def proved_bound(
     else:
         matrix = _chain(form, t, bound)
     room = max(_CONSISTENT, 2 * outwards(form.sectors)) if consistent else 1.0
-    return _prove(matrix, bound, room)
+    cancels = not form.small and not form.all_free
+    return _prove(matrix, bound, room, max(room, _CANCELLED) if cancels else room)
 
 
 def _check(form: Form, t: tuple[Array, ...], bound: float, live: list[Array]) -> None:
@@ -211,10 +214,10 @@ def _skipped(form: Form, t: list[Array], bound: float) -> Matrix:
     return Matrix([Fraction(1)] * d, diagonal, below, level)
 
 
-def _prove(matrix: Matrix, bound: float, room: float) -> float:
-    """The first repair of `bound` for which the matrix is proved positive semidefinite.
+def _prove(matrix: Matrix, bound: float, room: float, below: float) -> float:
+    """The first repair of `bound`, `room` at most, for which the matrix is proved semidefinite.
 
-    The multipliers must certify no less than a share `room` below it.
+    The multipliers must certify no less than a share `below` below it.
     """
     root = np.sqrt([float(matrix.rho(bound) * entry) for entry in matrix.corner])
     try:
@@ -224,7 +227,7 @@ def _prove(matrix: Matrix, bound: float, room: float) -> float:
         raise ProofError(
             "the multipliers leave no room: a layer's 2T - Q is not positive"
         ) from None
-    if certified < bound * (1 - room):
+    if certified < bound * (1 - below):
         raise ProofError(
             f"the bound {bound!r} is not that of the multipliers: they certify {certified!r}"
         )

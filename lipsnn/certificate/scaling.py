@@ -100,7 +100,7 @@ class ScaledChain:
             return np.inf
         room = outwards(self.chain.sectors)
         if isinstance(self.whole, Skipped):
-            if self.whole.error > 1e-10:
+            if self.whole.error > 1e-8:
                 return np.inf  # fixed slopes cancel: too few digits are left
             room += 4 * self.whole.depth * self.whole.error
         # upwards before the powers of two, too: what they leave may be subnormal

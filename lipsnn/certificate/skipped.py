@@ -8,6 +8,7 @@ that `chain` finds feasible are so here, where their matrix is restricted to a s
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
@@ -15,9 +16,12 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from lipsnn._checks import Array
 from lipsnn.activations import Sector
 from lipsnn.certificate.chain import Banded, Chain
+from lipsnn.certificate.exact import Dyadic
 from lipsnn.certificate.form import lengths_of, root
 
 _EPS = float(np.finfo(float).eps)
+# Where rounding moves rows by more than this, they are exact, unless that takes too many products.
+_CANCELS, _EXACT = 1e-12, 3e7
 
 
 class Skipped(Chain):
@@ -39,26 +43,30 @@ class Skipped(Chain):
         self.of = [slice(s.start - self.inputs, s.stop - self.inputs) for s in self.at[1:]]
         chosen = np.concatenate(free)
         self.middle, self.radius = self.middle[chosen], self.radius[chosen]
-        V, size = np.eye(self.inputs, self.order), np.eye(self.inputs, self.order)
-        rows, sizes = [], []
-        for W, own, units, at in zip(weights, fixed, free, self.at[1:], strict=False):
-            u, largest = W @ V, np.abs(W) @ size
-            rows.append(u[units])
-            sizes.append(largest[units])
-            slope = np.where(units, 0.0, own)[:, None]
-            V, size = slope * u, np.abs(slope) * largest
-            V[np.flatnonzero(units), range(at.start, at.stop)] = 1.0
-            size[np.flatnonzero(units), range(at.start, at.stop)] = 1.0
-        # w_j (units, order), and what its entries would be without cancellation
-        self.rows, self.sizes = np.vstack(rows), np.vstack(sizes)
-        self.outer, largest = weights[-1] @ V, np.abs(weights[-1]) @ size
-        self.gram = self.outer.T @ self.outer
-        # what rounding may move the rows of a layer by, relative to its longest one
-        pairs = [*zip(rows, sizes, strict=True), (self.outer, largest)]
-        lengths = [(lengths_of(u).max(), lengths_of(most).max()) for u, most in pairs if most.any()]
+        slopes = [np.where(units, 0.0, own) for own, units in zip(fixed, free, strict=True)]
+
+        def seen(weights: Any, slopes: Any, lift: Any, read: Any) -> list[Array]:
+            """What the free units of each layer, and the outputs, see of all that came before."""
+            V, found = lift(np.eye(self.inputs, self.order)), []
+            for W, own, units, at in zip(weights, slopes, free, self.at[1:], strict=False):
+                u = lift(W) @ V
+                found.append(read(u)[units])
+                place = np.zeros((len(units), self.order))
+                place[np.flatnonzero(units), range(at.start, at.stop)] = 1.0
+                V = lift(np.diag(own)) @ u + lift(place)
+            return [*found, read(lift(weights[-1]) @ V)]
+
+        sizes = seen(*([np.abs(x) for x in part] for part in (weights, slopes)), *[np.asarray] * 2)
+        rows = seen(weights, slopes, np.asarray, np.asarray)
         terms = self.depth + sum(W.shape[1] for W in weights)
-        with np.errstate(divide="ignore"):
-            self.error = terms * _EPS * max((most / u for u, most in lengths), default=0.0)
+        self.error = terms * _error(rows, sizes)
+        if self.error > _CANCELS and sum(W.size for W in weights) * self.order < _EXACT:
+            # what is left is the rounding of the weights, which were scaled
+            rows = seen(weights, slopes, Dyadic.of, Dyadic.floats)
+            self.error = (4 * self.depth + 4 + self.inputs) * _error(rows, sizes)
+        # w_j (units, order), and what its entries would be without cancellation
+        self.rows, self.sizes, self.outer = np.vstack(rows[:-1]), np.vstack(sizes[:-1]), rows[-1]
+        self.gram = self.outer.T @ self.outer
 
     def matrix(self, t: Array, rho: float, constant: bool = True) -> Banded:
         """N(t, rho), or its linear part only if not `constant`."""
@@ -119,3 +127,14 @@ class Skipped(Chain):
         scaled = X.diagonal[0] * np.outer(weight, weight)
         F = root(scaled, room * float(np.trace(scaled))) / weight[:, None]
         return [F[at] for at in self.at]
+
+
+def _error(rows: list[Array], sizes: list[Array]) -> float:
+    """What one rounding in each may move the rows of a layer by, relative to its longest one."""
+    found = [
+        (lengths_of(u).max(), lengths_of(most).max())
+        for u, most in zip(rows, sizes, strict=True)
+        if most.any()
+    ]
+    with np.errstate(divide="ignore"):
+        return float(_EPS * max((most / u for u, most in found), default=0.0))

@@ -43,7 +43,8 @@ class Slopes:
     scaled: ``(alpha + beta) / (beta - alpha)`` times the sum of the others, and ``2 s a_i wbar_i``
     of each unit whose slope is fixed at s. `terms` (n,) are those of zbar_0, zbar_1, .., zbar_m
     that are not negligible, `units` (n, d) their directions and `norms` (n,) their norms over
-    `total`, the sum of all norms: zero when every slope is.
+    `total`, the sum of all norms: zero when every slope is. `rows`
+    (m,) are the lengths of the wbar_i.
     """
 
     outer: Array
@@ -54,6 +55,7 @@ class Slopes:
     units: Array
     total: float
     sum: Array
+    rows: Array
 
     @property
     def constant(self) -> bool:
@@ -96,7 +98,10 @@ def slopes(net: Any) -> Slopes:
     norms = norms[terms]
     units = stacked[terms] if len(terms) < len(stacked) else stacked
     units /= norms[:, None]
-    return Slopes(outer, scaled, exponent, terms, norms / (size or 1.0), units, size, total)
+    norms = norms / (size or 1.0)
+    return Slopes(
+        outer, scaled, exponent, terms, norms, units, size, total, lengths_of(form.weights[0])
+    )
 
 
 def _scaled(form: Form, units: Array) -> tuple[Array, int]:
@@ -148,6 +153,11 @@ def multipliers(slopes: Slopes, q: Array) -> Array:
     live = outer != 0
     with np.errstate(over="ignore", under="ignore"):
         t[live] = outer[live] * (outer[live] / (2 * full[1:][live]))
+    # digits of t, where the more that it asks of the others is below rounding
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        least = 1e-14 * slopes.unscale(slopes.total) / slopes.rows
+        least = np.nan_to_num(np.minimum(least, 1e-140) ** 2)
+    t[silent] = np.maximum(t[silent], least[silent])
     return t
 
 
@@ -169,6 +179,8 @@ def bound(slopes: Slopes, t: Array) -> float:
     if rest <= 0:
         return np.inf
     live &= slopes.scaled.any(axis=1)
+    if not q[live].all():
+        return np.inf
     rows = slopes.scaled[live] / np.sqrt(q[live])[:, None]
     matrix = rows.T @ rows if rows.shape[0] >= rows.shape[1] else None
     if matrix is None:

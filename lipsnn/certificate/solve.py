@@ -212,7 +212,7 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     )
     if not form.small:  # multipliers that are none fix no unit
         live, _ = reach(Form(form.weights, form.sectors))
-    part = form if form.small else form.part(live)
+    part = form.part(live)
     product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
     most = float_above(product)
     limit = min(most * (1 + _LAST_DIGITS), np.finfo(float).max)
@@ -225,6 +225,7 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
         found.multipliers, found.bound = [np.full(n, np.nan) for n in form.widths], most
         return False
     for full, own, units in zip(found.multipliers, t, live, strict=True):
-        full[slice(None) if form.small else units] = own
+        full *= 2.0**20  # of units that act on no output, or see no input: any larger ones will do
+        full[units] = own
     found.bound = bound
     return True

@@ -113,6 +113,24 @@ def test_units_of_opposite_scales(net):
     assert certificate.verify() <= 3.0 * (1 + 1e-7)
 
 
+@pytest.mark.parametrize("faint", [1e-140, 1e-160, 1e-200])
+@pytest.mark.parametrize("row", [(1.0, 1.0), (0.0, 0.0)])
+def test_a_faint_or_dead_unit_takes_no_digits(faint, row):
+    """``|x_1|``, and a unit whose multiplier is far below float64's squares."""
+    net = ShallowNet([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [*row, 0.0]], [1.0, 1.0, faint])
+    found = certify(net)
+    assert found.status == "optimal"
+    assert found.verify() == pytest.approx(1.0, rel=1e-7)
+
+
+@pytest.mark.parametrize("outer", [(1e-160, 1.5e-8, 1e-8), (2.2e-308, 1e-8, 1e-8)])
+@pytest.mark.parametrize("first", [3.8, 0.0])
+def test_the_product_of_norms_is_that_of_live_units(outer, first):
+    """The middle unit sees no input; one that does is so faint that the product is the bound."""
+    found = certify(ShallowNet([[first, 0.0], [0.0, 1.0], [-2.3, 0.0]], outer))
+    assert 2.3e-8 <= found.verify() <= 2.3e-8 * (1 + 1e-7)
+
+
 def test_a_product_that_underflows_is_not_zero():
     certificate = certify(Network([[[1e-150]], [[1e-150]], [[1e-150]]]))
     assert 0 < certificate.bound <= 1e-300

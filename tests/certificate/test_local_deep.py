@@ -176,3 +176,18 @@ def test_dead_layers_cancellation_and_gradients():
     )
     slope = sum(np.vdot(G, d) for G, d in zip(gradient, steps, strict=True))
     assert (ahead - behind) / 2 == pytest.approx(slope, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_wide_layers_of_fixed_units_keep_their_digits(seed, monkeypatch):
+    """Paths through four layers cancel: their sizes are thousands of times their sum."""
+    net = draw(seed, 10, *[120] * 4, 1)
+    x0 = np.random.default_rng(seed).normal(size=10)
+    found, whole = certify(net, ball=(x0, 1e-3)), certify(net)
+    slopes = np.linalg.norm(net.gradient(inside(np.random.default_rng(1), x0, 1e-3, 300)), axis=2)
+    assert slopes.max() <= found.verify() <= 1.1 * slopes.max()
+    assert found.status == "optimal"
+    monkeypatch.setattr("lipsnn.certificate.skipped._EXACT", 0)
+    monkeypatch.setattr("lipsnn.certificate.skipped._EPS", 1e-12)
+    rough = certify(net, ball=(x0, 1e-3))  # where digits run out it is the one without the ball
+    assert rough.verify() == rough.bound == whole.bound
