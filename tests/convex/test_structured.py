@@ -6,6 +6,7 @@ from restrictions import DATA, NETS, TOL, assert_agree, assert_solved, multiplie
 
 import lipsnn
 from lipsnn.convex import programs, structured
+from lipsnn.convex.structured.arrow import ArrowCone
 from lipsnn.network import with_bias
 
 
@@ -217,3 +218,12 @@ def test_units_that_are_active_nowhere_leave_the_constant_zero():
         assert solution.status == "optimal"
         assert solution.value == pytest.approx(0.5 * y @ y)
         assert not solution.weights.any()
+
+
+@pytest.mark.parametrize("bound", [None, 1.0])
+def test_a_start_far_off_is_no_error(bound):
+    """Where the squares of a guess overflow: it is not taken, or shortened to what is allowed."""
+    shares = np.full(4, 1e-14)
+    cone = ArrowCone(1, 3, 1.0 if bound is None else None, bound, shares)
+    Z, extras = cone.start(np.full((2, 3), 1e150))
+    assert extras[-1] == np.inf if bound is None else np.abs(Z).max() < 1e150

@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck
 
+from lipsnn import Network
 from studies.common import provenance
 
 HERE = Path(__file__).resolve().parent
@@ -57,10 +58,12 @@ class Hunt:
         @hypothesis.settings(**options)
         @hypothesis.given(cases)
         def tried(case: Any) -> None:
+            nonlocal last
+            last = case
             counts["cases"] += 1
             check(case, counts)
 
-        ends = time.monotonic() + self.share
+        last, ends = None, time.monotonic() + self.share
         try:
             while True:
                 if SECONDS:
@@ -74,7 +77,7 @@ class Hunt:
             if SECONDS:  # what was found outlives a hunt that is stopped
                 FAILURES.parent.mkdir(exist_ok=True)
                 with FAILURES.open("a") as file:
-                    file.write(f"{what}, {kind}\n{traceback.format_exc()}\n")
+                    file.write(f"{what}, {kind}: {_said(last)}\n{traceback.format_exc()}\n")
             raise
 
     def table(self) -> pd.DataFrame:
@@ -84,6 +87,13 @@ class Hunt:
             for (what, kind), counts in self.counts.items()
         ]
         return pd.DataFrame(rows, columns=["property", "kind", *COLUMNS])
+
+
+def _said(case: Any) -> str:
+    """A case with all numbers of its network."""
+    net = getattr(case, "net", None)
+    parts = [W.tolist() for W in (*net.weights, *net.biases)] if isinstance(net, Network) else ""
+    return f"{case} {parts}"
 
 
 @pytest.fixture(scope="session")
