@@ -1,15 +1,21 @@
 """Exact Lipschitz constants side by side, in one run: both sides and CPU seconds.
 
     python benchmarks/exact.py [--limit 60] [--output results/exact-benchmark.csv]
+    python benchmarks/exact.py --part sizes --output results/exact-sizes.csv
 
-On the box [-1, 1]^2, to a gap of 1e-3. `lipsnn` is ``exact_constant(net, box=(-1, 1))``; `milp` a
-mixed-integer program in HiGHS (scipy.optimize.milp) with a binary number for each unit, as LipMIP
-(Jordan and Dimakis, 2020). Its norms are linear; the l2 norm is put between ``max_k u_k'g`` and
-that over cos(pi / n), of n directions u_k with a binary number each, hence the two inputs.
+`milp`, the first: on the box [-1, 1]^2, to a gap of 1e-3. `lipsnn` is
+``exact_constant(net, box=(-1, 1))``; `milp` a mixed-integer program in HiGHS (scipy.optimize.milp)
+with a binary number for each unit, as LipMIP (Jordan and Dimakis, 2020). Its norms are linear; the
+l2 norm is put between ``max_k u_k'g`` and that over cos(pi / n), of n directions u_k with a binary
+number each, hence the two inputs.
 Networks are Gaussian ReLU networks: `rng = default_rng(seed)`, weights, biases and outer weights
 standard normal.
 Each call has one thread and stops after the limit (wall time); a method that leaves a gap is left
 out from the next size on. Deep networks: neither `exact_constant` nor this program takes any.
+
+`sizes`: `exact_constant` in the whole space, to the same gap, of networks with 100 units trained on
+the data sets (with the penalty that validation chose, refined from there, and with next to none)
+and of Gaussian ones; `goal` are the seconds that we set ourselves, `jobs` the processes.
 """
 
 from __future__ import annotations
@@ -17,17 +23,21 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from lipsnn import ShallowNet, exact_constant
+from lipsnn import ShallowNet, exact_constant, load_dataset, refine, train_sgd
 from studies.common.provenance import commit, write_table
+from studies.paper.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 UNITS, SEEDS, GAP, DIRECTIONS = (10, 20, 40, 80, 160), (0, 1, 2), 1e-3, 100
+WEAK = 0.01  # a strength of the l2 penalty far below the chosen ones
 
 
 def network(units: int, seed: int) -> ShallowNet:
@@ -79,16 +89,55 @@ def by_lipsnn(net: ShallowNet, limit: float) -> tuple[float, float]:
 METHODS = {"lipsnn": by_lipsnn, "milp": by_milp}
 
 
+def trained(name: str, weak: bool) -> list[ShallowNet]:
+    """Networks of the page on exact constants, with 100 units: trained, and refined unless weak."""
+    settings = load_settings("full")
+    more = settings["rastrigin"] if name == "rastrigin" else {}
+    data, chosen = load_dataset(name, variant=settings["variant"], **more), settings["chosen"][name]
+    X, y, strength = data.X_train, data.y_train, WEAK if weak else chosen["l2"]
+    net = train_sgd(X, y, 100, strength, 4, **{**settings["training"], "epochs": 100})
+    return [net] if weak else [net, refine(net, X, y, chosen["lipschitz"]).net]
+
+
+def sizes() -> Iterator[dict[str, Any]]:
+    """What the search takes at the sizes that were named for it."""
+    asked: list[tuple[str, float, int, list[ShallowNet]]] = []
+    for name in ("servo", "machine", "solar", "rastrigin", "wine"):
+        asked.append((f"{name}, chosen penalty", 2.0, 1, trained(name, weak=False)))
+    asked += [
+        (f"{name}, weak penalty", 5.0, 1, trained(name, True)) for name in ("servo", "machine")
+    ]
+    for d, m in ((4, 200), (7, 100)):
+        drawn = [np.random.default_rng(seed) for seed in SEEDS]
+        nets = [ShallowNet(rng.normal(size=(m, d + 1)), rng.normal(size=m)) for rng in drawn]
+        asked.append((f"random, {d} inputs, {m} units", 30.0, 1, nets))
+    asked.append(("wine, weak penalty", 300.0, 2, trained("wine", weak=True)))
+    for what, goal, jobs, nets in asked:
+        for number, net in enumerate(nets):
+            start, cpu = time.perf_counter(), time.process_time()
+            limit = goal if jobs > 1 else 4 * goal
+            found = exact_constant(net, gap=GAP, time_limit=limit, jobs=jobs)
+            seconds = {"cpu_seconds": time.process_time() - cpu if jobs == 1 else np.nan}
+            seconds["seconds"] = time.perf_counter() - start
+            row = {"network": what, "number": number, "goal": goal, "jobs": jobs, **seconds}
+            yield row | {"lower": found.lower, "upper": found.upper, "nodes": found.nodes}
+
+
 def main() -> None:
     """Time all methods, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=60.0, help="seconds of a call")
     parser.add_argument("--units", nargs="+", type=int, default=UNITS)
     parser.add_argument("--output", type=Path, default=ROOT / "results/exact-benchmark.csv")
+    parser.add_argument("--part", choices=("milp", "sizes"), default="milp")
     options = parser.parse_args()
     begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
     rows, over = [], set()
-    for units in options.units:
+    if options.part == "sizes":
+        for row in sizes():
+            rows.append(row)
+            print(row, flush=True)
+    for units in options.units if options.part == "milp" else ():
         for method in METHODS.keys() - over:
             for seed in SEEDS:
                 start = time.process_time()
@@ -99,12 +148,15 @@ def main() -> None:
                 print(rows[-1], flush=True)
                 if upper > (1 + 2 * GAP) * lower:
                     over.add(method)
+    table = pd.DataFrame(rows)
+    if options.part == "milp":
+        table = table.sort_values(["units", "seed", "method"])
     write_table(
         options.output,
-        pd.DataFrame(rows).sort_values(["units", "seed", "method"]),
+        table,
         commit=code,
         seconds=time.perf_counter() - begun,
-        made_by="benchmarks/exact.py",
+        made_by="benchmarks/exact.py" + " --part sizes" * (options.part == "sizes"),
         limit_seconds=options.limit,
         load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
         threads="one thread each",
