@@ -125,13 +125,14 @@ class ShallowNet(Value):
         return self.outer[:, None] * self.weights[:, :-1]
 
     def __call__(self, X: Any) -> Array:
-        """Outputs f(x_k), shape (n,), for inputs X (n, d)."""
+        """Outputs f(x_k), shape (n,), for inputs X (n, d), or a number for one input (d,)."""
         return np.maximum(self.preactivations(X), 0.0) @ self.outer + self.offset
 
     def preactivations(self, X: Any) -> Array:
-        """Hidden values X w_i before the ReLU, shape (n, m), for inputs X (n, d)."""
-        X = _checks.inputs(X, self.dim)
-        return X @ self.weights[:, :-1].T + self.weights[:, -1]
+        """Hidden values X w_i before the ReLU, shape (n, m), for inputs X (n, d); (m,) for one."""
+        one = np.ndim(X) == 1
+        X = _checks.inputs([X] if one else X, self.dim)
+        return (X @ self.weights[:, :-1].T + self.weights[:, -1])[0 if one else slice(None)]
 
     def patterns(self, X: Any) -> Array:
         """Activation patterns on X (n, d): a boolean (n, m), column i the diagonal of D_i.

@@ -171,6 +171,34 @@ def test_every_network_is_written_as_it_is_read(deep, trained, tmp_path, capsys)
         files.write_network(deep, tmp_path / "net.onnx")
 
 
+@pytest.mark.parametrize(
+    "phi",
+    [
+        nn.ReLU(inplace=True),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.ELU(0.5),
+        nn.Hardtanh(-2, 2.5),
+        nn.ReLU6(),
+        nn.SELU(),
+    ],
+    ids=str,
+)
+def test_activations_of_an_export(phi, tmp_path):
+    net = nn.Sequential(nn.Linear(3, 4), phi, nn.Linear(4, 4), phi, nn.Linear(4, 1)).eval()
+    torch.export.save(torch.export.export(net, (torch.zeros(2, 3),)), tmp_path / "net.pt2")
+    found = files.read_network(tmp_path / "net.pt2")
+    assert found.activations == lipsnn.as_network(net).activations
+    assert lipsnn.certify(found).bound == lipsnn.certify(net).bound
+
+
+@pytest.mark.parametrize("phi", [nn.GELU("tanh"), nn.Softplus(2.0), nn.PReLU()], ids=str)
+def test_options_of_an_export_that_are_not_read(phi, tmp_path):
+    net = nn.Sequential(nn.Linear(3, 4), phi, nn.Linear(4, 1)).eval()
+    torch.export.save(torch.export.export(net, (torch.zeros(2, 3),)), tmp_path / "net.pt2")
+    with pytest.raises(ValueError, match="with options"):
+        files.read_network(tmp_path / "net.pt2")
+
+
 def test_neighbouring_linear_layers_of_an_export_are_multiplied(tmp_path):
     pytest.importorskip("flint")
     torch.manual_seed(0)

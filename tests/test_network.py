@@ -85,6 +85,12 @@ def test_bad_networks(weights, outer, word):
         ShallowNet(weights, outer)
 
 
+def test_one_input():
+    net, X = draw_network(0, 5, 3), np.random.default_rng(0).normal(size=(4, 3))
+    for way in (net, net.patterns, net.gradient):
+        np.testing.assert_allclose([way(x) for x in X], way(X), rtol=1e-14)
+
+
 def test_bad_inputs_and_factors():
     net = draw_network(0, 3, 2)
     with pytest.raises(ValueError, match="bias feature"):

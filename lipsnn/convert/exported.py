@@ -50,6 +50,7 @@ def from_export(path: Path) -> Network:
             steps: list[Step] = []
             for node in model["graph"]["nodes"]:
                 operation = node["target"].removeprefix("torch.ops.aten.").split(".")[0]
+                operation = operation.removesuffix("_")  # in place
                 first, *others = [entry["arg"] for entry in node["inputs"]]
                 if first["as_tensor"]["name"] != here:
                     raise ValueError(f"{path.name} is no chain: {operation} takes another input")
@@ -65,9 +66,9 @@ def from_export(path: Path) -> Network:
                             "export, and F.dropout(x, training=self.training)"
                         )
                 elif operation not in ("alias", "detach", "contiguous"):
-                    slopes = [arg["as_float"] for arg in others if "as_float" in arg]
-                    if others and (operation != "leaky_relu" or len(slopes) != len(others)):
+                    if others and operation not in ("leaky_relu", "elu", "hardtanh"):
                         raise ValueError(f"{path.name} has the operation {operation} with options")
+                    slopes = [float(x) for arg in others for x in arg.values()]
                     slopes = slopes or [0.01] * (operation == "leaky_relu")
                     steps.append(Act(Activation(operation, tuple(slopes)), operation))
                 here = node["outputs"][0]["as_tensor"]["name"]
