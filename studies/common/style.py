@@ -79,9 +79,11 @@ def number(value: float) -> str:
 
 
 def palette(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name: its own if it has one, else one of the spare colours."""
-    spare = iter(_OTHERS * 3)
-    return {name: COLORS.get(name) or next(spare) for name in dict.fromkeys(names)}
+    """A colour for each name: its own if it has one, else a spare one, or one that none has."""
+    names = list(dict.fromkeys(names))
+    unused = [color for name, color in COLORS.items() if name not in names and color != INK]
+    spare = iter([*_OTHERS, *unused] * 3)
+    return {name: COLORS.get(name) or next(spare) for name in names}
 
 
 def axes_of(ax: Axes | None) -> tuple[Figure, Axes]:
