@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 
 from lipsnn import as_network, certify  # noqa: E402
 
+DATA = Path(__file__).resolve().parent / "data"
 RNG = np.random.default_rng(0)
 FLOATS = {
     "W": RNG.normal(size=(5, 3)),
@@ -122,3 +125,15 @@ def test_files_and_images_of_fixed_size(tmp_path):
 def test_what_cannot_be_read_is_named(nodes, message):
     with pytest.raises(ValueError, match=message):
         as_network(model(*nodes))
+
+
+def test_a_model_that_keras_saved():
+    """By Keras 3.15.1 on torch, ``model.export("keras.onnx", format="onnx")``: Dense 3-5-4-2-1 with
+    BatchNormalization, LeakyReLU, Dropout and tanh, fitted; keras.npz has its own predictions."""
+    net = as_network(DATA / "keras.onnx")
+    said = np.load(DATA / "keras.npz")
+    assert [phi.name for phi in net.activations] == ["relu", "leaky_relu", "tanh"]
+    np.testing.assert_allclose(net(said["X"].astype(float)), said["y"], atol=1e-6)
+    X = said["X"].astype(float)
+    slopes = np.linalg.norm(net.gradient(X), 2, axis=(1, 2))
+    assert slopes.max() <= certify(net).verify()
