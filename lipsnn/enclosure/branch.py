@@ -129,6 +129,11 @@ def _lowered(node: _Node, enough: float, target: Callable[[Array], float]) -> fl
         value, np.concatenate(x), jac=True, bounds=limits, callback=stop, options=options,
         method="L-BFGS-B",
     )  # fmt: skip
+    if not len(up) and len(problem.groups) == problem.D.shape[1] and node.bound > enough:
+        at, e = _program(problem, down)  # L-BFGS-B may stop at a kink
+        if len(at):
+            value(at)
+            target(e)
     if not best:
         return -np.inf
     found, x = best
@@ -137,3 +142,33 @@ def _lowered(node: _Node, enough: float, target: Callable[[Array], float]) -> fl
         excess = problem.up[0, up] * np.abs(problem.kappa[0, up] - np.abs(found.z[0, up]))
         node.unit = int(up[excess.argmax()])
     return target(found.e)
+
+
+def _program(problem: Problems, down: Array) -> tuple[Array, Array]:
+    """The best theta and log D, and e (1, k), of a box where every term is concave.
+
+    A linear program says them; empty where it has no answer, as in an empty node.
+    """
+    from scipy.optimize import linprog
+
+    W, p, side, weight = problem.W, problem.p[0], problem.side[0], problem.down[0]
+    free, fixed = down[side[down] == 0], down[side[down] != 0]
+    on, R = side[fixed], problem.R[0, problem.groups]
+    # (u)_+ of the free as variables of their own
+    above = np.eye(len(down), len(free))
+    found = linprog(
+        np.concatenate([-problem.slope[0], weight[free]]),
+        np.hstack([np.vstack([W[free], -on[:, None] * W[fixed]]), -above]),
+        np.concatenate([-p[free], on * p[fixed]]),
+        bounds=[*((-r, r) for r in R), *[(0.0, None)] * len(free)],
+    )
+    if found.status != 0:
+        return np.empty(0), np.empty(0)
+    duals = -found.ineqlin.marginals
+    theta = np.zeros(len(p))
+    theta[free], theta[fixed] = np.clip(duals[: len(free)] / weight[free], 0, 1), duals[len(free) :]
+    theta[fixed] = np.maximum(theta[fixed], 0.0)
+    pulled = np.where(side > 0, -weight, weight) * theta
+    share = R * np.abs(problem.slope[0] - pulled[down] @ W[down])
+    share = np.log(np.maximum(share / max(share.max(), 1e-300), 1e-13))
+    return np.concatenate([theta[down], share]), found.x[None, : len(R)]

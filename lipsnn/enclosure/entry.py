@@ -71,8 +71,7 @@ def certified_error(
         The norm of the attacks.
     gap : float, optional
         Branch on switching units (fact K) until ``upper <= (1 + gap) lower``, for classes until
-        they meet. It gives up after some hundred pieces of a sample, and may stop earlier where
-        units have their kinks at the worst point; both sides hold then too.
+        they meet. It gives up after some hundred pieces of a sample; both sides hold then too.
     proof : str or Path, optional
         Where to write a document for ``lipsnn verify``, and `Errors.from_json`: of `upper` alone,
         some 20 bytes a unit for each sample, radius and sign or margin.
