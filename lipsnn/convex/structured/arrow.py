@@ -67,8 +67,7 @@ class ArrowCone:
         """Z, shortened where rho is given; else rho is lifted to `room` times what Z needs."""
         S = self.slack(Z, extras)
         spokes = S[self.d :, : self.d] / np.sqrt(np.diagonal(S)[self.d :, None])
-        with np.errstate(over="ignore"):  # of a guess that is far off: it is not taken
-            needed = room * float(np.square(np.linalg.norm(spokes, 2)))
+        needed = room * float(np.linalg.norm(spokes, 2)) ** 2
         if self.rho is None:
             extras[-1] = max(extras[-1], needed)
         elif needed > self.rho:

@@ -29,6 +29,8 @@ _LONG = 0.9
 # Where the method starts: the least slack of a row at unit scale, and the least size of a unit of
 # the known network, relative to their mean.
 _START_SLACK, _LEAST = 0.1, 0.1
+# A guess beyond this, at unit scale, is no start: its squares may overflow.
+_HUGE = 1e100
 # Kept for warm starts is the first iterate with this gap whose products of slack and multiplier
 # are all at least this share of their mean: later or less central ones save nothing.
 _KEEP, _CENTRAL = 1e-1, 0.1
@@ -181,8 +183,9 @@ class _Search:
     def _cold(self) -> None:
         rows, cone = self.rows, self.cone
         self.Z, self.extras = cone.start(np.zeros((rows.p, rows.g)))
-        if rows.inside is not None:
-            known = cone.start(self.loss.fitted(rows.inside, _LEAST))
+        guess = None if rows.inside is None else self.loss.fitted(rows.inside, _LEAST)
+        if guess is not None and np.abs(guess).max() < _HUGE:
+            known = cone.start(guess)
             if self._objective(*known) < self._objective(self.Z, self.extras):
                 self.Z, self.extras = known
         self.S = cone.slack(self.Z, self.extras)
