@@ -226,3 +226,12 @@ def test_a_start_far_off_is_not_taken(method, size):
     net = lipsnn.ShallowNet([[size, 0.0], [-size, 0.25]], [0.126, -0.132])
     found = lipsnn.refine(net, [[0.0]], [-0.25], 1.0, "lipschitz", method, rounds=2)
     assert found.objective < 1e-9  # by a bias alone
+
+
+@pytest.mark.parametrize("faint", [1e-290, 2.7e-298, 7e-301, 5e-324])
+def test_shares_far_below_the_others(faint):
+    """Of alternation, where an outer weight is 1e-300 of the others."""
+    for rows in ([[1.25, -0.13], [0.25, -0.54]], [[0.126, 0.126], [0.126, -0.132]]):
+        net = lipsnn.ShallowNet(rows, [faint, 1.0])
+        found = lipsnn.refine(net, [[0.126]], [0.126], 1.0, "lipschitz", "alternating", rounds=2)
+        assert found.objective <= found.initial_objective

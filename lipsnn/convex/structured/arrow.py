@@ -49,7 +49,8 @@ class ArrowCone:
         self.cost = np.zeros(self.extras)
         if rho is None:
             self.cost[-1] = strength
-        scale = np.ones(g + 1) if shares is None else 0.5 / np.sqrt(shares)
+        # a share of 1e-60 is below all rounding; the squares of a smaller one's scale overflow
+        scale = np.ones(g + 1) if shares is None else 0.5 / np.sqrt(np.maximum(shares, 1e-60))
         self._scale0, self._scale = scale[0], scale[1:]
         self._hub, self._spokes = np.arange(d), np.arange(d, self.degree)
 

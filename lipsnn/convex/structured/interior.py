@@ -143,7 +143,7 @@ class _Search:
     def near(self, warm: Iterate) -> bool:
         """Whether this program may start from there."""
         self.start(warm)
-        if self.measure().gap > _WARM_GAP:
+        if not self.measure().gap <= _WARM_GAP:
             return False
         cost = self.cone.cost.max(initial=0.0)
         return not cost or np.abs(self.residuals.extras).max() <= _WARM_COST * cost
