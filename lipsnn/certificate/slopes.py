@@ -43,8 +43,7 @@ class Slopes:
     scaled: ``(alpha + beta) / (beta - alpha)`` times the sum of the others, and ``2 s a_i wbar_i``
     of each unit whose slope is fixed at s. `terms` (n,) are those of zbar_0, zbar_1, .., zbar_m
     that are not negligible, `units` (n, d) their directions and `norms` (n,) their norms over
-    `total`, the sum of all norms: zero when every slope is. `rows`
-    (m,) are the lengths of the wbar_i.
+    `total`, the sum of all norms: zero when every slope is. `rows` (m,) are the lengths |wbar_i|.
     """
 
     outer: Array
