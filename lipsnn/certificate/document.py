@@ -101,11 +101,12 @@ def read(text: str | Path) -> Any:
     size = text.stat().st_size if isinstance(text, Path) else len(text)
     if size > _LARGEST:
         raise ProofError(f"larger than {_LARGEST >> 20} MiB: leave the network out of it")
-    given = text.read_text(encoding="utf8", errors="replace") if isinstance(text, Path) else text
-    if given.count("[") > _ARRAYS:
-        raise ProofError(f"not a certificate: more than {_ARRAYS} arrays")
     with or_no_proof("not JSON: "):
-        return json.loads(given, object_pairs_hook=_once, parse_constant=_refuse)
+        if isinstance(text, Path):
+            text = text.read_text(encoding="utf8", errors="replace")
+        if text.count("[") > _ARRAYS:
+            raise ProofError(f"not a certificate: more than {_ARRAYS} arrays")
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -126,6 +127,8 @@ def or_no_proof(what: str) -> Iterator[None]:
         yield
     except (ProofError, OSError):
         raise
+    except MemoryError:
+        raise ProofError("there is not enough memory to check it") from None
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ProofError(f"{what}{reason}") from None

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -145,6 +146,32 @@ def test_what_would_fill_the_memory_is_not_read(tmp_path):
         file.truncate(2**29 + 1)
     with pytest.raises(ProofError, match="512 MiB"):
         Certificate.from_json(large)
+
+
+def test_the_memory_of_verify_is_a_few_times_the_file(tmp_path):
+    """With half the file's size the reason is said; with 96 MiB and five times it is proved."""
+    script = """
+        import resource, sys
+        from pathlib import Path
+        from lipsnn import Certificate, verify
+        path = Path(sys.argv[1])
+        Certificate.from_json(Path(sys.argv[2])).verify()  # what is imported at first use
+        status = Path("/proc/self/status").read_text()
+        used = 1024 * int(status.split("VmData:")[1].split()[0])
+        for fixed, times in ((0, 0.5), (96 * 2**20, 5)):
+            limit = used + fixed + int(times * path.stat().st_size)
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+            print(verify.main([str(path)]))
+    """
+    rng = np.random.default_rng(0)
+    large, small = tmp_path / "large.json", tmp_path / "small.json"
+    for path, units in ((large, 20_000), (small, 3)):
+        certify(ShallowNet(rng.normal(size=(units, 41)), rng.normal(size=units))).to_json(path)
+    command = [sys.executable, "-c", textwrap.dedent(script), str(large), str(small)]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.stdout.splitlines()[0] == "1", answer.stderr
+    assert answer.stdout.splitlines()[-1] == "0"
+    assert answer.stderr == "rejected: there is not enough memory to check it\n"
 
 
 @pytest.mark.parametrize("suffix", ["npz", "json"])
