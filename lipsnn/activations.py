@@ -20,8 +20,8 @@ from lipsnn._checks import Array
 Sector = tuple[float, float]
 Function = Callable[..., Array]
 
-# SELU's constants, as its authors and torch have them
-_SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+# scale and alpha, as its authors and torch have them
+SELU = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 
 class _Kind(NamedTuple):
@@ -103,8 +103,8 @@ _KINDS: dict[str, _Kind] = {
     "elu": _Kind(_elu, _elu_slope, lambda a: _span(0.0, 1.0, a), (1.0,)),
     "celu": _Kind(lambda u, a: _elu(u, a, a), lambda u, a: _elu_slope(u, a, a), defaults=(1.0,)),
     "selu": _Kind(
-        lambda u: _SELU_SCALE * _elu(u, _SELU_ALPHA),
-        lambda u: _SELU_SCALE * _elu_slope(u, _SELU_ALPHA),
+        lambda u: SELU[0] * _elu(u, SELU[1]),
+        lambda u: SELU[0] * _elu_slope(u, SELU[1]),
         lambda: (0.0, 1.7580993408473773),
     ),
     # the extreme slopes, of which the last digits are rounded outwards, stand at

@@ -24,8 +24,11 @@ class Form(Layers):
 
     weights: tuple[Array, ...]
     sectors: tuple[Sector, ...]
-    # of a local bound by layer the slopes of units that have one only, NaN for the free ones
+    # of a local bound by layer the slopes of units that have one only, NaN for the free ones; a
+    # unit that bends on the region is ``m u + r eta`` with the sector (-1, 1) for eta, and has m
     fixed: tuple[Array, ...] = ()
+    # r, 1 for a free unit and 0 for one that has one slope only
+    gains: tuple[Array, ...] = ()
     # of a whole network its hidden biases b_0 (n_1,), .. and what stands between its layers
     biases: tuple[Array, ...] = ()
     activations: tuple[Activation, ...] = ()
@@ -34,37 +37,73 @@ class Form(Layers):
         if not self.fixed:
             free = tuple(np.full(n, np.nan) for n in self.widths)
             object.__setattr__(self, "fixed", free)
+        if not self.gains:
+            gains = tuple(np.isnan(own) * 1.0 for own in self.fixed)
+            object.__setattr__(self, "gains", gains)
 
     @classmethod
     def of(cls, net: Any) -> Form:
         """That of a `ShallowNet` or `Network`."""
         if hasattr(net, "outer"):
             weights, biases = (net.weights[:, :-1], net.outer[None, :]), (net.weights[:, -1],)
-            return cls(weights, ((0.0, 1.0),), (), biases, (Activation("relu"),))
-        return cls(net.weights, net.sectors, (), net.biases, net.activations)
+            return cls(weights, ((0.0, 1.0),), (), (), biases, (Activation("relu"),))
+        return cls(net.weights, net.sectors, (), (), net.biases, net.activations)
 
     @property
     def small(self) -> bool:
         """Whether it has one hidden layer and one output: program (2) is then small (fact A)."""
-        return len(self.sectors) == 1 and self.outputs == 1
+        return len(self.sectors) == 1 and self.outputs == 1 and not self.bent
 
     @property
     def free(self) -> list[Array]:
         """The units, by layer, that may take any slope of their sector."""
-        return [np.isnan(own) for own in self.fixed]
+        return [own > 0 for own in self.gains]
 
     @property
     def all_free(self) -> bool:
-        """Whether no unit has one slope only."""
-        return all(map(np.all, self.free))
+        """Whether every unit may take any slope of the sector of its activation."""
+        return all(np.isnan(own).all() for own in self.fixed)
 
-    def fixing(self, sides: list[Array]) -> Form:
-        """With the slope that a unit has on its side: 1 for u >= 0, -1 for u <= 0, 0 for free."""
-        fixed = []
-        for phi, own in zip(self.activations, sides, strict=True):
+    @property
+    def bent(self) -> bool:
+        """Whether a unit has a sector of its own."""
+        pairs = zip(self.fixed, self.gains, strict=True)
+        return any((np.isfinite(m) & (r > 0)).any() for m, r in pairs)
+
+    @property
+    def moving(self) -> list[Array]:
+        """The units, by layer, that have a slope other than zero."""
+        return [(m != 0) | (r > 0) for m, r in zip(self.fixed, self.gains, strict=True)]
+
+    @property
+    def steepest(self) -> list[float]:
+        """The largest slope of each layer, rounded up."""
+        found = []
+        for (alpha, beta), m, r in zip(self.sectors, self.fixed, self.gains, strict=True):
+            own = float(np.nextafter(np.max(np.abs(m) + r), np.inf)) if len(m) else np.nan
+            found.append(max(abs(alpha), abs(beta)) if np.isnan(own) else own)
+        return found
+
+    def fixing(self, known: list[Array]) -> Form:
+        """With what is known of each unit on a region, by layer.
+
+        Its side (n,): 1 for u >= 0, -1 for u <= 0, 0 for a free one. Or its sector (2, n).
+        """
+        fixed, gains, sectors = [], [], []
+        for phi, own, sector in zip(self.activations, known, self.sectors, strict=True):
+            if own.ndim == 2:
+                middle = own[0] / 2 + own[1] / 2
+                reach = np.maximum(own[1] - middle, middle - own[0])
+                gains.append(np.where(own[0] == own[1], 0.0, np.nextafter(reach, np.inf)))
+                fixed.append(np.where(own[0] == own[1], own[0], middle))
+                sectors.append((-1.0, 1.0))
+                continue
+            own = own * phi.homogeneous
             above, below = phi.slope(np.ones(len(own))), phi.slope(-np.ones(len(own)))
             fixed.append(np.select([own > 0, own < 0], [above, below], np.nan))
-        return Form(self.weights, self.sectors, tuple(fixed))
+            gains.append(1.0 * (own == 0))
+            sectors.append(sector)
+        return Form(self.weights, tuple(sectors), tuple(fixed), tuple(gains))
 
     def part(self, live: list[Array]) -> Form:
         """The network of the units in `live` alone."""
@@ -76,19 +115,21 @@ class Form(Layers):
             ),
             self.sectors,
             tuple(own[units] for own, units in zip(self.fixed, live, strict=True)),
+            tuple(own[units] for own, units in zip(self.gains, live, strict=True)),
         )
 
 
 def reach(form: Form) -> tuple[list[Array], list[Array]]:
     """Units that see an input and act on an output, and those that see an input, by layer."""
     linked = [weight != 0 for weight in form.weights]
+    moves = form.moving
     seen, ahead = [], np.ones(form.dim, dtype=bool)
-    for links, own in zip(linked[:-1], form.fixed, strict=True):
+    for links, own in zip(linked[:-1], moves, strict=True):
         seen.append(links[:, ahead].any(axis=1))
-        ahead = seen[-1] & (own != 0)
+        ahead = seen[-1] & own
     used, behind = [], np.ones(form.outputs, dtype=bool)
-    for links, own in zip(reversed(linked[1:]), reversed(form.fixed), strict=True):
-        behind = links[behind].any(axis=0) & (own != 0)
+    for links, own in zip(reversed(linked[1:]), reversed(moves), strict=True):
+        behind = links[behind].any(axis=0) & own
         used.append(behind)
     return [a & b for a, b in zip(seen, used[::-1], strict=True)], seen
 
@@ -151,7 +192,7 @@ def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
     The weights are those of multiplied layers, made larger and rounded (`lipsnn.convert.affine`):
     ``sum_k rounding_k |W_k|_F`` times the norms of all other layers, without units of slope 0.
     """
-    parts = form.part([own != 0 for own in form.fixed]).weights
+    parts = form.part(form.moving).weights
     if not any(rounding) or not all(part.size for part in parts):
         return 0.0
     # what all entries of a hidden layer have in common only makes its slopes larger
@@ -162,7 +203,7 @@ def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
     errors = [e * float(np.linalg.norm(part)) for e, part in zip(shares, near, strict=True)]
     norms = np.array([np.linalg.norm(part, 2) for part in near]) + errors
     total = sum(e * float(np.delete(norms, k).prod()) for k, e in enumerate(errors))
-    total *= (1 + 1e-9) * float(np.prod([max(map(abs, own)) for own in form.sectors]))
+    total *= (1 + 1e-9) * float(np.prod(form.steepest))
     with np.errstate(over="ignore", under="ignore"):
         return float(np.nextafter(np.ldexp(total, powers.sum()), np.inf)) if total else 0.0
 

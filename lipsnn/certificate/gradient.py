@@ -43,9 +43,9 @@ def _layered(certificate: Any, form: Form) -> tuple[Array, ...]:
         t = certificate.layers[i]
         t = np.where(np.isfinite(t), t, 0.0)[:, None]
         own = t * ((alpha + beta) * F[i + 1] - 2 * alpha * beta * (form.weights[i] @ F[i]))
-        if not form.all_free:  # a fixed one hands on what the layers after it ask for
+        if not form.all_free:  # one slope, or the middle of a sector, hands on what is asked for
             passed = np.nan_to_num(form.fixed[i])[:, None] * (form.weights[i + 1].T @ after)
-            own = np.where(form.free[i][:, None], own, passed)
+            own = np.where(form.free[i][:, None], own, 0.0) + passed
         found.append(own @ F[i].T / size)
         after = own
     return tuple(reversed(found))

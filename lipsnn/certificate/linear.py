@@ -4,7 +4,9 @@ On a region where ``low <= u <= high`` a unit phi(u), of slope a below 0 and b a
 its chord and any line ``s u`` with s between a and b (above the chord if phi is concave). Put in
 for each unit, from the layer before back to the inputs, these lines bound ``w'v + c`` by a linear
 function of x, as CROWN does (Zhang, Weng, Chen, Hsieh and Daniel, 2018), whose largest value on
-the region is known. Each choice of the s is a bound; the least of four is taken.
+the region is known. Each choice of the s is a bound; the least of four is taken. Another
+activation, of slopes alpha to beta between low and high, keeps as near to each line through its
+values at the two ends as these slopes let it: those are its lines, and its sector.
 
 All in float64 with proved bounds on the rounding: where a product B W_k is off by E, ``E v_k`` is
 at most ``|E| |v_k|``, and all |v_k| are bounded already.
@@ -15,6 +17,8 @@ from __future__ import annotations
 import numpy as np
 
 from lipsnn._checks import Array
+from lipsnn.activations import Activation
+from lipsnn.certificate.bent import bend, wider
 from lipsnn.certificate.form import Form
 from lipsnn.certificate.region import Polytope, Region
 
@@ -28,39 +32,51 @@ def sides_of(
 ) -> list[Array]:
     """Of each unit, by layer: 1 if it is >= 0 on the whole region, -1 if <= 0, else 0.
 
-    On a polytope, whose points have no known bound, of the first hidden layer only. Sides that are
-    `claimed` are proved: the others, and those that are not proved, are 0. Without them rounding
-    errors are taken twice as large as they can be, so that a proof will find no less. With
-    `Network.rounding` each unit has its side with all weights that are so near, too.
+    Or its sector there, (2, n), where the activation is not positively homogeneous. On a polytope,
+    whose points have no known bound, of the first hidden layer only, and sides only. What is
+    `claimed` is proved: the other sides, and those that are not proved, are 0, and the sectors
+    whole. Without claims rounding errors are taken twice as large as they can be, so that a proof
+    will find no less. With `Network.rounding` all holds with all weights that are so near, too.
     """
-    if not all(phi.homogeneous for phi in form.activations):
-        raise ValueError(
-            "a ball, box or polytope needs relu, leaky_relu, prelu or abs in every hidden layer: "
-            "leave it out for a global bound"
-        )
     W, b = form.weights[0], form.biases[0]
-    # its sides in floating point leave more room than one rounding, but not on a polytope
-    sides = [region.sides(W, b) if claimed is None or any(rounding[:1]) else claimed[0]]
-    if any(rounding[:1]) and isinstance(region, Polytope):
-        sides = [np.zeros(len(W), dtype=int)]
-    if claimed is not None:
-        agreed = np.where(sides[0] == claimed[0], claimed[0], 0)
-        sides = [np.where(region.proves(W, b, agreed), agreed, 0)]
-    later = form.widths[1:]
-    spread = region.spread()
-    if not later or spread is None:
-        return sides + [np.zeros(n, dtype=int) for n in later]
-    layers = _Layers(form, spread, 2.0 if claimed is None else 1.0, 4 * sum(rounding))
+    nothing = [np.zeros(n, dtype=int) for n in form.widths]
+    spread, known = region.spread(), list[Array]()
+    if form.activations[0].homogeneous:
+        # its sides in floating point leave more room than one rounding, but not on a polytope
+        if claimed is None or any(rounding[:1]):
+            rough = any(rounding[:1]) and isinstance(region, Polytope)
+            known = nothing[:1] if rough else [region.sides(W, b)]
+        else:
+            known = [claimed[0] if claimed[0].ndim == 1 else nothing[0]]
+        if claimed is not None:
+            agreed = _agreed(known[0], claimed[0], form.activations[0], nothing[0])
+            known = [np.where(region.proves(W, b, agreed), agreed, 0)]
+    if spread is None or (known and len(form.widths) == 1):
+        return known + nothing[len(known) :]
     with np.errstate(over="ignore", invalid="ignore"):
-        for k in range(len(form.widths)):
+        layers = _Layers(form, spread, 2.0 if claimed is None else 1.0, 4 * sum(rounding))
+        for k, phi in enumerate(form.activations):
             low, high = layers.bounds()
+            if not phi.homogeneous:
+                known.append(layers.bend(phi, low, high))
+                continue
             if k:
-                sides.append(np.select([low >= 0, high <= 0], [1, -1], 0))
-            layers.add(sides[k], low, high)
-    if claimed is not None:
-        pairs = zip(sides, claimed, strict=True)
-        sides = [np.where(own == said, own, 0) for own, said in pairs]
-    return sides
+                known.append(np.select([low >= 0, high <= 0], [1, -1], 0))
+            layers.add(phi, known[k], low, high)
+    if claimed is None:
+        pairs = zip(known, form.activations, strict=True)
+        return [wider(own, phi) if own.ndim == 2 else own for own, phi in pairs]
+    return list(map(_agreed, known, claimed, form.activations, nothing))
+
+
+def _agreed(own: Array, said: Array, phi: Activation, nothing: Array) -> Array:
+    """What is said of a layer's units, where what was found allows it."""
+    if own.shape != said.shape:
+        return nothing
+    if own.ndim == 1:
+        return np.where(own == said, own, nothing)
+    inside = (said[0] <= own[0]) & (own[1] <= said[1])
+    return np.where(inside, said, np.reshape(phi.sector, (2, 1)))
 
 
 class _Layers:
@@ -76,16 +92,39 @@ class _Layers:
         # |v_k| <= values[k], and what the sums of |W_k| |v_k| + |b_k| come to
         self.values = [np.abs(self.center) + self.half + self.radius]
         self.sums = [self._sum(0)]
-        # for each layer slopes (4, n) of the lines below and above, and where these start
+        # for each layer slopes (4, n) of the lines below and above, and where these start, (n,) or
+        # (4, n)
         self.lines: list[tuple[Array, Array, Array, Array]] = []
 
     def _sum(self, k: int) -> Array:
         W, b = self.net.weights[k], self.net.biases[k]
         return (np.abs(W) @ self.values[k] + np.abs(b)) * (1 + self.rounding) + _TINY
 
-    def add(self, sides: Array, low: Array, high: Array) -> None:
-        """The next layer: its sides, and its bounds."""
-        phi = self.net.activations[len(self.lines)]
+    def bend(self, phi: Activation, low: Array, high: Array) -> Array:
+        """The next layer, of an activation that is not positively homogeneous; its sectors."""
+        sectors, first, last = bend(phi, low, high)
+        (alpha, beta), width = sectors, high - low
+        with np.errstate(divide="ignore"):
+            chord = np.where(width > 0, (last[0] - first[1]) / width, alpha)
+        flat = np.clip(0 * alpha, alpha, beta)
+        slopes = np.array([np.clip(chord, alpha, beta), alpha, beta, flat])
+        # phi(u) - s u falls by at most s - alpha and rises by at most beta - s
+        falls, rises, span = slopes - alpha, beta - slopes, beta - alpha
+        share = np.divide(rises, span, out=np.ones_like(slopes), where=span > 0)
+        room = share * falls * width
+        error = np.abs(first).max(axis=0) + np.abs(last).max(axis=0)
+        steepest = np.maximum(np.abs(alpha), np.abs(beta))
+        error = 32 * _EPS * (error + steepest * (np.abs(low) + np.abs(high))) + _TINY
+        begin, end = (ends[:, None] - slopes * at for ends, at in ((first, low), (last, high)))
+        below = share * begin[0] + (1 - share) * end[0] - room - error
+        above = (1 - share) * begin[1] + share * end[1] + room + error
+        self.lines.append((slopes, slopes, below, above))
+        least, most = np.min([first[0], last[0]], axis=0), np.max([first[1], last[1]], axis=0)
+        self._next(np.maximum(np.abs(least), np.abs(most)) + steepest * width)
+        return sectors
+
+    def add(self, phi: Activation, sides: Array, low: Array, high: Array) -> None:
+        """The next layer, of a positively homogeneous activation: its sides, and its bounds."""
         ones = np.ones(len(sides))
         below, above = phi.slope(-ones), phi.slope(ones)
         # a fixed side is proved by other means where `low` and `high` do not show it
@@ -115,7 +154,11 @@ class _Layers:
             )
         )
         largest = np.maximum(np.abs(low), np.abs(high))
-        self.values.append(steepest * np.minimum(largest, self.sums[-1]) * (1 + 4 * _EPS))
+        self._next(steepest * np.minimum(largest, self.sums[-1]))
+
+    def _next(self, largest: Array) -> None:
+        """How large the units of a layer are at most, but for rounding."""
+        self.values.append(largest * (1 + 8 * _EPS))
         if len(self.lines) < len(self.net.widths):
             self.sums.append(self._sum(len(self.lines)))
 
@@ -132,7 +175,8 @@ class _Layers:
         c = np.concatenate([self.net.biases[i], -self.net.biases[i]])
         size = np.tile(self.sums[i], 2)
         for k in range(i - 1, -1, -1):
-            below, above, start_below, start_above = self.lines[k]
+            below, above, *starts = self.lines[k]
+            start_below, start_above = (np.broadcast_to(x, below.shape)[choice] for x in starts)
             up, down = np.maximum(A, 0.0), np.minimum(A, 0.0)
             c = c + up @ start_above + down @ start_below
             size = size + np.abs(A) @ np.maximum(np.abs(start_above), np.abs(start_below))

@@ -24,7 +24,7 @@ def spectral_products(form: Form) -> list[tuple[Fraction, list[Fraction], list[A
 
     Each not below the true one, with the norms' upper bounds and the exponents of `balance`.
     """
-    slopes = [Fraction(max(abs(alpha), abs(beta))) for alpha, beta in form.sectors]
+    slopes = [Fraction(steepest) for steepest in form.steepest]
     plain = [np.zeros(n, dtype=np.int64) for n in (form.dim, *form.widths, form.outputs)]
     found = []
     for exponents in (plain, balance(form.weights)):

@@ -35,6 +35,8 @@ _BITS = 160
 _REPAIRS = (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 9e-10)
 # A bound further than this above what its multipliers certify is not the bound they belong to.
 _CONSISTENT = 1e-9
+# Among the subnormal numbers, where digits run out, by this.
+_LAST = 1e-322
 # And of a deep network with fixed units, whose paths cancel, further than this.
 _CANCELLED = 1e-6
 # What a bound may be raised by beside, relative, for the rounding of layers that were multiplied.
@@ -176,17 +178,17 @@ def _chain(form: Form, t: list[Array], bound: float) -> Matrix:
 def _skipped(form: Form, t: list[Array], bound: float) -> Matrix:
     """The matrix of `skipped`: over the inputs and the free units."""
     level = int(np.frexp(bound)[1])
-    free = form.free
-    order = form.dim + int(sum(map(np.sum, free)))
+    order = form.dim + int(sum(map(np.sum, form.free)))
     V = Dyadic.of(np.eye(form.dim, order), -level)
     total, start = Dyadic.zero(order, order), form.dim
-    for W, own, slopes, units, (alpha, beta) in zip(
-        form.weights, t, form.fixed, free, form.sectors, strict=False
+    for W, own, slopes, gain, (alpha, beta) in zip(
+        form.weights, t, form.fixed, form.gains, form.sectors, strict=False
     ):
+        units = gain > 0
         low, high, own = Fraction(alpha), Fraction(beta), own[units]
         shifts = [-_half_log(2 * Fraction(s)) for s in own.tolist()]
         u = Dyadic.of(W) @ V
-        V = Dyadic.of(np.diag(np.where(units, 0.0, slopes))) @ u
+        V = Dyadic.of(np.diag(np.nan_to_num(slopes))) @ u
         if not len(own):
             continue
         places = np.eye(len(own), order, start)
@@ -198,7 +200,7 @@ def _skipped(form: Form, t: list[Array], bound: float) -> Matrix:
         total += (v.T @ Dyadic.of(places, shifts, weights=own)).times(Fraction(2))
         if low * high:
             total += (mine.T @ both).times(2 * low * high)
-        V += Dyadic.of(chosen.T) @ v
+        V += Dyadic.of(gain[:, None] * chosen.T) @ v
         start += len(own)
     last = Dyadic.of(form.weights[-1]) @ V
     total -= last.T @ last
@@ -227,7 +229,7 @@ def _prove(matrix: Matrix, bound: float, room: float, below: float) -> float:
         raise ProofError(
             "the multipliers leave no room: a layer's 2T - Q is not positive"
         ) from None
-    if certified < bound * (1 - below):
+    if certified + _LAST < bound * (1 - below):
         raise ProofError(
             f"the bound {bound!r} is not that of the multipliers: they certify {certified!r}"
         )
@@ -282,15 +284,17 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
         before = R
         for i, F in enumerate(factors[1:]):
             low, high = (Fraction(x) for x in form.sectors[i])
-            free = form.free[i]
-            u, v = Dyadic.of(form.weights[i]) @ before, Dyadic.of(np.where(free[:, None], F, 0.0))
-            if not free.all():
-                v += Dyadic.of(np.diag(np.where(free, 0.0, form.fixed[i]))) @ u
+            gains, slopes = form.gains[i], np.nan_to_num(form.fixed[i])
+            u, moves = Dyadic.of(form.weights[i]) @ before, gains > 0
+            v = Dyadic.of(np.where(moves[:, None], F, 0.0))
             # <v - alpha u, v - beta u> = |v - m u|^2 - r^2 |u|^2
-            off = (v - u.times((low + high) / 2)).rows_square()
+            off = v - u.times((low + high) / 2)
+            if slopes.any():
+                v += Dyadic.of(np.diag(np.where(moves, 0.0, slopes))) @ u
+                off -= Dyadic.of(np.diag(slopes)) @ u
             most = ((high - low) / 2) ** 2
-            kept = zip(off, u.rows_square(), free, strict=True)
-            if any(x > most * y for x, y, moves in kept if moves):
+            kept = zip(off.rows_square(), u.rows_square(), gains.tolist(), strict=True)
+            if any(r > 0 and x > most * Fraction(r) ** 2 * y for x, y, r in kept):
                 raise ProofError(f"lower is not proved: a unit of layer {i + 1} leaves its sector")
             before = v
         holds = (Dyadic.of(form.weights[-1]) @ before).square() >= target

@@ -64,6 +64,9 @@ class Certificate(Document):
         The tolerance that `status` speaks of.
     region : Region or None
         The ball, box or polytope that it is about; None for the whole space.
+    sectors : tuple of (ndarray, (2, n_i), or None), or None
+        On a region the least and the largest slope of each unit of the layers whose activation is
+        not positively homogeneous; their multipliers are those of `lipsnn.certificate.skipped`.
     """
 
     SCHEMA: ClassVar[str] = "lipsnn-certificate/2"
@@ -80,6 +83,7 @@ class Certificate(Document):
     solver: str
     tol: float
     region: Region | None = None
+    sectors: tuple[Array | None, ...] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -184,7 +188,10 @@ class Certificate(Document):
             raise ProofError(
                 f"the certificate has {len(self.factors[0])} inputs and the network {form.dim}"
             )
-        sides = [np.select([np.isposinf(t), t == 0], [1, -1], 0) for t in self.layers]
+        sides = [
+            np.select([np.isposinf(t), t == 0], [1, -1], 0) if own is None else own
+            for t, own in zip(self.layers, self.sectors or [None] * len(self.layers), strict=True)
+        ]
         if rounding is None:
             return form.fixing(sides)
         try:
@@ -258,6 +265,8 @@ class Certificate(Document):
         content["multipliers"] = [
             [None if not np.isfinite(t) else t for t in own.tolist()] for own in self.layers
         ]
+        if self.sectors is not None:
+            content["sectors"] = self.sectors
         return content | {"factors": self.factors}
 
     @classmethod
@@ -277,6 +286,12 @@ class Certificate(Document):
         layers, widths = content["multipliers"], Form.of(net).widths
         if len(layers) != len(widths):
             raise TypeError(f"{len(layers)} layers of multipliers for a network of {len(widths)}")
+        sectors = content.get("sectors")
+        if sectors is not None:
+            kinds = zip(sectors, Form.of(net).activations, strict=True)
+            if any((own is None) != phi.homogeneous for own, phi in kinds):
+                raise TypeError("sectors are those of the layers that are not homogeneous")
+            sectors = tuple(None if own is None else array(own, 2) for own in sectors)
         # null is the multiplier of a unit that does not act
         nothing = np.nan if beyond else np.inf
         t = tuple(array([nothing if own is None else own for own in layer], 1) for layer in layers)
@@ -286,6 +301,7 @@ class Certificate(Document):
             factors=tuple(array(F, 2) for F in content["factors"]),
             iterations=iterations,
             region=region_from(content, net.dim),
+            sectors=sectors,
             **numbers,  # type: ignore[arg-type]
             **words,
         )

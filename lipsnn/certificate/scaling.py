@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
@@ -41,17 +44,26 @@ class ScaledChain:
         self.sizes = np.ones(len(form.weights))
         for i in range(len(form.sectors) - 1, -1, -1):
             alpha, beta = form.sectors[i]
-            level = float(np.linalg.eigvalsh(Q)[-1])
-            self.sizes[i + 1] = np.sqrt(level)
+            level, eye = float(np.linalg.eigvalsh(Q)[-1]), np.eye(len(Q))
+            size, m, r = level, np.nan_to_num(form.fixed[i]), form.gains[i].max()
+            if form.bent and np.isfinite(form.fixed[i]).all() and r > 0:
+                # |m u + r eta|^2 <= (1 + share) |m u|^2 + (1 + 1 / share) |r eta|^2
+                share = r / max(np.abs(m).max(), r * 1e-9)
+                size = level * (1 + 1 / share) * r * r
+                core = np.diag((1 + share) * level / size * m * m + 2)
+            else:
+                core = np.linalg.inv(2 * eye - Q / level)
+                core = (alpha + beta) ** 2 * core - 2 * alpha * beta * eye
+            self.sizes[i + 1] = np.sqrt(size)
             weights[i + 1] = weights[i + 1] / self.sizes[i + 1]
             weights[i] = weights[i] * self.sizes[i + 1]
-            eye = np.eye(len(Q))
-            core = (alpha + beta) ** 2 * np.linalg.inv(2 * eye - Q / level) - 2 * alpha * beta * eye
             Q = weights[i].T @ core @ weights[i]
         self.sizes[0] = np.sqrt(1.5 * float(np.linalg.eigvalsh(Q)[-1]))
         weights[0] = weights[0] / self.sizes[0]
         strong = [
-            (np.abs(weights[i]).max(axis=1) > _FAINT) | (alpha * beta > 0) | ~self.free[i]
+            (np.abs(weights[i]).max(axis=1) > _FAINT)
+            | (alpha * beta > 0)
+            | np.isfinite(form.fixed[i])
             for i, (alpha, beta) in enumerate(form.sectors)
         ]
         for i, units in enumerate(strong):
@@ -62,10 +74,8 @@ class ScaledChain:
 
     def _chain(self, weights: list[Array], units: list[Array]) -> Chain:
         """The chain of some units of each layer."""
-        part = Form(tuple(weights), self.form.sectors, self.form.fixed).part(units)
-        if part.all_free:
-            return Chain(list(part.weights), part.sectors)
-        return Skipped(list(part.weights), part.sectors, part.fixed)
+        part = replace(self.form, weights=tuple(weights)).part(units)
+        return Chain(list(part.weights), part.sectors) if part.all_free else Skipped(part)
 
     def _with_faint(self, t: Array) -> Array:
         """Multipliers of all live units that are free."""
@@ -147,10 +157,11 @@ class ScaledChain:
         before = factors[0]
         for i, (alpha, beta) in enumerate(chain.sectors):
             W, sizes = (x[chain.of[i], : len(before)] for x in (chain.rows, chain.sizes))
+            lean = chain.lean[chain.of[i]]
             u = W @ before
             eta = increments[i + 1] / np.linalg.norm(increments[0]) - (alpha + beta) / 2 * u
             largest = (i + 1) * (sizes @ lengths_of(before))
-            factors.append(_inside(u, eta, largest, W.shape[1], (alpha, beta)))
+            factors.append(_inside(u, eta, largest, W.shape[1], (alpha, beta), lean))
             before = np.vstack([before, factors[-1]])
         return self._valued(factors, chain.outer @ before)
 
@@ -172,23 +183,29 @@ class ScaledChain:
             rows = np.zeros((len(free), F.shape[1]))
             with np.errstate(over="ignore", under="ignore"):
                 rows[free] = np.ldexp(size * whole, -self.exponents[i + 1][free, None])
-            slopes = self.form.fixed[i][~free, None]
-            rows[~free] = slopes * (self.form.weights[i][~free] @ found[-1])
+            slopes = np.nan_to_num(self.form.fixed[i])
+            on = slopes != 0
+            rows *= self.form.gains[i][:, None]
+            rows[on] += slopes[on, None] * (self.form.weights[i][on] @ found[-1])
             found.append(rows)
         return found
 
 
-def _inside(u: Array, eta: Array, largest: Array, terms: int, sector: Sector) -> Array:
+def _inside(
+    u: Array, eta: Array, largest: Array, terms: int, sector: Sector, lean: Any = 0.0
+) -> Array:
     """Responses ``m u + r eta`` of units, eta scaled down where it would leave the sector.
 
-    `largest` is what u (n, K) comes to without cancellation, in sums of `terms`.
+    `largest` is what u (n, K) comes to without cancellation, in sums of `terms`; `lean` is by how
+    much a unit's middle slope outweighs the half width of its own sector.
     """
     alpha, beta = sector
     has, size = lengths_of(eta), lengths_of(u)
     # rounding of u, in the chain and once more in the network
     error = 1e-15 * np.sqrt(terms) * largest
     allowed = (beta - alpha) / 2 * (size * (1 - _INSIDE) - error)
-    allowed -= 1e-14 * abs(alpha + beta) / 2 * size  # of the answer: much, in a narrow sector
+    # of the answer: much, in a narrow sector
+    allowed -= 1e-14 * (abs(alpha + beta) / 2 + lean) * size
     with np.errstate(divide="ignore"):
         shrink = np.clip(np.where(has > 0, allowed / has, 0.0), 0.0, 1.0)
     answer = (alpha + beta) / 2 * u + shrink[:, None] * eta

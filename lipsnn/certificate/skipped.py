@@ -1,6 +1,7 @@
 """The LMI of LipSDP-Neuron where units have one slope only: these pass their inputs on.
 
-A unit whose slope is s on a region is ``v = s u``, and no variable. What is left are the inputs and
+A unit whose slope is s on a region is ``v = s u``, and no variable; one that bends is ``v = m u + r
+eta``, and eta is the variable, with the sector (-1, 1). What is left are the inputs and
 the free units, each of which sees a row w_j of all of them that came before. Multipliers
 that `chain` finds feasible are so here, where their matrix is restricted to a subspace.
 """
@@ -14,10 +15,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from lipsnn._checks import Array
-from lipsnn.activations import Sector
 from lipsnn.certificate.chain import Banded, Chain
 from lipsnn.certificate.exact import Dyadic
-from lipsnn.certificate.form import lengths_of, root
+from lipsnn.certificate.form import Form, lengths_of, root
 
 _EPS = float(np.finfo(float).eps)
 # Where rounding moves rows by more than this, they are exact, unless that takes too many products.
@@ -27,14 +27,12 @@ _CANCELS, _EXACT = 1e-12, 3e7
 class Skipped(Chain):
     """`Chain` over the free units: all of N is one block.
 
-    `fixed` has by layer the slopes of units that have one only, NaN for free ones.
+    `form.fixed` has by layer the slopes of units that have one only, NaN for free ones.
     """
 
-    def __init__(
-        self, weights: list[Array], sectors: tuple[Sector, ...], fixed: tuple[Array, ...]
-    ) -> None:
-        super().__init__(weights, sectors)
-        free = [np.isnan(own) for own in fixed]
+    def __init__(self, form: Form) -> None:
+        weights, free = list(form.weights), form.free
+        super().__init__(weights, form.sectors)
         ends = np.cumsum([self.inputs, *map(np.sum, free)])
         self.order = int(ends[-1])
         self.units = self.order - self.inputs
@@ -43,16 +41,18 @@ class Skipped(Chain):
         self.of = [slice(s.start - self.inputs, s.stop - self.inputs) for s in self.at[1:]]
         chosen = np.concatenate(free)
         self.middle, self.radius = self.middle[chosen], self.radius[chosen]
-        slopes = [np.where(units, 0.0, own) for own, units in zip(fixed, free, strict=True)]
+        slopes = [np.nan_to_num(own) for own in form.fixed]
+        self.lean = np.abs(np.concatenate(slopes)[chosen]) / np.concatenate(form.gains)[chosen]
 
         def seen(weights: Any, slopes: Any, lift: Any, read: Any) -> list[Array]:
             """What the free units of each layer, and the outputs, see of all that came before."""
             V, found = lift(np.eye(self.inputs, self.order)), []
-            for W, own, units, at in zip(weights, slopes, free, self.at[1:], strict=False):
+            for W, own, gain, at in zip(weights, slopes, form.gains, self.at[1:], strict=False):
+                units = gain > 0
                 u = lift(W) @ V
                 found.append(read(u)[units])
                 place = np.zeros((len(units), self.order))
-                place[np.flatnonzero(units), range(at.start, at.stop)] = 1.0
+                place[np.flatnonzero(units), range(at.start, at.stop)] = gain[units]
                 V = lift(np.diag(own)) @ u + lift(place)
             return [*found, read(lift(weights[-1]) @ V)]
 

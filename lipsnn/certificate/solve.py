@@ -81,11 +81,14 @@ def solved(
     )
     if not held or not (proved or sides is None):
         found.factors, found.lower = [np.eye(form.dim, 1)], 0.0
+    sectors = None
     if sides is not None and proved:
         found.multipliers = [
-            np.select([own > 0, own < 0], [np.inf, 0.0], t)
+            np.select([own > 0, own < 0], [np.inf, 0.0], t) if own.ndim == 1 else t
             for own, t in zip(sides, found.multipliers, strict=True)
         ]
+        if any(own.ndim == 2 for own in sides):
+            sectors = tuple(own if own.ndim == 2 else None for own in sides)
     tol = tol if solver is None else max(tol, _REFERENCE_TOL)
     closed = found.bound - found.lower <= tol * found.bound < np.inf
     status = found.failure or (Status.OPTIMAL if closed else Status.INACCURATE)
@@ -104,6 +107,7 @@ def solved(
         solver=found.solver,
         tol=tol,
         region=region,
+        sectors=sectors,
     )
 
 
@@ -218,7 +222,7 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     limit = min(most * (1 + _LAST_DIGITS), np.finfo(float).max)
     # on a region nothing else proves the product: what it is but for rounding will do
     near = limit if form.all_free else limit * (1 + 1e-6)
-    if held and 0 < found.bound <= near:
+    if held and 0 < found.bound <= near and np.isfinite(found.bound):
         return True
     t, bound = product_multipliers(part, norms, exponents)
     if not form.all_free or not 0 < bound <= limit:
