@@ -70,13 +70,13 @@ def certify(
 ) -> Any:
     """Upper bound on the Lipschitz constant of `net` in the l2 norm: program (2), LipSDP.
 
-    On a region, one of `ball`, `box` and `polytope`, the bound is a local one, for relu,
-    leaky_relu, prelu and abs: a unit that keeps its side there has one slope. With one hidden
-    layer and one output, A the units that are active on all of the region and U those that
-    switch inside, it is fact A over the vectors ``2 sum_A zbar_i + sum_U zbar_i`` and
-    ``zbar_i, i in U`` (fact I). In deeper networks linear bounds find the units of later layers
-    that keep their side (on a polytope only those of the first layer), and the program is over
-    the others.
+    On a region, one of `ball`, `box` and `polytope`, the bound is a local one: a unit of relu,
+    leaky_relu, prelu or abs that keeps its side there has one slope, and one of another activation
+    a narrower sector (not on a polytope). With one hidden layer and one output, A the units that
+    are active on all of the region and U those that switch inside, it is fact A over the vectors
+    ``2 sum_A zbar_i + sum_U zbar_i`` and ``zbar_i, i in U`` (fact I). In deeper networks linear
+    bounds find the units of later layers that keep their side (on a polytope only those of the
+    first layer), and the program is over the others.
 
     Parameters
     ----------

@@ -142,6 +142,7 @@ def _small(form: Form, method: str, tol: float, start: Array | None) -> _Found:
     return _Found([t], [factor], bound, lower, iterations, method)
 
 
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def _deep(form: Form, solver: str | None, tol: float) -> _Found:
     """The chain of all layers; where digits run out, what was reached until then."""
     nothing = [np.full(n, np.nan) for n in form.widths]
@@ -219,7 +220,7 @@ def _within_product(form: Form, live: list[Array], found: _Found) -> bool:
     part = form.part(live)
     product, norms, exponents = min(spectral_products(part), key=lambda entry: entry[0])
     most = float_above(product)
-    limit = min(most * (1 + _LAST_DIGITS), np.finfo(float).max)
+    limit = float(min(most * (1 + _LAST_DIGITS), np.finfo(float).max))
     # on a region nothing else proves the product: what it is but for rounding will do
     near = limit if form.all_free else limit * (1 + 1e-6)
     if held and 0 < found.bound <= near and np.isfinite(found.bound):

@@ -70,6 +70,29 @@ def growing_ball(
     return figure
 
 
+def by_activation(table: pd.DataFrame) -> Figure:
+    """Local bounds by the radius, an axis for each activation.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``activation``, ``radius``, ``bound`` and ``sampled``, as shares of the bound of
+        the whole space.
+    """
+    kinds = table["activation"].unique()
+    figure, axes = plt.subplots(1, len(kinds), figsize=(7.6, 2.6), sharey=True)
+    for axis, kind in zip(axes, kinds, strict=True):
+        part = table[table["activation"] == kind]
+        axis.semilogx(part["radius"], part["bound"], color=BOUND, label="bound")
+        axis.semilogx(
+            part["radius"], part["sampled"], color=FOUND, ls="--", lw=1.5, label="slope found"
+        )
+        axis.set(title=kind, xlabel="radius of the ball", ylim=(0, 1.05))
+    axes[0].set(ylabel="share of the global bound")
+    axes[-1].legend(fontsize=8, loc="upper left")
+    return figure
+
+
 def enclosures(table: pd.DataFrame) -> Figure:
     """Mean errors by attack size, for each network an axis: attack, certificate, global bound.
 
