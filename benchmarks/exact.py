@@ -2,28 +2,39 @@
 
     python benchmarks/exact.py [--limit 60] [--output results/exact-benchmark.csv]
     python benchmarks/exact.py --part sizes --output results/exact-sizes.csv
+    python benchmarks/exact.py --part deep --output results/exact-deep.csv
 
 `milp`, the first: on the box [-1, 1]^2, to a gap of 1e-3. `lipsnn` is
 ``exact_constant(net, box=(-1, 1))``; `milp` a mixed-integer program in HiGHS (scipy.optimize.milp)
 with a binary number for each unit, as LipMIP (Jordan and Dimakis, 2020). Its norms are linear; the
 l2 norm is put between ``max_k u_k'g`` and that over cos(pi / n), of n directions u_k with a binary
-number each, hence the two inputs.
+number each, hence the two inputs. `exlipbab`, where it is installed (from its authors' repository,
+ExLipBaB_Code; the package pycddlib needs cddlib and gmp): branch and bound over the pieces, in
+floating point, with linear programs by GLPK.
 Networks are Gaussian ReLU networks: `rng = default_rng(seed)`, weights, biases and outer weights
 standard normal.
 Each call has one thread and stops after the limit (wall time); a method that leaves a gap is left
-out from the next size on. Deep networks: neither `exact_constant` nor this program takes any.
+out from the next size on.
 
 `sizes`: `exact_constant` in the whole space, to the same gap, of networks with 100 units trained on
 the data sets (with the penalty that validation chose, refined from there, and with next to none)
 and of Gaussian ones; `goal` are the seconds that we set ourselves, `jobs` the processes.
+
+`deep`: networks of the size 13-20-16-8-3 that ExLipBaB's authors publish, in a box and in the whole
+space: ExLipBaB's two sides within the limit, beside `certify` and the steepest slope found, since
+`exact_constant` takes one hidden layer only.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.util
+import io
 import os
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +42,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from lipsnn import ShallowNet, exact_constant, load_dataset, refine, train_sgd
+from lipsnn import Network, ShallowNet, certify, exact_constant, load_dataset, refine, train_sgd
 from studies.common.provenance import commit, write_table
 from studies.paper.settings import load_settings
 
@@ -86,7 +97,56 @@ def by_lipsnn(net: ShallowNet, limit: float) -> tuple[float, float]:
     return found.lower, found.upper
 
 
+def by_exlipbab(net: Any, limit: float, half: float | None = 1.0) -> tuple[float, float]:
+    """Both sides on the box [-half, half]^d, or in the whole space if half is None."""
+    from exlipbab.exlipbab_main import exlipbab_main
+    from exlipbab.helper_classes import piece_wise_linear_function as pieces
+    from exlipbab.helper_classes import polyhedron
+
+    net = net.to_network() if isinstance(net, ShallowNet) else net
+    layers: list[Any] = []
+    for i, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+        kind = pieces.PWL_Relu if i < len(net.widths) else pieces.PWL_Identity
+        layers += [(W, b), kind(len(b))]
+    region = polyhedron.FullPolyhedron(net.dim)
+    if half is not None:
+        region = polyhedron.Polyhedron.from_intervals(np.array([(-half, half)] * net.dim))
+    settings = {"solver": "glpk", "k": 1 + GAP, "timeout": limit, "verbose": False}
+    quiet = io.StringIO()
+    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        found = exlipbab_main(layers, region, **settings)
+    return float(found[0]), float(found[1])
+
+
 METHODS = {"lipsnn": by_lipsnn, "milp": by_milp}
+if importlib.util.find_spec("exlipbab"):
+    METHODS["exlipbab"] = by_exlipbab
+
+
+def deep(number: int) -> Network:
+    """A network of the page on exact constants."""
+    rng, layers = np.random.default_rng(number), (13, 20, 16, 8, 3)
+    weights = [rng.normal(size=(n, m)) / np.sqrt(m) for m, n in pairwise(layers)]
+    return Network(weights, [rng.normal(size=n) for n in layers[1:]])
+
+
+def beside_deep(limit: float) -> Iterator[dict[str, Any]]:
+    """Both sides of deep networks, in a small box and in the whole space."""
+    for number in SEEDS:
+        net = deep(number)
+        for half, region in ((0.1, {"box": (-0.1, 0.1)}), (None, {})):
+            points = np.random.default_rng(0).normal(size=(5000, net.dim))
+            points = np.clip(points, -1, 1) * half if half else points
+            start = time.process_time()
+            bound = certify(net, **region).bound
+            row = {"number": number, "box": half, "method": "lipsnn"}
+            found = np.linalg.norm(net.gradient(points), 2, axis=(1, 2)).max()
+            cpu = time.process_time() - start
+            yield row | {"lower": found, "upper": bound, "cpu_seconds": cpu}
+            start = time.process_time()
+            lower, upper = by_exlipbab(net, limit, half)
+            cpu = time.process_time() - start
+            yield row | {"method": "exlipbab", "lower": lower, "upper": upper, "cpu_seconds": cpu}
 
 
 def trained(name: str, weak: bool) -> list[ShallowNet]:
@@ -129,12 +189,12 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60.0, help="seconds of a call")
     parser.add_argument("--units", nargs="+", type=int, default=UNITS)
     parser.add_argument("--output", type=Path, default=ROOT / "results/exact-benchmark.csv")
-    parser.add_argument("--part", choices=("milp", "sizes"), default="milp")
+    parser.add_argument("--part", choices=("milp", "sizes", "deep"), default="milp")
     options = parser.parse_args()
     begun, code, busy = time.perf_counter(), commit(ROOT), os.getloadavg()[0]
     rows, over = [], set()
-    if options.part == "sizes":
-        for row in sizes():
+    if options.part != "milp":
+        for row in sizes() if options.part == "sizes" else beside_deep(options.limit):
             rows.append(row)
             print(row, flush=True)
     for units in options.units if options.part == "milp" else ():
@@ -156,11 +216,11 @@ def main() -> None:
         table,
         commit=code,
         seconds=time.perf_counter() - begun,
-        made_by="benchmarks/exact.py" + " --part sizes" * (options.part == "sizes"),
+        made_by="benchmarks/exact.py" + f" --part {options.part}" * (options.part != "milp"),
         limit_seconds=options.limit,
         load_average=[round(busy, 1), round(os.getloadavg()[0], 1)],
         threads="one thread each",
-        packages=("scipy",),
+        packages=("scipy", *(["exlipbab"] if "exlipbab" in METHODS else [])),
     )
 
 
