@@ -20,12 +20,20 @@ from lipsnn.train.deep import descend
 # fine, the next finer one when a turn brings nothing.
 EPOCHS = 300
 STEP_SIZES = (3e-2, 1e-2, 3e-3)
+# A deep network is trained alone while a turn lowers the objective by more than this, relatively:
+# programs from a poor start lead into cells that training does not leave.
+_EARLY = 1e-2
 _TINY = 1e-6  # |in| |out| of a unit that is started anew, relative to its layer's largest
 
 
 def polish(search: Best, rounds: int, tol: float) -> Iterator[None]:
-    """The search's programs, then turns of training and programs while that helps."""
-    yield from search.within(search.net)
+    """The search's programs, then turns of training and programs while that helps.
+
+    Of a deep network, training first.
+    """
+    deep = not isinstance(search.net, ShallowNet)
+    if not deep:
+        yield from search.within(search.net)
     sizes = iter(STEP_SIZES)
     size = next(sizes)
     for turn in range(rounds):
@@ -48,6 +56,9 @@ def polish(search: Best, rounds: int, tol: float) -> Iterator[None]:
         )
         trained = trained.to_shallow() if shallow else trained
         search.offer("training", trained)
+        if deep and before - search.objective > _EARLY * before:
+            yield
+            continue
         yield from search.within(trained)
         if before - search.objective <= tol * before:
             size = next(sizes, 0.0)

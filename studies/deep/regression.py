@@ -23,7 +23,7 @@ from studies.common.command import parse
 from studies.deep import networks
 
 # Raised when a change of the code changes the numbers.
-VERSION = "deep-regression-1"
+VERSION = "deep-regression-2"
 
 # Each begins at the base, trained by weight decay, and has the same CPU time.
 METHODS = ("base", "descent", "sweeps", "polish", "walk")
@@ -98,7 +98,7 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def tasks(
     datasets: Sequence[str] = tuple(DATASETS),
-    splits: int = 10,
+    splits: int = 3,
     depths: Sequence[int] = (1, 2, 3),
     methods: Sequence[str] = METHODS,
     **common: Any,
@@ -107,7 +107,7 @@ def tasks(
     common = {
         "parameters": 500,
         "strength": 1.0,
-        "seconds": 60.0,
+        "seconds": 30.0,
         "decay": 0.1,
         "epochs": 500,
     } | common
@@ -127,10 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m studies.deep regression", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
-    parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--depths", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--seconds", type=float, default=60.0, help="CPU time of each method")
+    parser.add_argument("--seconds", type=float, default=30.0, help="CPU time of each method")
     parser.add_argument("--parameters", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path(".cache/deep"))
