@@ -31,7 +31,7 @@ def polish(search: Best, rounds: int, tol: float) -> Iterator[None]:
 
     Of a deep network, training first.
     """
-    deep = not isinstance(search.net, ShallowNet)
+    deep = len(getattr(search.net, "widths", ())) > 1
     if not deep:
         yield from search.within(search.net)
     sizes = iter(STEP_SIZES)
@@ -56,7 +56,7 @@ def polish(search: Best, rounds: int, tol: float) -> Iterator[None]:
         )
         trained = trained.to_shallow() if shallow else trained
         search.offer("training", trained)
-        if deep and before - search.objective > _EARLY * before:
+        if deep and turn + 1 < rounds and before - search.objective > _EARLY * before:
             yield
             continue
         yield from search.within(trained)
