@@ -169,7 +169,8 @@ class Certificate(Document):
         if net is None:
             self._check(form)
         live, _ = reach(Form.of(given))
-        if any(rounding) and any((a & ~b).any() for a, b in zip(live, form.free, strict=True)):
+        known = zip(live, form.fixed, strict=True)
+        if any(rounding) and any(np.isfinite(own[units]).any() for units, own in known):
             proved += moved_by(form, rounding)
             if proved > self.bound * (1 + 1e-9):
                 raise ProofError("the bound leaves no room for the rounding of multiplied layers")

@@ -106,7 +106,8 @@ def refine(
     rounds : int, optional
         Most rounds of the alternation, steps of the walk or turns of the polish, 50 if None.
     sweeps : int, optional
-        The same of sweeps over the layers, or turns with a sweep each, 3 if None; `rounds` will do.
+        The same of sweeps over the layers, and of a deep network's turns, 3 if None; `rounds` will
+        do.
     tol : float
         These have converged when one lowers the objective by less than this, relative to it.
     sample : int, optional

@@ -142,6 +142,17 @@ def test_what_was_changed_is_refused():
             found.verify(other)
 
 
+def test_layers_that_were_multiplied_have_room_for_their_rounding():
+    net = draw(3, 3, 6, 5, 1, activations="tanh")
+    near = Network(net.weights, net.biases, net.activations, rounding=[0.0, 1e-6, 0.0])
+    ball = (np.zeros(3), 0.1)
+    exact, roomy = certify(net, ball=ball), certify(near, ball=ball)
+    assert exact.bound * (1 + 1e-9) < roomy.bound < exact.bound * (1 + 1e-4)
+    assert roomy.verify() == roomy.verify(near) <= roomy.bound * (1 + 1e-9)
+    with pytest.raises(ProofError):
+        exact.verify(near)
+
+
 def test_the_gradient_is_that_of_the_bound():
     net = draw(2, 3, 6, 2, activations="softplus")
     x0 = np.array([0.2, -0.1, 0.4])
