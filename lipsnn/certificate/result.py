@@ -86,10 +86,11 @@ class Certificate(Document):
     sectors: tuple[Array | None, ...] | None = None
 
     def __repr__(self) -> str:
+        where = f" on {self.region}" if self.region else ""
         return (
-            f"Certificate(L <= {self.bound:.6g}{f' on {self.region}' if self.region else ''}, "
-            f"gap {self.gap:.1e}, {self.status}, "
-            f"method {self.method} by {self.solver}, {self.seconds:.2g} s)"
+            f"Certificate of {self.net!r}: L <= {self.bound:.6g}{where}\n"
+            f"  any multipliers give at least {self.lower:.6g}: gap {self.gap:.1e}, {self.status}\n"
+            f"  method {self.method} by {self.solver}, {self.seconds:.2g} s"
         )
 
     @property
