@@ -194,6 +194,8 @@ class Activation:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "parameters", parameters)
         alpha, beta = self.sector
+        if max(-alpha, beta) > 1e150:
+            raise ValueError(f"{name} with slopes beyond 1e150: scale the layer after it instead")
         if not alpha < beta:
             raise ValueError(
                 f"{name} with slopes {alpha:g} everywhere is the identity times {alpha:g}: "

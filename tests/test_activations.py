@@ -105,6 +105,7 @@ def test_extreme_slopes_are_rounded_outwards_in_ball_arithmetic(name):
         (("leaky_relu", np.nan), "finite"),
         (("celu", -1.0), "positive"),
         (("hardtanh", (1.0, -1.0)), "rise"),
+        (("elu", (1e160,)), "1e150"),
         (("hardtanh", (1.0,)), "2 parameters"),
         (("relu", 2.0), "0 parameters"),
         (("softplus", (1.0, 2.0)), "jumps"),

@@ -33,8 +33,9 @@ def _elu(u: Any, alpha: float, width: float = 1.0) -> Any:
     return u if u[0] > 0 else alpha * ((u / width).exp() - 1)
 
 
-def _softplus(u: Any, beta: float, threshold: float = np.inf) -> Any:
-    return u if beta * u[0] > threshold else (1 + (beta * u).exp()).log() / beta
+def _softplus(u: Any, beta: float, _: float = 0.0) -> Any:
+    # the smooth function, whatever torch's threshold is
+    return (1 + (beta * u).exp()).log() / beta
 
 
 # phi(u) of a power series u

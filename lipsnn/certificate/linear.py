@@ -75,7 +75,7 @@ def _agreed(own: Array, said: Array, phi: Activation, nothing: Array) -> Array:
         return nothing
     if own.ndim == 1:
         return np.where(own == said, own, nothing)
-    inside = (said[0] <= own[0]) & (own[1] <= said[1])
+    inside = (said[0] <= own[0]) & (own[1] <= said[1]) & np.isfinite(said).all(axis=0)
     return np.where(inside, said, np.reshape(phi.sector, (2, 1)))
 
 

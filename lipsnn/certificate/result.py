@@ -139,6 +139,7 @@ class Certificate(Document):
         """Print the ladder: sampled <= exact <= rounded <= certificate <= product of norms."""
         print(self.ladder(X, seed))
 
+    @np.errstate(over="ignore", divide="ignore", invalid="ignore")
     def verify(self, net: Any = None) -> float:
         """Prove the bound in exact arithmetic, from the weights of `net` and the multipliers.
 

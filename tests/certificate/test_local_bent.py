@@ -126,6 +126,7 @@ def test_what_was_changed_is_refused():
         {"sectors": None},
         {"sectors": (np.zeros_like(tanh), None)},
         {"sectors": (np.full_like(tanh, np.nan), None)},
+        {"sectors": (np.array([[-np.inf], [np.inf]]) * np.ones(6), None)},
         {"sectors": (tanh[:, :2], None)},
         {"region": dataclasses.replace(found.region, radius=0.4)},
         {"multipliers": (np.zeros(6), found.multipliers[1])},
@@ -140,6 +141,15 @@ def test_what_was_changed_is_refused():
     for other in (steeper, Network(net.weights, net.biases)):
         with pytest.raises(ProofError):
             found.verify(other)
+
+
+def test_softplus_with_a_threshold_is_the_smooth_function():
+    net = Network(
+        [[[1.0], [1.0]], [[1.0, -1.0]]], [[21.0, 30.0], [0.0]], Activation("softplus", (1, 20))
+    )
+    found = certify(net, ball=([0.0], 0.5))
+    slope = 1 / (1 + np.exp(21.5)) - 1 / (1 + np.exp(30.5))
+    assert found.verify() >= 1 / (1 + np.exp(20.5)) - 1 / (1 + np.exp(29.5)) > slope > 0
 
 
 def test_layers_that_were_multiplied_have_room_for_their_rounding():
