@@ -52,7 +52,7 @@ class Form(Layers):
     @property
     def small(self) -> bool:
         """Whether it has one hidden layer and one output: program (2) is then small (fact A)."""
-        return len(self.sectors) == 1 and self.outputs == 1 and not self.bent
+        return len(self.sectors) == 1 and self.outputs == 1
 
     @property
     def free(self) -> list[Array]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.form import Form, lengths_of
-from lipsnn.certificate.slopes import slopes
+from lipsnn.certificate.slopes import hub_shares, slopes
 
 
 def gradient_of(certificate: Any, form: Form) -> tuple[Array, ...]:
@@ -26,8 +26,8 @@ def gradient_of(certificate: Any, form: Form) -> tuple[Array, ...]:
     stacked = np.vstack([problem.sum, problem.scaled]) @ R
     lengths = lengths_of(stacked)
     stacked /= 2 * np.where(lengths > 0, lengths, np.inf)[:, None]
-    share = np.where(form.free[0], alpha + beta, 2 * form.fixed[0])[:, None]
-    by_slope = ((beta - alpha) * stacked[1:] + share * stacked[0]) @ R.T
+    gains, shares = form.gains[0][:, None], hub_shares(form)[:, None]
+    by_slope = ((beta - alpha) * gains * stacked[1:] + shares * stacked[0]) @ R.T
     by_slope /= np.sum(R**2) ** 0.5
     return outer[0][:, None] * by_slope, np.einsum("ij,ij->i", W, by_slope)[None]
 

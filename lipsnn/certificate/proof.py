@@ -12,8 +12,9 @@ One hidden layer, one output a, sector [alpha, beta]. With ``sigma = 1/2 sum a_i
 
 (d x d), and, with the rows V = (w_i; g') and D = diag(2 / ((beta - alpha)^2 t_i), 1/c), to
 rho D - V V' >= 0 (m + 1 rows); the smaller is N. Quotients are rounded to the side that makes
-it harder. A unit whose slope is fixed at s enters g alone, by 2 s a_i w_i (fact I). Other
-networks: the matrix N of `chain`, scaled by powers of two.
+it harder. A unit whose slope is fixed at s enters g alone, by 2 s a_i w_i (fact I); one that is
+``m u + r eta`` has r a_i for a_i, and enters g by 2 m a_i w_i. Other networks: the matrix N of
+`chain`, scaled by powers of two.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _shallow(form: Form, t: Array, bound: float) -> Matrix:
     low, high = Fraction(alpha), Fraction(beta)
     free = form.free[0]
     t = t[free]
-    room = 1 - _shares_above(outer[0, free], t)
+    room = 1 - _shares_above(outer[0, free], form.gains[0][free], t)
     if room <= 0:
         raise ProofError("the multipliers leave no room: 1/2 sum a_i^2 / t_i is not below 1")
     square, g = (high - low) ** 2, exact_hub(form)
@@ -140,12 +141,13 @@ def _shallow(form: Form, t: Array, bound: float) -> Matrix:
     return Matrix(corner, [gram.times(Fraction(-1))], [], level)
 
 
-def _shares_above(outer: Array, t: Array) -> Fraction:
-    """``1/2 sum a_i^2 / t_i``, rounded up."""
-    (a, a_power), (s, s_power) = integers(outer), integers(t)
-    shifts = _BITS - 1 + 2 * a_power - s_power
+def _shares_above(outer: Array, gains: Array, t: Array) -> Fraction:
+    """``1/2 sum (r_i a_i)^2 / t_i``, rounded up."""
+    (a, a_power), (r, r_power), (s, s_power) = map(integers, (outer, gains, t))
+    shifts = _BITS - 1 + 2 * (a_power + r_power) - s_power
     total = 0
-    for x, y, shift in zip(a.tolist(), s.tolist(), shifts.tolist(), strict=True):
+    for x, z, y, shift in zip(*(v.tolist() for v in (a, r, s, shifts)), strict=True):
+        x *= z
         total -= -(x * x << shift) // y if shift >= 0 else -x * x // (y << -shift)
     return Fraction(total, 2**_BITS)
 
@@ -273,7 +275,9 @@ def proved_lower(form: Form, factors: tuple[Array, ...], lower: float) -> None:
     target = Fraction(lower) ** 2 * size
     if len(factors) == 1:
         (W, outer), (alpha, beta) = form.weights, form.sectors[0]
-        W, outer = W[form.free[0]], outer[:, form.free[0]]
+        W, outer = W[form.free[0]], (form.gains[0] * outer)[:, form.free[0]]
+        if form.bent:  # a product that was rounded
+            outer = np.nextafter(outer, 0.0)
         value = Fraction(0)
         for k in chunks(W):
             value += (Dyadic.of(W[k], weights=outer[0, k]) @ R).lengths_below()

@@ -2,7 +2,8 @@
 
 zbar_i = a_i wbar_i for ReLU. For a sector [alpha, beta] the same program (2) holds with
 (beta - alpha) a_i wbar_i for zbar_i, and (alpha + beta) sum a_i wbar_i for their sum zbar_0. On a
-region where a unit's slope is a constant s, its sector is [s, s]: fact I.
+region where a unit's slope is a constant s, its sector is [s, s]: fact I. One that bends there, as
+``m u + r eta``, has the outer weight ``r a_i`` beside a slope of m.
 """
 
 from __future__ import annotations
@@ -70,25 +71,25 @@ class Slopes:
 def slopes(net: Any) -> Slopes:
     """Of one hidden layer and one output, whatever the scale of the weights."""
     form = net if isinstance(net, Form) else Form.of(net)
-    (wbar, outer), (alpha, beta) = form.weights, form.sectors[0]
-    outer = outer[0]
-    alive = wbar.any(axis=1) & (outer != 0) & (form.fixed[0] != 0)
+    (wbar, outer), (alpha, beta), free = form.weights, form.sectors[0], form.free[0]
+    gains, outer = form.gains[0], outer[0]
+    alive = wbar.any(axis=1) & (outer != 0) & form.moving[0]
     scaled, exponent = _scaled(form, alive)
-    shares = np.where(form.free[0], alpha + beta, 2 * form.fixed[0]) / (beta - alpha)
+    shares = hub_shares(form) / (beta - alpha)
     summed = np.ascontiguousarray((shares[:, None] * scaled).T)
     total = summed.sum(axis=1)  # pairwise, along rows
     if not form.all_free:
-        left = np.append(np.abs(total), np.abs(scaled[form.free[0]])).max()
+        scaled = gains[:, None] * scaled
+        left = np.append(np.abs(total), np.abs(scaled[free])).max()
         if _SUMMED * np.abs(summed).sum(axis=1).max() > ROUNDING / 8 * left:
             # the units cancel: exact to its last digits, at the scale of what is left
-            hub, own = exact_hub(form), alive & form.free[0]
+            hub, own = exact_hub(form), alive & free
             any_left = own.any()
             scaled, own = _scaled(form, own)
             exponent = max(hub.magnitude(), own) if any_left else hub.magnitude()
-            scaled = np.ldexp(scaled, max(own - exponent, -1100))
+            scaled = gains[:, None] * np.ldexp(scaled, max(own - exponent, -1100))
             total = hub.times(Fraction(2) ** -exponent).floats()[0]
-        free = form.free[0]
-        outer, scaled = np.where(free, outer, 0.0), np.where(free[:, None], scaled, 0.0)
+        outer, scaled = gains * outer, np.where(free[:, None], scaled, 0.0)
     stacked = np.vstack([total, scaled])
     norms = lengths_of(stacked)
     size = float(norms.sum())
@@ -110,6 +111,12 @@ def _scaled(form: Form, units: Array) -> tuple[Array, int]:
     exponents = balance(weights)
     first, last = scaled_by(weights, exponents)
     return (beta - alpha) * last[0][:, None] * first, -int(exponents[-1][0])
+
+
+def hub_shares(form: Form) -> Array:
+    """By how much each ``a_i wbar_i`` enters zbar_0."""
+    (alpha, beta), own = form.sectors[0], form.fixed[0]
+    return np.where(np.isnan(own), alpha + beta, 2 * own)
 
 
 def exact_hub(form: Form) -> Dyadic:
