@@ -194,7 +194,7 @@ class Activation:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "parameters", parameters)
         alpha, beta = self.sector
-        if max(-alpha, beta) > 1e150:
+        if max(-alpha, beta) > 1e150 and not self.homogeneous:
             raise ValueError(f"{name} with slopes beyond 1e150: scale the layer after it instead")
         if not alpha < beta:
             raise ValueError(
