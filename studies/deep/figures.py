@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from studies.common.style import INK, palette, parts_of
 
@@ -73,10 +73,13 @@ def refinements(rows: pd.DataFrame, certified: str) -> Figure:
             ax.plot(*before, "o", mfc="none", mew=2, color=color)
             ax.plot(*after, "o", color=color, label=training)
         ax.set(xscale="log", title=dataset)
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        ax.margins(0.15)
+        low, high = ax.get_xlim()
+        heads = (1, 2, 5) if high < 15 * low else (1, 3)
+        ticks = [head * 10.0**k for k in range(-8, 3) for head in heads]
+        ax.set_xticks([tick for tick in ticks if low <= tick <= high])
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.margins(0.15)
     for ax in axes[-1]:
         ax.set_xlabel("training loss (mean cross-entropy)")
     for ax in axes[:, 0]:
