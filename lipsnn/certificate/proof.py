@@ -36,10 +36,10 @@ _BITS = 160
 _REPAIRS = (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 9e-10)
 # A bound further than this above what its multipliers certify is not the bound they belong to.
 _CONSISTENT = 1e-9
-# Among the subnormal numbers, where digits run out, by this.
-_LAST = 1e-322
 # And of a deep network with fixed units, whose paths cancel, further than this.
 _CANCELLED = 1e-6
+# What is lost among the subnormal numbers, where digits run out.
+_LAST = 1e-322
 # What a bound may be raised by beside, relative, for the rounding of layers that were multiplied.
 LAST_DIGITS = 5e-10
 

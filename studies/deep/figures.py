@@ -60,8 +60,9 @@ def refinements(rows: pd.DataFrame, certified: str) -> Figure:
     columns = ["loss", certified]
     means = rows.groupby(["dataset", "training", "refined"], sort=False)[columns].mean()
     sets = parts_of(means.reset_index(), "dataset")
-    height = 1.0 + 2.7 * ((len(sets) + 1) // 2)
-    figure, axes = plt.subplots((len(sets) + 1) // 2, 2, figsize=(8.0, height), squeeze=False)
+    down, across = (len(sets) + 1) // 2, min(2, len(sets))
+    size = 4.0 * across, 1.0 + 2.7 * down
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False)
     colors = palette(rows["training"])
     for ax, (dataset, part) in zip(axes.flat, sets, strict=False):
         for training, both in parts_of(part, "training"):
@@ -80,6 +81,8 @@ def refinements(rows: pd.DataFrame, certified: str) -> Figure:
         ax.set_xticks([tick for tick in ticks if low <= tick <= high])
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
+    for ax in axes.flat[len(sets) :]:
+        ax.set_axis_off()
     for ax in axes[-1]:
         ax.set_xlabel("training loss (mean cross-entropy)")
     for ax in axes[:, 0]:
