@@ -8,8 +8,8 @@ margin are carried (fact L).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from lipsnn.network import with_bias
 
 _CARRIED = 6  # rows of each unit at the beginning, in numbers of its inputs
 _SLACK = 0.1  # of a row at the start, relative to the root mean square of its layer
-_CHUNK = 512  # samples whose Jacobian is formed at a time
+_CHUNK = 2048  # samples whose slopes are formed at a time
 
 
 class Forms:
@@ -48,7 +48,6 @@ class Forms:
         sizes = [max(float(np.sqrt(np.mean(u**2))), 1e-12) for u in program.pre]
         self.least = _SLACK * np.repeat(sizes, [u.shape[1] for u in program.pre])
         self.carried = self._nearest()
-        self.dense: dict[int, tuple[int, Any]] = {}  # gradients of carried rows, by layer
 
     # What is linear: pre-activations, outputs and M_j, and the adjoints.
 
@@ -133,43 +132,55 @@ class Forms:
 
     # The Newton matrix.
 
-    def _gradients(self, i: int, samples: Array, u: Array) -> Array:
-        """Those of ``u'pre_{j+1+i}``, the outputs if last, by what these depend on: (.., fit)."""
-        found = np.zeros((len(u), self.fit))
+    def _add_outer(self, i: int, samples: Array, u: Array, H: Array) -> None:
+        """Add ``sum_r g_r g_r'``, g_r the gradient of ``u_r'pre_{j+1+i}``, the outputs if last.
+
+        With u (samples, r, units). The part of W_j is ``B'u_r`` Kronecker the layer's input v, B
+        the later layers' slopes, so that a sample adds ``K (x) v v'`` whatever r is.
+        """
+        parts: list[Array] = []
         for q in range(i - 1, -1, -1):
-            found[:, self.tails[q]] = u
-            u = (u @ self.later[q]) * self.gates[q][samples]
-        found[:, : self.p1] = (u[:, :, None] * self.V[samples][:, None, :]).reshape(len(u), -1)
-        return found
+            parts.insert(0, u)
+            u = (u @ self.later[q]) * self.gates[q][samples][:, None]
+        V, first, second = self.V[samples], *np.triu_indices(self.inner)
+        K = (u.transpose(0, 2, 1) @ u).reshape(len(u), -1)
+        K = np.take(K, first * self.inner + second, axis=1)
+        pair = np.zeros((self.inner,) * 2, dtype=int)
+        pair[first, second] = pair[second, first] = np.arange(len(first))
+        square = H[: self.p1, : self.p1].reshape(self.inner, V.shape[1], self.inner, -1)
+        for f in range(V.shape[1]):
+            block = ((V[:, f:] * V[:, [f]]).T @ K)[:, pair]
+            square[:, f, :, f:] += block.transpose(1, 2, 0)
+            square[:, f + 1 :, :, f] += block[1:].transpose(1, 0, 2)
+        if parts:
+            biases = np.concatenate(parts, axis=2)
+            at = slice(self.p1, self.p1 + biases.shape[2])
+            mixed = np.tensordot(u.transpose(0, 2, 1) @ biases, V, (0, 0)).transpose(0, 2, 1)
+            H[: self.p1, at] += mixed.reshape(self.p1, -1)
+            H[at, : self.p1] = H[: self.p1, at].T
+            H[at, at] += np.tensordot(biases, biases, ((0, 1), (0, 1)))
 
     def gram(self, roots: Array | None = None) -> Array:
         """The loss's Hessian, from roots (n, k, k) of that by the outputs, I if None."""
         H, n, k = np.zeros((self.fit, self.fit)), len(self.V), self.program.weights[-1].shape[0]
         roots = np.broadcast_to(np.eye(k), (n, k, k)) if roots is None else roots
-        for first in range(0, n, _CHUNK):
-            some = np.arange(first, min(first + _CHUNK, n))
-            u = roots[some].transpose(0, 2, 1).reshape(-1, k)
-            J = self._gradients(len(self.later), np.repeat(some, k), u)
-            H += J.T @ J
+        for some in _chunks(np.arange(n)):
+            self._add_outer(len(self.later), some, roots[some].transpose(0, 2, 1), H)
         return H
 
     def add_rows(self, weights: Array, H: Array) -> None:
         """Add ``A' diag(weights) A`` of the carried rows."""
-        width = self.V.shape[1]
-        for i, part in enumerate(self.parts):
-            weight, kept = weights[:, part], self.carried[:, part]
-            if i == 0:
-                for a in range(self.inner):
-                    here, own = kept[:, a], slice(a * width, (a + 1) * width)
-                    V = self.V[here] * np.sqrt(weight[here, a, None])
-                    H[own, own] += V.T @ V
-                continue
-            count = int(kept.sum())
-            if self.dense.get(i, (0, None))[0] != count:
-                samples, units = np.nonzero(kept)
-                self.dense[i] = count, self._gradients(i, samples, np.eye(kept.shape[1])[units])
-            J = self.dense[i][1] * np.sqrt(weight[kept])[:, None]
-            H[: self.fit, : self.fit] += J.T @ J
+        width, first = self.V.shape[1], self.parts[0] if self.parts else slice(0)
+        for a, (kept, weight) in enumerate(
+            zip(self.carried.T[first], weights.T[first], strict=True)
+        ):
+            own = slice(a * width, (a + 1) * width)
+            V = self.V[kept] * np.sqrt(weight[kept, None])
+            H[own, own] += V.T @ V
+        for i, part in enumerate(self.parts[1:], start=1):
+            for some in _chunks(np.flatnonzero(self.carried[:, part].any(axis=1))):
+                roots = np.sqrt(weights[some, part])
+                self._add_outer(i, some, roots[:, :, None] * np.eye(roots.shape[1]), H)
 
     def add_cone(self, S: Array, H: Array) -> None:
         """Add ``<M_p, S M_q S>`` of all pairs of unknowns."""
@@ -195,6 +206,11 @@ class Forms:
         H[multipliers, -1] += 2 * np.einsum("qi,iq->q", K[idx], G)
         H[-1, multipliers] = H[multipliers, -1]
         H[-1, -1] += np.sum(S[:d, :d] ** 2)
+
+
+def _chunks(samples: Array) -> Iterator[Array]:
+    for begin in range(0, len(samples), _CHUNK):
+        yield samples[begin : begin + _CHUNK]
 
 
 def _slices(*sizes: int) -> list[slice]:

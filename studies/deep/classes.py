@@ -30,7 +30,7 @@ from studies.common.command import parse
 from studies.deep import networks
 
 # Raised when a change of the code changes the numbers.
-VERSION = "deep-classes-1"
+VERSION = "deep-classes-2"
 
 DATASETS = ("iris", "wine", "digits", "mnist")
 TRAININGS = ("weight decay", "CLIP", "ADMM", "direct")
@@ -163,7 +163,7 @@ def tasks(
 ) -> list[dict[str, Any]]:
     """The grid: each training on each split."""
     common = {
-        "widths": [20],
+        "widths": [50],
         "samples": 5000,
         "strength": 0.3,
         "decay": 0.1,
@@ -203,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=500)
-    parser.add_argument("--widths", type=int, nargs="+", default=[20])
+    parser.add_argument("--widths", type=int, nargs="+", default=[50])
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path(".cache/deep"))
     options = parse(
