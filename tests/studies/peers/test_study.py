@@ -7,7 +7,7 @@ import pytest
 from lipsnn import certify
 from lipsnn.datasets import load_dataset
 from studies.peers import data, packages, study
-from studies.peers.grid import FRACTIONS, PROFILES, bounds, tasks
+from studies.peers.grid import FRACTIONS, LONGER, PROFILES, bounds, tasks
 from studies.peers.methods import CANDIDATES, METHODS, PACKAGED, TRIALS, Trainer
 
 SMALL = {"dataset": "servo", "split": 0, "seed": 0, "trials": 2, "steps": 4, "batch": 64}
@@ -41,11 +41,11 @@ def test_every_method_has_the_same_budget():
         assert len(candidates) == TRIALS, name
         assert len({tuple(c.items()) for c in candidates}) == TRIALS, name
     for profile in PROFILES.values():
-        of = {
-            (t["trials"], t["steps"], t["width"])
-            for t in tasks(profile, dict.fromkeys(data.NAMES, 1.0))
-        }
-        assert len(of) == 1
+        grid = tasks(profile, dict.fromkeys(data.NAMES, 1.0))
+        for name in profile["datasets"]:
+            of = [(t["trials"], t["steps"], t["width"]) for t in grid if t["dataset"] == name]
+            longer = LONGER if name in data.LARGER else 1
+            assert set(of) == {(profile["trials"], longer * profile["steps"], profile["width"])}
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m not in PACKAGED])
@@ -53,14 +53,15 @@ def test_a_method_on_a_split(monkeypatch, method):
     calls, real = [], Trainer.train
 
     def counted(self, name, candidate, bound):
-        calls.append((len(self.X), bound))
+        calls.append((len(self.X), bound, self.epochs))
         return real(self, name, candidate, bound)
 
     monkeypatch.setattr(Trainer, "train", counted)
     rows = study.run(SMALL | {"method": method})["rows"]
     whole = len(load_dataset("servo").X_train)
-    for bound in SMALL["bounds"]:  # two trials on the smaller part, whoever it is
-        assert calls.count((int(0.8 * whole), bound)) == SMALL["trials"]
+    for bound in SMALL["bounds"]:  # two short trials on the smaller part, whoever it is
+        assert calls.count((int(0.8 * whole), bound, 1)) == SMALL["trials"]
+    assert {call[2] for call in calls if call[0] == whole} == {2}
     assert [row["asked"] for row in rows if row["method"] == method] == SMALL["bounds"]
     for row in rows:
         assert row["bound"] <= row["asked"] * (1 + 1e-6)
