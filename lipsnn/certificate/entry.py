@@ -27,6 +27,7 @@ import numpy as np
 
 from lipsnn import _checks
 from lipsnn._checks import Array
+from lipsnn.certificate.balls import certify_balls
 from lipsnn.certificate.form import Form, moved_by
 from lipsnn.certificate.proof import LAST_DIGITS
 from lipsnn.certificate.region import Region, regions
@@ -123,7 +124,12 @@ def certify(
     if solver is not None or method not in ("auto", *SMALL_METHODS):
         raise ValueError("on a region leave out solver, and method or one of P, q and lowrank")
     places = regions(net.dim, ball, box, polytope)
-    found = [_on(region, rounding, net, method, tol, start) for region in places]
+    alone = len(places) < 2 or method != "auto" or start is not None or any(rounding)
+    ready = [None] * len(places) if alone else certify_balls(net, places, tol)
+    found = [
+        _on(region, rounding, net, method, tol, start) if one is None else one
+        for region, one in zip(places, ready, strict=True)
+    ]
     several = ball is not None and np.ndim(ball[0]) == 2
     return found if several else found[0]
 

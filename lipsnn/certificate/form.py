@@ -210,7 +210,7 @@ def moved_by(form: Form, rounding: tuple[float, ...]) -> float:
 
 def lengths_of(rows: Array) -> Array:
     """The l2 norms of rows."""
-    return np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return np.sqrt(np.einsum("...ij,...ij->...i", rows, rows))
 
 
 def root(C: Array, room: float = 0.0) -> Array:

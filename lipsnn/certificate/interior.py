@@ -18,6 +18,7 @@ of order r (r + 1) / 2 as it stands (form "P") and of order m + 1 by Woodbury's 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -31,27 +32,27 @@ _DAMPING = 0.98
 _CHUNK = 2**21
 
 Solve = Callable[[Array], Array]
-Direction = Callable[[Array], tuple[Array, Array, float]]
+Direction = Callable[[Array], tuple[Array, Array, Any]]
 
 
 def quadratic(rows: Array, matrix: Array) -> Array:
-    """The values ``row' matrix row`` (n,) for rows (n, r)."""
-    return np.einsum("ij,ij->i", rows @ matrix, rows)
+    """The values ``row' matrix row`` (.., n) for rows (.., n, r)."""
+    return np.einsum("...ij,...ij->...i", rows @ matrix, rows)
 
 
 def weighted_gram(rows: Array, weights: Array) -> Array:
-    """``sum_i weights_i row_i row_i'`` (r, r) for rows (n, r), in chunks of rows."""
-    n, r = rows.shape
-    total = np.zeros((r, r))
+    """``sum_i weights_i row_i row_i'`` (.., r, r) for rows (.., n, r), in chunks of rows."""
+    *many, n, r = rows.shape
+    total = np.zeros((*many, r, r))
     chunk = max(_CHUNK // r, 1)
     positive = bool((weights >= 0).all())
     for start in range(0, n, chunk):
-        part, w = rows[start : start + chunk], weights[start : start + chunk]
+        part, w = rows[..., start : start + chunk, :], weights[..., start : start + chunk, None]
         if positive:  # BLAS computes half of a product with its own transpose
-            part = part * np.sqrt(w)[:, None]
-            total += part.T @ part
+            part = part * np.sqrt(w)
+            total += part.mT @ part
         else:
-            total += (part.T * w) @ part
+            total += (part * w).mT @ part
     return total
 
 
@@ -62,15 +63,23 @@ def svec(n: int) -> tuple[tuple[Array, Array], Array]:
     return upper, np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
 
 
+def _factored(K: Array) -> Solve:
+    """Solver by a positive definite matrix, or by many small ones (.., n, n)."""
+    if len(K.shape) == 2 or len(K) == 1:
+        factor = cho_factor(K.reshape(K.shape[-2:]), overwrite_a=True, check_finite=False)
+        return lambda b: cho_solve(factor, b.T, check_finite=False).T
+    inverse = np.linalg.inv(K)
+    return lambda b: (inverse @ b[..., None])[..., 0]
+
+
 def svec_solver(K: Array, n: int) -> Solve:
     """Solver for a symmetric (n, n) matrix of the system whose matrix between `svec`s is K."""
-    upper, scale = svec(n)
-    factor = cho_factor(K, overwrite_a=True, check_finite=False)
+    (i, j), scale = svec(n)
+    solved = _factored(K)
 
     def solve(B: Array) -> Array:
-        D = np.empty((n, n))
-        D[upper] = cho_solve(factor, B[upper] * scale, check_finite=False) / scale
-        D[upper[::-1]] = D[upper]
+        D = np.empty(B.shape)
+        D[..., i, j] = D[..., j, i] = solved(B[..., i, j] * scale) / scale
         return D
 
     return solve
@@ -102,31 +111,41 @@ def work_of(form: str, n: int, r: int) -> float:
     return common + (n * p**2 + p**3 / 3 if form == "P" else 2.0 * n**2 * r + n**3 / 3)
 
 
+def _add_eye(K: Array) -> None:
+    i = np.arange(K.shape[-1])
+    K[..., i, i] += 1.0
+
+
 def _system_p(rows: Array, w: Array) -> Solve:
     """Solver of the Newton system over the r (r + 1) / 2 entries of D."""
-    n, r = rows.shape
-    upper, scale = svec(r)
-    K = np.eye(len(scale))
-    root = np.sqrt(np.sqrt(w))
+    *many, n, r = rows.shape
+    scale = svec(r)[1]
+    K = np.zeros((*many, len(scale), len(scale)))
+    root = np.sqrt(np.sqrt(w))[..., None]
     chunk = max(_CHUNK // len(scale), 1)
     for start in range(0, n, chunk):
-        part = rows[start : start + chunk] * root[start : start + chunk, None]
-        features = part[:, upper[0]] * part[:, upper[1]]
-        features *= scale
-        K += features.T @ features
+        part = rows[..., start : start + chunk, :] * root[..., start : start + chunk, :]
+        features = np.empty((*part.shape[:-1], len(scale)))
+        for a, end in enumerate(np.cumsum(np.arange(r, 0, -1))):
+            np.multiply(part[..., a, None], part[..., a:], out=features[..., end - r + a : end])
+        K += features.mT @ features
+    K *= scale
+    K *= scale[:, None]
+    _add_eye(K)
     return svec_solver(K, r)
 
 
 def _system_q(rows: Array, w: Array) -> Solve:
     """Solver of the same system over the n terms, by Woodbury's identity."""
     root = np.sqrt(w)
-    K = (rows * np.sqrt(root)[:, None]) @ (rows * np.sqrt(root)[:, None]).T
+    part = rows * np.sqrt(root)[..., None]
+    K = part @ part.mT
     K *= K
-    K[np.diag_indices_from(K)] += 1.0
-    factor = cho_factor(K, overwrite_a=True, check_finite=False)
+    _add_eye(K)
+    solved = _factored(K)
 
     def solve(B: Array) -> Array:
-        y = root * cho_solve(factor, root * quadratic(rows, B), check_finite=False)
+        y = root * solved(root * quadratic(rows, B))
         return B - weighted_gram(rows, y)
 
     return solve
@@ -138,90 +157,110 @@ _SYSTEMS = {"P": _system_p, "q": _system_q}
 class Scaling:
     """Nesterov and Todd's of P and X > 0: a G with ``G^-1 P G^-T = G'XG = diag(sigma)``.
 
-    Steps dP and dX are ``G^-1 dP G^-T`` and ``G'dXG`` here.
+    Steps dP and dX are ``G^-1 dP G^-T`` and ``G'dXG`` here. P and X may be many, (.., n, n).
     """
 
     def __init__(self, P: Array, X: Array) -> None:
         root_p, root_x = np.linalg.cholesky(P), np.linalg.cholesky(X)
-        left, self.sigma, right = np.linalg.svd(root_x.T @ root_p)
+        left, self.sigma, right = np.linalg.svd(root_x.mT @ root_p)
         self.root = np.sqrt(self.sigma)
-        self.G, self.inverse = root_p @ (right.T / self.root), (left / self.root).T @ root_x.T
+        across = self.root[..., None, :]
+        self.G, self.inverse = root_p @ (right.mT / across), (left / across).mT @ root_x.mT
+        self.diagonal = self.sigma[..., None] * np.eye(self.sigma.shape[-1])
 
-    def centre(self, mu: float, *second: Array) -> Array:
+    def centre(self, mu: Any, *second: Array) -> Array:
         """What dP + dX are to be for ``PX = mu I``, with the term of second order of a pair."""
-        wanted = np.diag(mu / self.sigma - self.sigma)
+        wanted = -self.diagonal
+        if np.any(mu):
+            mu = np.asarray(mu)[..., None] / self.sigma
+            wanted += mu[..., None] * np.eye(mu.shape[-1])
         if second:
             dP, dX = second
-            wanted -= (dP @ dX + dX @ dP) / (self.sigma[:, None] + self.sigma)
+            product = dP @ dX
+            wanted -= (product + product.mT) / (self.sigma[..., None] + self.sigma[..., None, :])
         return wanted
 
     def back(self, dX: Array) -> Array:
         """A step of X as it is."""
-        found = self.inverse.T @ dX @ self.inverse
-        return (found + found.T) / 2
+        found = self.inverse.mT @ dX @ self.inverse
+        return (found + found.mT) / 2
 
-    def longest(self, D: Array) -> float:
-        """The step to the boundary of the cone along D."""
-        least = float(np.linalg.eigvalsh(D / np.outer(self.root, self.root))[0])
-        return np.inf if least >= 0 else -1.0 / least
+    def longest(self, D: Array) -> Any:
+        """The step to the boundary of the cone along D; very long where there is none."""
+        scaled = D / self.root[..., None] / self.root[..., None, :]
+        return -1.0 / np.minimum(np.linalg.eigvalsh(scaled)[..., 0], -1e-300)
 
-    def corrected(self, direction: Direction) -> tuple[Array, Array, float, float, float]:
+    def corrected(self, direction: Direction) -> tuple[Array, Array, Any, Any, Any]:
         """Mehrotra's predictor and corrector: dP, dX and what is beside them, and the two steps.
 
         ``direction(centre)`` is to have dP + dX = centre.
         """
-        n, D = len(self.sigma), np.diag(self.sigma)
+        n, D = self.sigma.shape[-1], self.diagonal
         first = direction(self.centre(0.0))[:2]
-        after = (D + min(1.0, self.longest(step)) * step for step in first)
-        mu = float(self.sigma @ self.sigma) / n
-        left = float(np.sum(np.multiply(*after))) / n / mu
-        mu *= min(1.0, max(left, 0.0)) ** 3
+        after = (D + _over(np.minimum(1.0, self.longest(step))) * step for step in first)
+        mu = np.sum(self.sigma**2, axis=-1) / n
+        left = np.sum(np.multiply(*after), axis=(-2, -1)) / n / mu
+        mu = mu * np.clip(left, 0.0, 1.0) ** 3
         dP, dX, beside = direction(self.centre(mu, *first))
-        step_p, step_x = (min(1.0, _DAMPING * self.longest(step)) for step in (dP, dX))
+        step_p, step_x = (np.minimum(1.0, _DAMPING * self.longest(step)) for step in (dP, dX))
         return dP, dX, beside, step_p, step_x
+
+
+def _over(numbers: Any) -> Array:
+    """Numbers (..) as factors of matrices (.., n, n)."""
+    return np.asarray(numbers)[..., None, None]
 
 
 def interior_point(
     norms: Array, units: Array, tol: float, form: str, start: Array | None = None
-) -> tuple[Array, Array, int]:
+) -> tuple[Array, Array, Any]:
     """Solve the pair above for c (n,) of sum 1 and u (n, r) to a relative gap of `tol`.
 
     The Newton system is that of `form`, "P" or "q"; `start` (r, r) is a positive definite P. The
-    best P and shares q (n,) in the simplex that were seen, and the iterations.
+    best P and shares q (n,) in the simplex that were seen, and the iterations. Small programs of
+    one shape are solved beside one another: c (k, n) and u (k, n, r).
     """
-    r = units.shape[1]
+    if norms.ndim == 1:
+        P, q, count = interior_point(norms[None], units[None], tol, form, start)
+        return P[0], q[0], int(count[0])
+    k, r = len(norms), units.shape[-1]
     P = np.eye(r) / r if start is None else start / np.trace(start)
+    P = np.broadcast_to(P, (k, r, r))
     v = quadratic(units, P) ** -0.5
     A = weighted_gram(units, 0.25 * norms * v)
-    lam = 1.5 * float(np.linalg.eigvalsh(A)[-1])
-    X = lam * np.eye(r) - A
-    lower, upper, q, best_P = 0.0, np.inf, norms, P
-    iteration = stalled = 0
+    lam = 1.5 * np.linalg.eigvalsh(A)[:, -1]
+    X = _over(lam) * np.eye(r) - A
+    lower, upper, q, best_P = np.zeros(k), np.full(k, np.inf), norms.copy(), P.copy()
+    left, count, stalled = np.arange(k), np.zeros(k, dtype=int), np.zeros(k, dtype=int)
     while True:
         s = quadratic(units, P)
-        value = 0.5 * float(norms @ np.sqrt(s)) / np.sqrt(np.trace(P))
+        value = 0.5 * np.sum(norms * np.sqrt(s), axis=1) / np.sqrt(np.trace(P, axis1=1, axis2=2))
         ratio = norms / v
-        total = float(ratio.sum())
-        certified = np.sqrt(total * float(np.linalg.eigvalsh(A)[-1]))
-        before = upper - lower
-        if value > lower:
-            lower, best_P = value, P
-        if certified < upper:
-            upper, q = certified, ratio / total
-        stalled = 0 if upper - lower < 0.9 * before else stalled + 1
-        gap = (upper - lower) / upper
-        if gap <= tol or iteration == MAX_ITERATIONS or stalled == 6:
+        total = ratio.sum(axis=1)
+        certified = np.sqrt(total * np.linalg.eigvalsh(A)[:, -1])
+        before = upper[left] - lower[left]
+        higher, less = value > lower[left], certified < upper[left]
+        lower[left[higher]], best_P[left[higher]] = value[higher], P[higher]
+        upper[left[less]], q[left[less]] = certified[less], (ratio / total[:, None])[less]
+        gap = upper[left] - lower[left]
+        stalled[left] = np.where(gap < 0.9 * before, 0, stalled[left] + 1)
+        going = (gap > tol * upper[left]) & (count[left] < MAX_ITERATIONS) & (stalled[left] < 6)
+        if not going.any():
             break
+        if not going.all():
+            left = left[going]
+            norms, units, P, X, A, lam, v, s = (
+                part[going] for part in (norms, units, P, X, A, lam, v, s)
+            )
         try:
-            step = _newton_step(norms, units, form, P, X, A, lam, v, s)
+            P, X, lam, v = _newton_step(norms, units, form, P, X, A, lam, v, s)
         except np.linalg.LinAlgError:  # P or X is singular to rounding: no digit is left to gain
             break
-        P, X, lam, v = step
         if not (np.isfinite(P).all() and np.isfinite(v).all()):
             break
         A = weighted_gram(units, 0.25 * norms * v)
-        iteration += 1
-    return best_P / np.trace(best_P), q, iteration
+        count[left] += 1
+    return best_P / _over(np.trace(best_P, axis1=1, axis2=2)), q, count
 
 
 def _newton_step(
@@ -231,33 +270,34 @@ def _newton_step(
     P: Array,
     X: Array,
     A: Array,
-    lam: float,
+    lam: Array,
     v: Array,
     s: Array,
-) -> tuple[Array, Array, float, Array]:
+) -> tuple[Array, Array, Array, Array]:
     """One predictor-corrector step (Mehrotra) from (P, X, lam, v)."""
-    r = units.shape[1]
     scaling = Scaling(P, X)
     G = scaling.G
     rows = units @ G
     e = -(2 * np.log(v) + np.log(s))
-    metric = G.T @ G
-    residual = G.T @ (X + A - lam * np.eye(r)) @ G + weighted_gram(rows, norms * v * e / 8)
+    metric = G.mT @ G
+    residual = G.mT @ (X + A - _over(lam) * np.eye(units.shape[-1])) @ G
+    residual += weighted_gram(rows, norms * v * e / 8)
     solve = _SYSTEMS[form](rows, norms * v / (8 * s))
     along = solve(metric)
-    scale = float(np.sum(metric * along))
+    scale = np.sum(metric * along, axis=(-2, -1))
+    short = 1 - np.trace(P, axis1=-2, axis2=-1)
 
-    def direction(centre: Array) -> tuple[Array, Array, float]:
+    def direction(centre: Array) -> tuple[Array, Array, Array]:
         B = solve(centre + residual)
-        d_lam = (float(np.sum(metric * B)) - (1 - np.trace(P))) / scale
-        dP = B - d_lam * along
+        d_lam = (np.sum(metric * B, axis=(-2, -1)) - short) / scale
+        dP = B - _over(d_lam) * along
         return dP, centre - dP, d_lam
 
     dP, dX, d_lam, step_p, step_x = scaling.corrected(direction)
     dv = v / 2 * (e - quadratic(rows, dP) / s)
-    steepest = float((dv / v).min())
-    if steepest < 0:
-        step_x = min(step_x, -_DAMPING / steepest)
-    P = P + step_p * (G @ dP @ G.T)
-    X = X + step_x * (scaling.inverse.T @ dX @ scaling.inverse)
-    return (P + P.T) / 2, (X + X.T) / 2, lam + step_x * d_lam, v + step_x * dv
+    steepest = (dv / v).min(axis=-1)
+    step_x = np.minimum(step_x, -_DAMPING / np.minimum(steepest, -1e-300))
+    P = P + _over(step_p) * (G @ dP @ G.mT)
+    X = X + _over(step_x) * (scaling.inverse.mT @ dX @ scaling.inverse)
+    v = v + step_x[..., None] * dv
+    return (P + P.mT) / 2, (X + X.mT) / 2, lam + step_x * d_lam, v

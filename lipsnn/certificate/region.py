@@ -29,15 +29,8 @@ class Region:
 
     def sides(self, W: Array, b: Array) -> Array:
         """Of each unit ``w'x + b``: 1 if it is >= 0 on the whole region, -1 if <= 0, else 0."""
-        rows, _ = order_one(np.column_stack([W, b]))
-        W, b = rows[:, :-1], rows[:, -1]
         center, half, radius = self.spread()  # type: ignore[misc]  # a polytope has its own way
-        middle, reach = W @ center + b, np.abs(W) @ half + radius * lengths_of(W)
-        size = np.abs(W) @ np.abs(center) + np.abs(b) + reach
-        # touching zero within rounding is free, and so is what lies among the subnormal numbers
-        with np.errstate(invalid="ignore"):
-            clear = np.abs(middle) - reach > 4 * (W.shape[1] + 4) * _EPS * size + _TINY
-        return np.where(clear, np.where(middle >= 0, 1, -1), 0)
+        return clear_sides(W, b, center[None], half[None], np.array([radius]))[0]
 
     def proves(self, W: Array, b: Array, sides: Array) -> Array:
         """Whether each unit keeps the side that `sides` (m,) gives it, in exact arithmetic."""
@@ -194,6 +187,18 @@ class Polytope(Region):
 
     def halfspaces(self) -> Array:
         return np.column_stack([-self.A, self.b])
+
+
+def clear_sides(W: Array, b: Array, centers: Array, half: Array, radii: Array) -> Array:
+    """`Region.sides` (k, m) on k regions, from what `Region.spread` says of each."""
+    rows, _ = order_one(np.column_stack([W, b]))
+    W, b = rows[:, :-1], rows[:, -1]
+    middle, reach = centers @ W.T + b, half @ np.abs(W).T + radii[:, None] * lengths_of(W)
+    size = np.abs(centers) @ np.abs(W).T + np.abs(b) + reach
+    # touching zero within rounding is free, and so is what lies among the subnormal numbers
+    with np.errstate(invalid="ignore"):
+        clear = np.abs(middle) - reach > 4 * (W.shape[1] + 4) * _EPS * size + _TINY
+    return np.where(clear, np.where(middle >= 0, 1, -1), 0)
 
 
 def order_one(rows: Array) -> tuple[Array, Array]:

@@ -187,15 +187,8 @@ def bound(slopes: Slopes, t: Array) -> float:
     live &= slopes.scaled.any(axis=1)
     if not q[live].all():
         return np.inf
-    rows = slopes.scaled[live] / np.sqrt(q[live])[:, None]
-    matrix = rows.T @ rows if rows.shape[0] >= rows.shape[1] else None
-    if matrix is None:
-        rows = np.vstack([slopes.sum / np.sqrt(rest), rows])
-        matrix = rows @ rows.T
-    else:
-        matrix += np.outer(slopes.sum, slopes.sum) / rest
-    value = 0.5 * np.sqrt(max(np.linalg.eigvalsh(matrix)[-1], 0.0))
-    result = slopes.unscale(value * (1 + ROUNDING + 2 * len(t) * _EPS))
+    rows = np.vstack([slopes.sum, slopes.scaled[live]])
+    result = slopes.unscale(float(certified(rows, np.append(rest, q[live]), len(t))))
     if slopes.constant:
         return 0.0
     return result if 1e-145 < result < 1e145 else np.inf
@@ -204,9 +197,20 @@ def bound(slopes: Slopes, t: Array) -> float:
 def lower_value(slopes: Slopes, factor: Array) -> float:
     """``1/2 sum_{i=0..m} |R'zbar_i| / |R|_F`` for a factor R (d, k) of P = RR': a lower value,
     rounded down."""
-    projected = slopes.scaled @ factor
-    top = slopes.sum @ factor
-    value = lengths_of(projected).sum() + np.sqrt(top @ top)
-    value *= (1 - ROUNDING - 2 * len(projected) * _EPS) / float(np.linalg.norm(factor))
-    result = slopes.unscale(0.5 * float(value))
+    rows = np.vstack([slopes.sum, slopes.scaled])
+    result = slopes.unscale(float(attained(rows, factor, len(slopes.scaled))))
     return result if result > 1e-300 else 0.0
+
+
+def certified(rows: Array, q: Array, m: int) -> Array:
+    """``1/2 lambda_max(sum_i zbar_i zbar_i' / q_i)^1/2`` of rows (.., n, d), rounded up."""
+    rows = rows / np.sqrt(q)[..., None]
+    gram = rows.mT @ rows if rows.shape[-2] >= rows.shape[-1] else rows @ rows.mT
+    largest = np.maximum(np.linalg.eigvalsh(gram)[..., -1], 0.0)
+    return 0.5 * np.sqrt(largest) * (1 + ROUNDING + 2 * m * _EPS)
+
+
+def attained(rows: Array, factor: Array, m: int) -> Array:
+    """``1/2 sum_i |R'zbar_i| / |R|_F`` of rows (.., n, d) and R (.., d, k), rounded down."""
+    value = lengths_of(rows @ factor).sum(axis=-1) / np.linalg.norm(factor, axis=(-2, -1))
+    return 0.5 * value * (1 - ROUNDING - 2 * m * _EPS)

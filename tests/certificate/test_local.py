@@ -10,7 +10,8 @@ import pytest
 from drawing import draw_network
 
 from lipsnn import Network, ShallowNet, certify
-from lipsnn.certificate import Certificate, ProofError
+from lipsnn.activations import Activation
+from lipsnn.certificate import Certificate, ProofError, entry
 from lipsnn.certificate.region import Polytope
 from lipsnn.cli import main
 from lipsnn.files import write_network
@@ -252,7 +253,8 @@ def test_many_centres_and_the_command_line(tmp_path, capsys):
     X = np.random.default_rng(0).normal(size=(5, 3))
     several = certify(net, ball=(X, np.linspace(0.1, 0.5, 5)))
     for k, found in enumerate(several):
-        assert found.bound == certify(net, ball=(X[k], np.linspace(0.1, 0.5, 5)[k])).bound
+        alone = certify(net, ball=(X[k], np.linspace(0.1, 0.5, 5)[k]))
+        assert found.bound == pytest.approx(alone.bound, rel=1e-7)
     write_network(net, tmp_path / "net.npz")
     table, one = tmp_path / "x.csv", tmp_path / "one.csv"
     np.savetxt(table, X, delimiter=",", header="a,b,c", comments="", fmt="%.17g")
@@ -267,6 +269,44 @@ def test_many_centres_and_the_command_line(tmp_path, capsys):
     assert "on the ball of radius 0.1 around" in capsys.readouterr().out
     assert main([*command, str(table), "--output", str(output)]) == 2
     assert main([*command[:2], "--radius", "0.1"]) == 2
+
+
+@pytest.mark.parametrize(
+    "phi", ["relu", "leaky_relu", "abs", Activation("prelu", tuple(np.linspace(-0.5, 1.5, 30)))]
+)
+def test_balls_beside_one_another_are_as_alone(monkeypatch, phi):
+    rng = np.random.default_rng(5)
+    first = draw_network(3, 30, 4)
+    outer = np.where(np.arange(30) < 28, first.outer, 0.0)[None]
+    net = Network([first.weights[:, :-1], outer], [first.weights[:, -1], np.zeros(1)], phi)
+    centres = rng.normal(size=(40, 4))
+    radii = np.tile([0.0, 0.05, 0.3, 1.0, 30.0], 8)
+    alone = [certify(net, ball=(x, r)) for x, r in zip(centres, radii, strict=True)]
+    monkeypatch.setattr(entry, "_on", None)  # none is left to it
+    for one, found in zip(alone, certify(net, ball=(centres, radii)), strict=True):
+        assert found.status == "optimal"
+        assert found.lower <= one.bound * (1 + 1e-12)
+        assert one.lower <= found.bound * (1 + 1e-12)
+        assert np.array_equal(np.isinf(found.layers[0]), np.isinf(one.layers[0]))
+        assert np.array_equal(found.layers[0] == 0, one.layers[0] == 0)
+        assert Certificate.from_json(found.to_json()).verify() >= found.lower
+
+
+@pytest.mark.parametrize("scale", [1e-120, 1e120])
+def test_balls_that_need_more_care(scale):
+    rng = np.random.default_rng(6)
+    W = rng.normal(size=(6, 3))
+    pairs = ShallowNet(np.repeat(W, 2, axis=0), np.tile([1.0, -1.0 + 1e-15], 6))  # they cancel
+    faint = ShallowNet(np.vstack([W, 1e-30 * W]), np.ones(12))
+    large = ShallowNet(scale * W, np.ones(6))
+    constant = ShallowNet(W, np.zeros(6))
+    for net in (pairs, faint, large, constant):
+        centres = rng.normal(size=(3, net.dim))
+        for x, found in zip(centres, certify(net, ball=(centres, 0.5)), strict=True):
+            alone = certify(net, ball=(x, 0.5))
+            assert found.bound == pytest.approx(alone.bound, rel=1e-7, abs=0)
+            assert found.status == alone.status == "optimal"
+            assert found.verify() >= found.bound
 
 
 def test_a_unit_that_is_a_side_of_the_polytope_is_fixed():
