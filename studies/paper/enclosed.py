@@ -6,6 +6,7 @@ attack exceeds. Of two networks the order is proved where these intervals do not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ import pandas as pd
 
 from studies.common.style import INK, palette, parts_of
 from studies.paper import printed
+from studies.paper.figures import STYLES, panels, plain_ticks
 from studies.paper.tables import in_paper_order
 
 if TYPE_CHECKING:
@@ -100,6 +102,40 @@ def statement(enclosed: pd.DataFrame) -> pd.DataFrame:
             | {"lowest": int(lowest.sum()), "not_lowest": int(beaten.sum())}
         )
     return pd.DataFrame(rows)
+
+
+def bands(enclosed: pd.DataFrame, models: Sequence[str] = printed.MODELS) -> Figure:
+    """Figure 1 with both sides: medians over the trials of the reached and the certified error.
+
+    Parameters
+    ----------
+    enclosed : DataFrame
+        See `gaps`, of one regime.
+    models : sequence of str
+        Those to draw, in order.
+    """
+    by_size = enclosed.groupby(["dataset", "base", "model", "radius"])
+    middle = by_size[["reached", "certified"]].median()
+    datasets = in_paper_order(enclosed["dataset"], printed.DATASETS)
+    bases = in_paper_order(enclosed["base"], printed.BASES)
+    figure, grid = panels(datasets, bases, 2.1)
+    for line, dataset in zip(grid, datasets, strict=True):
+        for ax, base in zip(line, bases, strict=True):
+            for model in models:
+                curve = middle.loc[dataset, base, model]
+                color = STYLES[model][0]
+                band = curve["reached"], curve["certified"]
+                ax.fill_between(curve.index, *band, color=color, lw=0.8, label=model)
+            ax.set_yscale("log")
+            plain_ticks(ax)
+        line[0].set_ylabel(f"{dataset}\ntest MSE")
+    for top, bottom, base in zip(grid[0], grid[-1], bases, strict=True):
+        top.set_title(f"base: {base.upper()}", fontsize=11)
+        bottom.set_xlabel(r"attack size ($\ell_2$)")
+    figure.legend(
+        *grid[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(models)
+    )
+    return figure
 
 
 def gaps_of_networks(enclosed: pd.DataFrame) -> Figure:

@@ -156,7 +156,7 @@ def figure1(attacks: pd.DataFrame, models: Sequence[str] = MODELS) -> Figure:
                 ax.fill_between(curve["radius"], *band, color=STYLES[model][0], alpha=0.13, lw=0)
                 ax.plot(curve["radius"], curve["median"], **styled(model))
             ax.set_yscale("log")
-            _plain_ticks(ax)
+            plain_ticks(ax)
         line[0].set_ylabel(f"{dataset}\ntest MSE")
     for top, bottom, base in zip(grid[0], grid[-1], bases, strict=True):
         top.set_title(f"base: {base.upper()}", fontsize=11)
@@ -225,7 +225,7 @@ def _tinted(percent: float) -> str:
     return f"background-color: rgba({_TINTS[color]}, {strength / 100 + 0.04:.2f})"
 
 
-def _plain_ticks(ax: Axes) -> None:
+def plain_ticks(ax: Axes) -> None:
     """Numbers like 0.3 on a logarithmic axis, few of them."""
     ax.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     ax.yaxis.set_major_formatter("{x:.3g}")

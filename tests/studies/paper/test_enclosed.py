@@ -114,3 +114,19 @@ def test_the_figure_draws_every_network_and_the_means():
     assert means.get_xdata().tolist() == [0.1, 0.2]  # no attack, no gap
     assert means.get_ydata().tolist() == pytest.approx([1.5, 1.5])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["servo", "wine"]
+
+
+def test_bands_reach_from_the_median_reached_to_the_median_certified():
+    table = pd.DataFrame(
+        row(model, 0, 1 + trial + r, 2 + trial + r, trial=trial, radius=r)
+        for model in printed.MODELS
+        for trial in (0, 1, 7)
+        for r in (0.0, 0.2)
+    )
+    figure = enclosed.bands(table)
+    (ax,) = figure.axes
+    assert len(ax.collections) == len(printed.MODELS)
+    corners = {tuple(point) for point in ax.collections[1].get_paths()[0].vertices.round(9)}
+    assert corners == {(0.0, 2.0), (0.0, 3.0), (0.2, 2.2), (0.2, 3.2)}
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == list(printed.MODELS)
