@@ -7,11 +7,13 @@ eclipse-nn in its three variants; `lirpa` the Jacobian bounds of auto_LiRPA (lin
 `lirpa-norm` its bound of the squared length of the Jacobian; `interval` interval arithmetic through
 layers and Jacobian; of Jacobian bounds entry by entry the l2 norm is taken. `global` is the
 certificate without the ball, and `sampled` the steepest slope at 2,000 points of the ball, a value
-from below. Networks are Gaussian ReLU networks of 10 inputs and one output: `rng =
-default_rng(0)`, weights of variance 2 / (number of inputs of the layer) and biases of variance 1/4,
-layer by layer, then the centre. Each method has a process of its own, on one thread; after a first
-call it is called again until 0.1 s of CPU time are spent, and the mean counts. Where a method takes
-more CPU time than the limit, it is left out from there on, small networks first.
+from below. `lipsnn-many` is given 200 centres in one call, for one hidden layer, and takes the
+time of one of them; the first is that of the other rows. Networks are Gaussian
+ReLU networks of 10 inputs and one output: `rng = default_rng(0)`, weights of variance 2 / (number
+of inputs of the layer) and biases of variance 1/4, layer by layer, then the centre. Each method
+has a process of its own, on one thread; after a first call it is called again until 0.1 s of CPU
+time are spent, and the mean counts. Where a method takes more CPU time than the limit, it is left
+out from there on, small networks first.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ from studies.common.provenance import commit, write_table
 ROOT = Path(__file__).resolve().parents[1]
 DEPTHS, WIDTHS, RADII = (1, 2, 3, 4, 5), (50, 200), (0.01, 0.1, 1.0)
 METHODS = ("lipsnn", "eclipse-cf", "eclipse-fast", "eclipse-acc", "lirpa", "lirpa-norm")
-METHODS += ("interval", "global", "sampled")
-INPUTS = 10
+METHODS += ("lipsnn-many", "interval", "global", "sampled")
+INPUTS, MANY = 10, 200
 PEERS = ("eclipse-nn", "auto_LiRPA")
 Call = Callable[[float], dict[str, Any]]
 
@@ -128,6 +130,9 @@ def by_lirpa(norm: bool, net: Network, center: np.ndarray) -> Call:
 
 def call(method: str, net: Network, center: np.ndarray) -> Call:
     """The measured call of a method: a function of the radius."""
+    if method.endswith("-many"):
+        others = np.random.default_rng(2).normal(size=(MANY - 1, INPUTS))
+        center, method = np.vstack([center, others]), method.removesuffix("-many")
     if method.startswith("eclipse"):
         name = {"cf": "CF", "fast": "Fast", "acc": "Acc"}[method.removeprefix("eclipse-")]
         return by_eclipse(name, net, center)
@@ -140,6 +145,7 @@ def call(method: str, net: Network, center: np.ndarray) -> Call:
 
     def certified(radius: float) -> dict[str, Any]:
         found = certify(net) if method == "global" else certify(net, ball=(center, radius))
+        found = found[0] if isinstance(found, list) else found
         free = sum(int((np.isfinite(t) & (t > 0)).sum()) for t in found.layers)
         return {"bound": found.bound, "gap": found.gap, "free": free, "status": found.status}
 
@@ -169,12 +175,16 @@ def measure(method: str, networks: list[tuple[int, int]], limit: float = 0.0) ->
             calls += 1
         if calls:
             seconds = (time.process_time() - begun) / calls
+        if method.endswith("-many"):
+            seconds /= MANY
         row = {"method": method, "depth": depth, "width": width, "radius": radius}
         print(json.dumps(row | {"cpu_seconds": seconds} | result), flush=True)
 
 
 def rows_of(method: str, networks: list[tuple[int, int]], limit: float) -> list[dict[str, Any]]:
     """Of each network and radius; `status` says why there is no number."""
+    if method.endswith("-many"):
+        networks = [shape for shape in networks if shape[0] == 1]
     shapes = [f"{depth}-{width}" for depth, width in networks]
     command = [sys.executable, __file__, "--limit", str(limit), "--one", method, *shapes]
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -211,8 +221,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
     kept = {row["method"] for row in rows}
     for method in (method for method in options.methods if method not in kept):
-        rows += rows_of(method, networks, options.limit)
-        print(*map(json.dumps, rows[-len(networks) * len(RADII) :]), sep="\n", flush=True)
+        found = rows_of(method, networks, options.limit)
+        print(*map(json.dumps, found), sep="\n", flush=True)
+        rows += found
     table = pd.DataFrame(rows).sort_values(["depth", "width", "radius"], kind="stable")
     columns = ["depth", "width", "radius", "method", "bound", "cpu_seconds", "free", "gap"]
     write_table(
