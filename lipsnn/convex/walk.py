@@ -152,8 +152,10 @@ def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
         high = np.where(concave & crossed, np.inf, inside)
         width = np.maximum(high - low, 0)  # equal ends are no interval to the solver
         high = np.where(width > 0, high, low + noise)
-        with np.errstate(invalid="ignore"):  # it multiplies open ends by zero on its way
-            shares = scipy.optimize.lsq_linear(outward.T, np.zeros(outward.shape[1]), (low, high)).x
+        # an active set: of thousands of rows hardly more than a dozen are inside their interval
+        shares = scipy.optimize.lsq_linear(
+            outward.T, np.zeros(outward.shape[1]), (low, high), method="bvls"
+        ).x
         direction = -outward.T @ shares
         length = float(np.linalg.norm(direction))
         if length <= noise:
