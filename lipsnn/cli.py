@@ -89,7 +89,9 @@ def main(given: list[str] | None = None) -> int:
     refine.add_argument(
         "--reduction", default="sum", help="of the loss over the rows: sum (the paper's) or mean"
     )
-    refine.add_argument("--loss", default="squared", help="squared, huber or logistic")
+    refine.add_argument(
+        "--loss", default="squared", help="squared, huber, logistic or cross_entropy"
+    )
     refine.add_argument("--solver", help="structured, reference, or one of CVXPY")
 
     check = commands.add_parser("verify", help="prove a certificate, without any solver")
@@ -166,6 +168,7 @@ def _certified_balls(found: list[Any], options: argparse.Namespace) -> int:
 
 def _refine(options: argparse.Namespace) -> int:
     from lipsnn import files, refine
+    from lipsnn.losses import as_loss
 
     if options.output.suffix.lower() not in files.WRITTEN:
         raise ValueError(f"--output must end in one of {', '.join(files.WRITTEN)}")
@@ -180,9 +183,12 @@ def _refine(options: argparse.Namespace) -> int:
         "network": repr(result.net),
         "objective before": result.initial_objective,
         "objective": result.objective,
-        "mean squared error before": float(((net(X).reshape(y.shape) - y) ** 2).mean()),
-        "mean squared error": float(((result.net(X).reshape(y.shape) - y) ** 2).mean()),
     }
+    for when, one in {" before": net, "": result.net}.items():
+        if as_loss(options.loss).classifies:
+            shown[f"accuracy{when}"] = float((one(X).argmax(axis=1) == y).mean())
+        else:
+            shown[f"mean squared error{when}"] = float(((one(X).reshape(y.shape) - y) ** 2).mean())
     if result.certificate is not None and result.initial_certificate is not None:
         shown["bound before"] = result.initial_certificate.bound
         shown["bound"] = result.certificate.bound

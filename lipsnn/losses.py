@@ -1,7 +1,8 @@
 """Losses: what a network's outputs cost beside the targets.
 
 A loss is one class, and all that it needs is in it: copy `Squared` to add another, give it a name
-in `LOSSES`. Sums and means over the samples are taken where the loss is used.
+in `LOSSES`. Training asks for what `Loss` lists, refinement also for `value`, `gradient`, `roots`
+and, for a CVXPY solver, `expression`. Sums and means over the samples are taken where it is used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import scipy.special
 
 from lipsnn import _checks
 from lipsnn._checks import Array
-from lipsnn._optional import torch
+from lipsnn._optional import cp, torch
 
 # Newton's method moves no output further, in the units of the outputs, and no curvature is less.
 _REACH, _LEAST = 20.0, 1e-6
@@ -46,22 +47,22 @@ class Loss(Protocol):
         """
 
 
-class Squared:
-    """``1/2 |f(x) - y|^2``, as in problem (4)."""
+class Separable:
+    """A loss of each output by itself, from its value, gradient and curvature."""
 
     classifies, summed = False, True
 
     def value(self, outputs: Any, targets: Any) -> Any:
         """The loss of each output of each sample, of arrays and tensors alike."""
-        return 0.5 * (outputs - targets) ** 2
+        raise NotImplementedError
 
     def gradient(self, outputs: Array, targets: Array) -> Array:
         """Its derivative by that output."""
-        return outputs - targets
+        raise NotImplementedError
 
     def curvature(self, outputs: Array, targets: Array) -> Array:
         """Its second derivative, where there is one."""
-        return np.ones_like(outputs)
+        raise NotImplementedError
 
     def damped(self, outputs: Array, targets: Array) -> Array:
         """The curvature for Newton's method: large enough that its steps are of order one."""
@@ -89,7 +90,24 @@ class Squared:
         return found
 
 
-class Huber(Squared):
+class Squared(Separable):
+    """``1/2 |f(x) - y|^2``, as in problem (4)."""
+
+    def value(self, outputs: Any, targets: Any) -> Any:
+        return 0.5 * (outputs - targets) ** 2
+
+    def gradient(self, outputs: Array, targets: Array) -> Array:
+        return outputs - targets
+
+    def curvature(self, outputs: Array, targets: Array) -> Array:
+        return np.ones_like(outputs)
+
+    def expression(self, outputs: cp.Expression, targets: Array) -> cp.Expression:
+        """The sum over samples and outputs, in CVXPY."""
+        return 0.5 * cp.sum_squares(outputs - targets)
+
+
+class Huber(Separable):
     """``r^2 / 2`` up to |r| = delta, then linear, r = f(x) - y of each output.
 
     Parameters
@@ -111,8 +129,11 @@ class Huber(Squared):
     def curvature(self, outputs: Array, targets: Array) -> Array:
         return 1.0 * (np.abs(outputs - targets) < self.delta)
 
+    def expression(self, outputs: cp.Expression, targets: Array) -> cp.Expression:
+        return 0.5 * cp.sum(cp.huber(outputs - targets, self.delta))  # type: ignore[arg-type]
 
-class Logistic(Squared):
+
+class Logistic(Separable):
     """``log(1 + exp(-y f(x)))`` of labels y = -1 and 1, or 0 and 1, and one output."""
 
     def value(self, outputs: Array, targets: Array) -> Array:
@@ -123,6 +144,9 @@ class Logistic(Squared):
 
     def curvature(self, outputs: Array, targets: Array) -> Array:
         return scipy.special.expit(outputs) * scipy.special.expit(-outputs)
+
+    def expression(self, outputs: cp.Expression, targets: Array) -> cp.Expression:
+        return cp.sum(cp.logistic(-cp.multiply(targets, outputs)))
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.softplus(-targets * outputs).sum() / len(outputs)
@@ -166,6 +190,11 @@ class CrossEntropy:
         p = scipy.special.softmax(outputs, axis=1)
         root = np.sqrt(p)
         return np.eye(p.shape[1]) * root[:, None, :] - p[:, :, None] * root[:, None, :]
+
+    def expression(self, outputs: cp.Expression, targets: Array) -> cp.Expression:
+        """The sum over the samples, in CVXPY."""
+        right = cp.multiply(np.eye(outputs.shape[1])[targets], outputs)
+        return cp.sum(cp.log_sum_exp(outputs, axis=1)) - cp.sum(right)
 
     def mean(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the samples, differentiable."""
@@ -225,6 +254,20 @@ def as_loss(loss: str | Loss) -> Loss:
     return LOSSES[_checks.one_of(name, "loss", tuple(LOSSES))]
 
 
+def expression(loss: Any, outputs: cp.Expression, targets: Array) -> cp.Expression:
+    """The sum of a loss over samples and outputs, in CVXPY."""
+    value, own = (
+        next((kind for kind in type(loss).__mro__ if name in vars(kind)), None)
+        for name in ("value", "expression")
+    )
+    if value is not own:  # it would be another loss's
+        raise ValueError(
+            f"{type(loss).__name__} has no `expression` for CVXPY beside its `value`: leave "
+            "solver out"
+        )
+    return loss.expression(outputs, targets)
+
+
 def smooth_loss(loss: str | Loss) -> Any:
     """The loss of this name, or `loss` itself, with value and derivatives."""
     found = as_loss(loss)
@@ -234,10 +277,10 @@ def smooth_loss(loss: str | Loss) -> Any:
     return found
 
 
-def scalar_loss(loss: str | Loss) -> Squared:
+def scalar_loss(loss: str | Loss) -> Separable:
     """Such a loss of one output."""
     found = smooth_loss(loss)
-    if not isinstance(found, Squared):
+    if not isinstance(found, Separable):
         names = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
         raise ValueError(
             f"loss must be one of {', '.join(names)} for one output: "

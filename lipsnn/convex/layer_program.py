@@ -23,9 +23,9 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn._optional import cp
-from lipsnn.convex.programs import cost, priced, solution
+from lipsnn.convex.programs import priced, solution
 from lipsnn.convex.result import ProgramSolution
-from lipsnn.losses import SQUARED
+from lipsnn.losses import SQUARED, expression
 
 
 @dataclass(eq=False)
@@ -42,7 +42,7 @@ class LayerProgram:
         j, from 0; l is the output layer, whose program has no rows.
     strength : float or None
         lam, beside the loss summed over the samples; without meaning where there is a `bound`.
-    loss : Squared or CrossEntropy
+    loss : Separable or CrossEntropy
     bound : float, optional
         L, where the loss alone is minimised under ``rho <= L^2``.
     multipliers : ndarray, (n_1 + .. + n_l,), optional
@@ -97,7 +97,7 @@ class LayerProgram:
         for i, (gate, sign) in enumerate(zip(self.gates, self.signs, strict=True)):
             rows.append(cp.multiply(sign, u) >= 0)
             u = cp.multiply(gate, u) @ weights[j + i + 1].T + _row(b[i + 1])
-        value, constraints = cost(u, self.y, self.loss), [*rows, (M + M.T) / 2 >> 0]
+        value, constraints = expression(self.loss, u, self.y), [*rows, (M + M.T) / 2 >> 0]
         if self.multipliers is not None:
             constraints.append(cp.hstack(t) == self.multipliers)
         problem = priced(value, constraints, rho, self.strength, self.bound)

@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.convex.best import Best
 from lipsnn.convex.layer_newton import solve_layer
 from lipsnn.convex.layer_program import LayerProgram
-from lipsnn.convex.samples import Samples
+from lipsnn.convex.samples import checked_outputs
 from lipsnn.network import Network
 from lipsnn.status import Status
 
@@ -43,7 +42,7 @@ def only_relu(net: Network) -> None:
         )
 
 
-def _sizes(net: Network) -> list[int]:
+def unknowns(net: Network) -> list[int]:
     """Unknowns of each layer's program."""
     later = np.cumsum([len(b) for b in net.biases[::-1]])[::-1]
     return [W.size + int(b) + sum(net.widths) + 1 for W, b in zip(net.weights, later, strict=True)]
@@ -78,16 +77,13 @@ class Layers(Best):
 
 def layered(net: Network, X: Any, y: Any, *terms: Any) -> Layers:
     """The state of a refinement of `net`, the arguments those of `refine`, checked."""
-    X = _checks.inputs(X, net.dim)
-    y = terms[-1].targets(y, (net.outputs,))
-    if len(X) == 0 or len(X) != len(y):
-        raise ValueError(f"X has {len(X)} rows but y has {len(y)}: give one target for each sample")
-    if min(_sizes(net)) > LIMIT:
+    samples, y = checked_outputs(net, X, y, terms[-1])
+    if min(unknowns(net)) > LIMIT:
         raise ValueError(
             f"every layer's program has more than {LIMIT} unknowns: refine a smaller network, or "
             "train this one on (lipsnn.autograd.lipschitz_bound)"
         )
-    return Layers(net, Samples(X), y, *terms)
+    return Layers(net, samples, y, *terms)
 
 
 def sweeps(search: Layers, rounds: int, tol: float) -> Iterator[None]:
@@ -134,7 +130,7 @@ def _solve(
     search: Layers, name: str, layer: int, held: bool = False, pattern: Array | None = None
 ) -> str:
     """Solve it and offer what it gives; the reason if that is nothing."""
-    if (size := _sizes(search.net)[layer]) > LIMIT:
+    if (size := unknowns(search.net)[layer]) > LIMIT:
         return f"left as it is: {size} unknowns, more than {LIMIT}"
     X = search.samples.array()[:, :-1]
     weights, biases, live = _live_part(search.net, X)

@@ -9,9 +9,10 @@ import numpy as np
 from lipsnn import _checks
 from lipsnn._checks import Array
 from lipsnn.certificate import Certificate, certify
-from lipsnn.convert import as_shallow
-from lipsnn.convex.samples import Samples, checked
-from lipsnn.losses import SQUARED, Loss, scalar_loss
+from lipsnn.convert import as_network
+from lipsnn.convex.samples import Samples, checked, checked_outputs
+from lipsnn.losses import SQUARED, Loss, scalar_loss, smooth_loss
+from lipsnn.network import ShallowNet
 
 REGULARIZERS = ("l2", "lipschitz")
 REDUCTIONS = ("sum", "mean")
@@ -54,10 +55,11 @@ def objective(
 
     Parameters
     ----------
-    net : ShallowNet or torch.nn.Sequential
+    net : ShallowNet, Network, torch.nn.Module or anything that `as_network` takes
     X : array_like, (n, d)
         A memory-mapped file or Dask array is read chunk by chunk.
     y : array_like, (n,)
+        Or (n, k) for k outputs, or class numbers (n,).
     strength : float
         Positive.
     regularizer : {"l2", "lipschitz"}
@@ -66,7 +68,7 @@ def objective(
     reduction : {"sum", "mean"}
         "mean" divides the loss by n, so that a strength means the same at every n: it is "sum" at
         n times the strength, divided by n.
-    loss : {"squared", "huber", "logistic"} or Loss
+    loss : {"squared", "huber", "logistic", "cross_entropy"} or Loss
         The paper's half of the squared error, or another of `lipsnn.losses`.
 
     Returns
@@ -78,13 +80,22 @@ def objective(
     ValueError
         For bad input, and where a square overflows, so that float64 has no such value.
     """
-    net = as_shallow(net, X)
-    samples, y = checked(X, y, net.dim)
-    kind = scalar_loss(loss)
-    y = kind.targets(y, ())
     strength = _checks.positive(strength, "strength")
     _checks.one_of(regularizer, "regularizer", REGULARIZERS)
     _checks.one_of(reduction, "reduction", REDUCTIONS)
+    if not isinstance(net, ShallowNet):
+        net = as_network(net, X)
+        net = net.to_shallow() if net.is_shallow else net
+    kind: Any
+    if isinstance(net, ShallowNet):
+        samples, y = checked(X, y, net.dim)
+        kind = scalar_loss(loss)
+        y = kind.targets(y, ())
+    elif regularizer == "l2":
+        raise ValueError('deep networks and several outputs take regularizer="lipschitz"')
+    else:
+        kind = smooth_loss(loss)
+        samples, y = checked_outputs(net, X, y, kind)
     if regularizer == "lipschitz" and certificate is None:
         certificate = certify(net)
     if regularizer == "l2":

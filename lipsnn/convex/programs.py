@@ -20,7 +20,7 @@ from lipsnn._checks import Array
 from lipsnn._optional import cp
 from lipsnn.certificate.lmi import lmi_matrix
 from lipsnn.convex.result import ProgramSolution
-from lipsnn.losses import SQUARED, CrossEntropy, Huber, Logistic, Squared
+from lipsnn.losses import SQUARED, Separable, expression
 from lipsnn.solvers import solve
 
 
@@ -32,7 +32,7 @@ def solve_l2(
     strength: float,
     solver: str | None = None,
     offset: bool | float = False,
-    loss: Squared = SQUARED,
+    loss: Separable = SQUARED,
 ) -> ProgramSolution:
     """Program (6): l2-regularised training within fixed patterns and signs.
 
@@ -56,7 +56,7 @@ def solve_lipschitz(
     strength: float | None,
     solver: str | None = None,
     offset: bool | float = False,
-    loss: Squared = SQUARED,
+    loss: Separable = SQUARED,
     bound: float | None = None,
 ) -> ProgramSolution:
     """Program (12): Lipschitz training at fixed T = diag(multipliers) and kappa = |a|.
@@ -90,7 +90,7 @@ def solve_joint(
     strength: float | None,
     solver: str | None = None,
     offset: bool | float = False,
-    loss: Squared = SQUARED,
+    loss: Separable = SQUARED,
     bound: float | None = None,
 ) -> ProgramSolution:
     """The joint program: (4) within fixed patterns and signs, over W, |a| and T together.
@@ -122,24 +122,12 @@ def _loss(
     outer: Array,
     w: cp.Expression,
     offset: bool | float,
-    loss: Squared,
+    loss: Separable,
 ) -> cp.Expression:
     """``1/2 |sum_i a_i D_i X w_i + b - y|^2`` or another loss, b free if `offset` is True."""
     fitted = cp.sum(cp.multiply(patterns * outer[None, :], X @ w.T), axis=1)
     fitted += cp.Variable() if offset is True else float(offset)
-    return cost(fitted, y, loss)
-
-
-def cost(outputs: cp.Expression, y: Array, loss: Squared | CrossEntropy) -> cp.Expression:
-    """The sum of a loss over samples and outputs."""
-    if isinstance(loss, CrossEntropy):
-        right = cp.multiply(np.eye(outputs.shape[1])[y.astype(int)], outputs)
-        return cp.sum(cp.log_sum_exp(outputs, axis=1)) - cp.sum(right)
-    if isinstance(loss, Huber):
-        return 0.5 * cp.sum(cp.huber(outputs - y, loss.delta))  # type: ignore[arg-type]
-    if isinstance(loss, Logistic):
-        return cp.sum(cp.logistic(-cp.multiply(y, outputs)))
-    return 0.5 * cp.sum_squares(outputs - y)
+    return expression(loss, fitted, y)
 
 
 def _cones(X: Array, patterns: Array, w: cp.Expression) -> list[cp.Constraint]:

@@ -201,6 +201,12 @@ def refine(
                 f"method={method!r} is for one hidden layer of ReLU, and this is {net!r}: leave "
                 'method out, or take "layers" or "polish"'
             )
+        if not swept and (many := layers.unknowns(net)[0]) > layers.LIMIT:
+            raise ValueError(
+                f"method={method!r} is one program over the hidden layer, of {many} unknowns here, "
+                f'more than {layers.LIMIT}: take "layers", which improves the output layer alone, '
+                "or fewer units or inputs"
+            )
         search = layered(net, X, y, *terms)
     else:
         net = net if isinstance(net, ShallowNet) else net.to_shallow()

@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 
 from lipsnn._checks import Array
 from lipsnn.convex.result import ProgramSolution
-from lipsnn.losses import Squared
+from lipsnn.losses import Separable
 from lipsnn.status import Status
 
 # Ends when a program lowers the objective by less than this share; after so many in any case.
@@ -27,7 +27,7 @@ _TOL, _PROGRAMS = 1e-9, 60
 def solve(
     program: Callable[[Array, Array], ProgramSolution],
     outputs: Callable[[Array], Array],
-    loss: Squared,
+    loss: Separable,
     y: Array,
     strength: float | None,
     offset: float | None,

@@ -167,6 +167,14 @@ def checked(X: Any, y: Any, dim: int | None = None) -> tuple[Samples, Array]:
     return samples, y
 
 
+def checked_outputs(net: Any, X: Any, y: Any, loss: Any) -> tuple[Samples, Array]:
+    """Inputs and targets for a network of several layers or outputs, as its loss takes them."""
+    X, y = _checks.inputs(X, net.dim), loss.targets(y, (net.outputs,))
+    if len(X) == 0 or len(X) != len(y):
+        raise ValueError(f"X has {len(X)} rows but y has {len(y)}: give one target for each sample")
+    return Samples(X), y
+
+
 class Patterns:
     """Activation patterns of m units on n samples, one bit each.
 

@@ -34,8 +34,9 @@ from lipsnn.status import Status
 _ZERO = 1e-6
 # A rate this small, relative to the largest one possible, is the solver's noise.
 _NOISE = 1e-6
-# Single changes of side that are tried for one unit.
-_CHOICES = 20
+# Single changes of side that are tried for one unit; fewer of thousands of rows, as each try
+# takes the longer.
+_CHOICES, _TRIED = 20, 4000
 # A row is also taken as active if its margin is this small, relative to the largest possible one:
 # the first value for which the cell behind the crossed rows has an interior.
 _MARGINS = (1e-7, 1e-5, 1e-4, 1e-3)
@@ -144,9 +145,8 @@ def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
     noise = _NOISE * float(scale.sum())
     concave = inside + outside < 0
     lower_side = concave & (outside < inside)
-    choices = [lower_side] + [
-        lower_side ^ (np.arange(len(inside)) == k) for k in np.flatnonzero(concave)[:_CHOICES]
-    ]
+    others = np.flatnonzero(concave)[: min(_CHOICES, _TRIED // len(inside))]
+    choices = [lower_side] + [lower_side ^ (np.arange(len(inside)) == k) for k in others]
     for crossed in choices:
         low = np.where(concave & ~crossed, -np.inf, -outside)
         high = np.where(concave & crossed, np.inf, inside)

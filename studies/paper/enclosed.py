@@ -122,7 +122,7 @@ def bands(enclosed: pd.DataFrame, models: Sequence[str] = printed.MODELS) -> Fig
     for line, dataset in zip(grid, datasets, strict=True):
         for ax, base in zip(line, bases, strict=True):
             for model in models:
-                curve = middle.loc[dataset, base, model]
+                curve = middle.xs((dataset, base, model))
                 color = STYLES[model][0]
                 band = curve["reached"], curve["certified"]
                 ax.fill_between(curve.index, *band, color=color, lw=0.8, label=model)

@@ -36,7 +36,7 @@ LOOKS = {
 }
 
 
-def curves(rows: pd.DataFrame, column: str, label: str) -> Figure:
+def curves(rows: pd.DataFrame, column: str, label: str, over: str | None = None) -> Figure:
     """Error against the bound, a panel for each data set, a line for each method.
 
     Parameters
@@ -46,40 +46,54 @@ def curves(rows: pd.DataFrame, column: str, label: str) -> Figure:
         splits is drawn, and bars from quartile to quartile where there are several.
     column, label : str
         The error, and its axis label.
+    over : str, optional
+        A method: errors are divided by its own on the same split at the same bound.
     """
     names = list(dict.fromkeys(rows["dataset"]))
-    figure, axes = plt.subplots(1, len(names), figsize=(2.6 + 3.4 * len(names), 4.4), squeeze=False)
-    for ax, name in zip(axes[0], names, strict=True):
+    across = min(len(names), 2)
+    down = -(-len(names) // across)
+    size = 1.0 + 4.8 * across, 1.4 + 3.0 * down
+    figure, grid = plt.subplots(down, across, figsize=size, squeeze=False)
+    axes = list(grid.flat[: len(names)])
+    for ax in grid.flat[len(names) :]:
+        ax.set_visible(False)
+    keys = ["split", "asked"]
+    for ax, name in zip(axes, names, strict=True):
         own = rows[(rows["dataset"] == name) & rows["method"].isin(LOOKS)]
+        reference = own[own["method"] == over].set_index(keys)[column] if over else None
         for method, part in parts_of(own, "method"):
             color, marker = LOOKS[method]
-            quartiles = (
-                part.groupby("asked")[column].quantile(np.array([0.25, 0.5, 0.75])).unstack()
-            )
-            low, middle, high = (quartiles[q].to_numpy() for q in (0.25, 0.5, 0.75))
+            values = part.set_index(keys)[column]
+            if reference is not None:
+                values = values / reference
+            quantiles = values.groupby("asked").quantile(np.array([0.25, 0.5, 0.75])).unstack()
+            low, middle, high = (quantiles[q].to_numpy() for q in (0.25, 0.5, 0.75))
             ax.errorbar(
-                quartiles.index,
+                quantiles.index,
                 middle,
                 (middle - low, high - middle),
                 color=color,
                 marker=marker,
-                ms=6,
+                ms=5,
                 mfc="none",
                 lw=1.0,
                 label=method,
             )
-        ax.set(xscale="log", yscale="log", title=name, xlabel="certified Lipschitz bound $L$")
+        ax.set(xscale="log", yscale="log", title=name)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
             axis.set_major_formatter(ScalarFormatter())
             axis.set_minor_formatter(NullFormatter())
-    axes[0, 0].set_ylabel(label)
+    for line in grid:
+        line[0].set_ylabel(label)
+    for ax in axes[-across:]:
+        ax.set_xlabel("certified Lipschitz bound $L$")
     handles = {
         text: handle
-        for ax in axes[0]
+        for ax in axes
         for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     return figure
 
 

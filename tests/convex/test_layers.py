@@ -1,5 +1,6 @@
 """Fact F: a layer's program is convex and contains the network; sweeps are monotone."""
 
+import json
 from itertools import pairwise
 
 import cvxpy as cp
@@ -8,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lipsnn import Network, certify, refine
+from lipsnn import Network, certify, objective, refine
 from lipsnn.certificate import certify_layers
 from lipsnn.cli import main
 from lipsnn.convex import layers
 from lipsnn.convex.layer_newton import solve_layer
 from lipsnn.convex.layer_program import LayerProgram
 from lipsnn.files import read_network, write_network
-from lipsnn.losses import LOSSES
+from lipsnn.losses import LOSSES, Squared
 
 SIZES = [(3, 5, 4, 1), (3, 5, 4, 2), (2, 4, 3, 4, 1), (4, 6, 1), (3, 5, 3)]
 
@@ -70,9 +71,10 @@ def test_own_method_agrees_with_the_printed_program(sizes, loss, bound):
     y = np.sign(y) if loss == "logistic" else y
     for layer in range(len(net.weights)):
         program = program_of(net, X, y, layer, **kinds)[0]
-        printed, own = program.solve_reference("CLARABEL"), solve_layer(program, tol=1e-6)
+        printed, own = program.solve_reference("CLARABEL"), solve_layer(program, tol=1e-7)
         assert own.status == "optimal"
-        assert own.value == pytest.approx(printed.value, rel=3e-6)
+        assert own.value <= printed.value * (1 + 1e-6)
+        assert own.value == pytest.approx(printed.value, rel=3e-6)  # Clarabel ends above
         assert own.strength == pytest.approx(printed.strength, rel=1e-3, abs=1e-6)
 
 
@@ -140,6 +142,29 @@ def cases(draw):
         case "copy":
             weights[0][1], biases[0][1] = weights[0][0], biases[0][0]
     return Network(weights, biases), X, y, 10.0 ** draw(st.integers(-3, 2))
+
+
+@given(
+    case=cases(),
+    loss=st.sampled_from(["squared", "huber", "logistic", "cross_entropy"]),
+    method=st.sampled_from(["layers", "joint", "alternating", "walk"]),
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+def test_never_worse_with_any_loss(case, loss, method):
+    net, X, y, strength = case
+    if loss == "cross_entropy":
+        y = (y[:, 0] > 0).astype(int)
+        if net.outputs == 1:
+            net = Network([*net.weights[:-1], np.repeat(net.weights[-1], 2, axis=0)])
+    y = np.sign(y) if loss == "logistic" else y
+    method = method if len(net.widths) == 1 and net.outputs > 1 else "layers"
+    result = refine(net, X, y, strength, rounds=2, method=method, loss=loss)
+    assert result.objective <= result.initial_objective
+    assert result.objective == objective(result.net, X, y, strength, "lipschitz", loss=loss)
+    if certify(net).bound > 0:
+        held = refine(net, X, y, bound="own", rounds=2, method=method, loss=loss)
+        assert held.objective <= held.initial_objective
+        assert held.certificate.bound <= held.initial_certificate.bound
 
 
 @given(case=cases())
@@ -278,6 +303,34 @@ def test_bad_input(monkeypatch):
         refine(net, X, y, 1.0)
 
 
+def test_a_program_that_is_too_large_says_what_to_take(monkeypatch):
+    net, X, y = drawn((3, 6, 2))
+    monkeypatch.setattr(layers, "LIMIT", 25)  # the output layer has 12 + 2 + 6 + 1
+    for method in ("joint", "alternating", "walk"):
+        with pytest.raises(ValueError, match='of 33 unknowns here, more than 25: take "layers"'):
+            refine(net, X, y, 0.1, method=method)
+    assert refine(net, X, y, 0.1, rounds=1).objective > 0
+
+
+def test_a_loss_without_an_expression_is_refused_by_cvxpy_alone():
+    class Quartic(Squared):
+        def value(self, outputs, targets):
+            return 0.25 * (outputs - targets) ** 4
+
+        def gradient(self, outputs, targets):
+            return (outputs - targets) ** 3
+
+        def curvature(self, outputs, targets):
+            return 3 * (outputs - targets) ** 2
+
+    for sizes in ((3, 6, 2), (3, 6, 1)):
+        net, X, y = drawn(sizes)
+        y = y if sizes[-1] > 1 else y[:, 0]
+        assert refine(net, X, y, 0.1, loss=Quartic()).objective > 0
+        with pytest.raises(ValueError, match=r"Quartic has no `expression` .*leave solver out"):
+            refine(net, X, y, 0.1, loss=Quartic(), solver="reference")
+
+
 def test_a_layer_that_is_too_large_is_left_as_it_is(monkeypatch):
     net, X, y = drawn((3, 6, 4, 1))
     monkeypatch.setattr(layers, "LIMIT", 20)  # the output layer has 4 + 1 + 10 + 1
@@ -295,6 +348,20 @@ def test_command(tmp_path):
     code = main(["refine", *given, "--strength", "0.1", "--output", str(tmp_path / "out.npz")])
     assert code == 0
     assert read_network(tmp_path / "out.npz").widths == net.widths
+
+
+def test_command_for_classes(tmp_path, capsys):
+    net, X, _ = drawn((3, 5, 3))
+    write_network(net, tmp_path / "net.npz")
+    table = np.column_stack([X, net(X).argmax(axis=1)])
+    np.savetxt(tmp_path / "data.csv", table, delimiter=",", header="a,b,c,y", comments="")
+    given = [str(tmp_path / "net.npz"), str(tmp_path / "data.csv"), "--target", "y", "--json"]
+    given += ["--bound", "own", "--loss", "cross_entropy", "--output", str(tmp_path / "out.npz")]
+    assert main(["refine", *given]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["accuracy_before"] == 1.0
+    after = read_network(tmp_path / "out.npz")(X).argmax(axis=1)
+    assert said["accuracy"] == (after == table[:, -1]).mean()
 
 
 @pytest.mark.filterwarnings("error")

@@ -88,6 +88,23 @@ def test_descent_crosses_what_the_multipliers_say():
     assert _descent(outward, inside, np.array([2.0, 0.5, 0.1])) is None
 
 
+def test_descent_across_thousands_of_rows_is_the_steepest():
+    cp = pytest.importorskip("cvxpy")
+    rng = np.random.default_rng(1)
+    outward = rng.normal(size=(3000, 4))
+    # convex, and lower on one side
+    inside = rng.uniform(0, 1, 3000) * np.where(outward[:, 0] < 0, 0.2, 1.0)
+    outside = np.where(outward[:, 0] < 0, inside, -0.9 * inside)
+    v = cp.Variable(4)
+    h = cp.sum(cp.multiply(inside + outside, cp.pos(outward @ v))) - outside @ (outward @ v)
+    cp.Problem(cp.Minimize(h + cp.sum_squares(v) / 2)).solve(solver="CLARABEL")
+    assert h.value < 0
+    crossed = _descent(outward, inside, outside)
+    margins = outward @ v.value
+    clear = np.abs(margins) > 1e-5 * np.abs(margins).max()
+    assert (crossed == (margins < 0))[clear].all()
+
+
 def test_descent_finds_a_consistent_cell_when_rows_depend_on_each_other():
     rng = np.random.default_rng(0)
     outward = rng.normal(size=(9, 3))

@@ -32,6 +32,16 @@ def test_curves_are_medians_with_quartiles(rows):
     assert bars.get_segments()[0][:, 1].tolist() == pytest.approx([1.5, 2.5])
 
 
+def test_curves_over_a_method_are_paired_ratios(rows):
+    moved = rows.assign(test=np.where(rows["method"] == "CLIP", rows["test"] ** 2, rows["test"]))
+    figure = figures.curves(moved, "test", "error", over="refine")
+    lines = {c.get_label(): c for c in figure.axes[0].containers}
+    assert lines["refine"][0].get_ydata().tolist() == [1.0, 1.0]
+    # 9 (1 + s)^2 / b^2 over 2 (1 + s) / b for s = 0, 1, 2
+    assert lines["CLIP"][0].get_ydata().tolist() == pytest.approx([9.0, 3.0])
+    assert [ax.get_visible() for ax in figure.axes] == [True, True, True, False]
+
+
 def test_ranks_over_data_sets(rows):
     found, n, p, difference = figures.ranks(rows, "test")
     assert found.to_dict() == {"sandwich": 1.0, "refine": 2.0, "CLIP": 3.0}
