@@ -45,7 +45,7 @@ def polish(search: Best, rounds: int, tol: float) -> Iterator[None]:
         before, shallow = search.objective, isinstance(search.net, ShallowNet)
         net = search.net.to_network() if shallow else search.net
         trained: Any = descend(
-            _balanced(net, np.random.default_rng(turn)),
+            balanced(net, np.random.default_rng(turn)),
             search.samples.array()[:, :-1],
             search.y,
             search.price,
@@ -68,7 +68,7 @@ def polish(search: Best, rounds: int, tol: float) -> Iterator[None]:
     search.status = Status.ROUND_LIMIT
 
 
-def _balanced(net: Network, rng: np.random.Generator) -> Network:
+def balanced(net: Network, rng: np.random.Generator) -> Network:
     """The same function, each unit's weights in as long as those out.
 
     Units that a program left at zero could never move: they get a direction, but no output.

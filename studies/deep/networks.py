@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from itertools import cycle, pairwise
+from itertools import count, cycle, pairwise
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ import numpy as np
 from lipsnn._checks import Array
 from lipsnn.certificate import certify
 from lipsnn.convex.objective import loss as loss_of
+from lipsnn.convex.polish import STEP_SIZES, balanced
 from lipsnn.losses import as_loss
 from lipsnn.network import Network
 from lipsnn.train.deep import descend
 
-RATES = (3e-2, 1e-2, 3e-3)  # of the descent, in turn, relative to each layer's weights
+TOL = 1e-5  # of `refine`: what a turn must bring, relatively
 
 
 def drawn(sizes: list[int], seed: int) -> Network:
@@ -31,7 +32,7 @@ def trained(
 ) -> Network:
     """The base: weight decay, by full-batch Adam."""
     net = drawn(sizes, seed)
-    return descend(net, X, y, 0.0, loss, decay=decay, epochs=epochs, learning_rate=RATES[0])
+    return descend(net, X, y, 0.0, loss, decay=decay, epochs=epochs, learning_rate=STEP_SIZES[0])
 
 
 def value(net: Network, X: Array, y: Array, loss: str, strength: float) -> float:
@@ -44,13 +45,20 @@ def value(net: Network, X: Array, y: Array, loss: str, strength: float) -> float
 def descent(
     net: Network, X: Array, y: Array, loss: str, strength: float, epochs: int = 300
 ) -> Iterator[Network]:
-    """Ever better networks by the certificate's gradient, from each best one with the next rate."""
-    best = value(net, X, y, loss, strength)
-    for rate in cycle(RATES):
-        ahead = descend(net, X, y, strength, loss, epochs=epochs, learning_rate=rate)
+    """Ever better networks by the certificate's gradient, in the turns of `polish` alone.
+
+    The next finer step size when a turn brings nothing, and after the finest the coarsest again.
+    """
+    best, rates = value(net, X, y, loss, strength), cycle(STEP_SIZES)
+    rate = next(rates)
+    for turn in count():
+        start, before = balanced(net, np.random.default_rng(turn)), best
+        ahead = descend(start, X, y, strength, loss, epochs=epochs, learning_rate=rate)
         if (reached := value(ahead, X, y, loss, strength)) < best:
             net, best = ahead, reached
         yield net
+        if before - best <= TOL * before:
+            rate = next(rates)
 
 
 def within(seconds: float, start: Network, steps: Callable[[], Iterator[Network]]) -> Network:

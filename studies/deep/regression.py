@@ -23,7 +23,7 @@ from studies.common.command import parse
 from studies.deep import networks
 
 # Raised when a change of the code changes the numbers.
-VERSION = "deep-regression-2"
+VERSION = "deep-regression-3"
 
 # Each begins at the base, trained by weight decay, and has the same CPU time.
 METHODS = ("base", "descent", "sweeps", "polish", "walk")

@@ -53,7 +53,7 @@ def gaps(enclosed: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparisons(enclosed: pd.DataFrame) -> pd.DataFrame:
-    """Every two models of a trial at an attack size: is their order proved, and is it PGD's?
+    """Every two models of a trial at an attack size above 0: is their order proved, and PGD's?
 
     Returns
     -------
@@ -63,7 +63,8 @@ def comparisons(enclosed: pd.DataFrame) -> pd.DataFrame:
         the two errors under PGD, relative to the larger).
     """
     keys = [*_PANEL, "trial", "radius"]
-    pairs = enclosed.merge(enclosed, on=keys)
+    attacked = enclosed[enclosed["radius"] > 0]
+    pairs = attacked.merge(attacked, on=keys)
     pairs = pairs[pairs["model_x"] < pairs["model_y"]]
     below = pairs["certified_x"] < pairs["reached_y"]
     above = pairs["certified_y"] < pairs["reached_x"]
