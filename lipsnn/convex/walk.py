@@ -21,6 +21,7 @@ from functools import partial
 
 import numpy as np
 import scipy
+from scipy.linalg import cho_factor, cho_solve
 
 from lipsnn._checks import Array
 from lipsnn.convex.mapping import fitted
@@ -34,9 +35,10 @@ from lipsnn.status import Status
 _ZERO = 1e-6
 # A rate this small, relative to the largest one possible, is the solver's noise.
 _NOISE = 1e-6
-# Single changes of side that are tried for one unit; fewer of thousands of rows, as each try
-# takes the longer.
-_CHOICES, _TRIED = 20, 4000
+# Single changes of side that are tried for one unit.
+_CHOICES = 20
+# Of the shortest sum of rows: gap and residual, relative, and most steps.
+_EXACT, _STEPS = 1e-12, 60
 # A row is also taken as active if its margin is this small, relative to the largest possible one:
 # the first value for which the cell behind the crossed rows has an interior.
 _MARGINS = (1e-7, 1e-5, 1e-4, 1e-3)
@@ -145,18 +147,14 @@ def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
     noise = _NOISE * float(scale.sum())
     concave = inside + outside < 0
     lower_side = concave & (outside < inside)
-    others = np.flatnonzero(concave)[: min(_CHOICES, _TRIED // len(inside))]
+    others = np.flatnonzero(concave)[:_CHOICES]
     choices = [lower_side] + [lower_side ^ (np.arange(len(inside)) == k) for k in others]
     for crossed in choices:
         low = np.where(concave & ~crossed, -np.inf, -outside)
         high = np.where(concave & crossed, np.inf, inside)
-        width = np.maximum(high - low, 0)  # equal ends are no interval to the solver
-        high = np.where(width > 0, high, low + noise)
-        # an active set: of thousands of rows hardly more than a dozen are inside their interval
-        shares = scipy.optimize.lsq_linear(
-            outward.T, np.zeros(outward.shape[1]), (low, high), method="bvls"
-        ).x
-        direction = -outward.T @ shares
+        # equal ends are no interval
+        high = np.where(high > low, high, low + noise)
+        direction = -_shortest(outward, low, high)
         length = float(np.linalg.norm(direction))
         if length <= noise:
             continue
@@ -166,6 +164,44 @@ def _descent(outward: Array, inside: Array, outside: Array) -> Array | None:
         if rate < -noise:
             return margins < 0
     return None
+
+
+def _shortest(rows: Array, low: Array, high: Array) -> Array:
+    """The shortest ``sum_k c_k rows_k`` with low <= c <= high; one of two ends may be infinite.
+
+    A primal-dual interior-point method whose steps cost as much as the rows: these may be all of a
+    small unit's, thousands.
+    """
+    size = max(float(np.abs(rows).max()), np.finfo(float).tiny)
+    A, below, above = rows / size, np.isfinite(low), np.isfinite(high)
+    c = (np.where(below, low, high - 1.0) + np.where(above, high, low + 1.0)) / 2
+    level = max(float(np.abs(A @ (A.T @ c)).max()), np.finfo(float).tiny)
+    slack = np.where([below, above], [c - low, high - c], 1.0)
+    z = np.stack([below, above]) * level
+    for _ in range(_STEPS):
+        v = A.T @ c
+        residual = A @ v - z[0] + z[1]
+        gap = float(np.sum(z * slack))
+        if gap <= _EXACT * float(v @ v) and np.abs(residual).max() <= _EXACT * level:
+            break
+        weight = (z / slack).sum(axis=0) + _EXACT * level
+        spread = A / weight[:, None]
+        small = cho_factor(np.eye(A.shape[1]) + A.T @ spread)
+        target, second = 0.0, np.zeros_like(z)
+        for corrected in (False, True):  # Mehrotra's predictor and corrector
+            toward = (z > 0) * (target - second) / slack
+            side = -residual - z[0] + z[1] + toward[0] - toward[1]
+            move = side / weight - spread @ cho_solve(small, spread.T @ side)
+            ends = np.stack([move, -move]) * (z > 0)
+            change = toward - z - z / slack * ends
+            ratio = np.where(z > 0, np.maximum(-ends / slack, -change / np.where(z > 0, z, 1)), 0)
+            step = min(1.0, 0.99 / max(float(ratio.max()), 1e-300))
+            if not corrected:
+                after = float(np.sum((z + step * change) * (slack + step * ends)))
+                target = gap / (z > 0).sum() * min(1.0, max(after, 0.0) / gap) ** 3
+                second = change * ends
+        c, z, slack = c + step * move, z + step * change, slack + step * ends
+    return size * (A.T @ c)
 
 
 def _has_interior(rows: Array) -> bool:
