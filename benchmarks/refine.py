@@ -1,6 +1,6 @@
 """The three convex programs by the structured solver and its peers, in one run; then its growth.
 
-    python benchmarks/refine.py [--part peers|growth|before|threads] [--limit 300] ...
+    python benchmarks/refine.py [--part peers|growth|before|threads|sweeps] [--limit 300] ...
 
 `structured` is lipsnn's own method, to 1e-8. `printed` is the program in CVXPY as the paper (or
 fact C) prints it, `arrow` with the LMI decomposed into one block of order d + 1 per unit. `pyscnn`
@@ -13,8 +13,9 @@ from below. Neither has the joint program or (12). Each measurement is a process
 `seconds` is the wall time of a call, `solver_seconds` without CVXPY's compilation. `excess` is the
 value against the structured one, both at the returned weights, and `violation` by how much these
 leave their cones, relative to the largest preactivation. `before` is our own method as it was when
-it carried every row, taken from git for the run. `threads` is the widest program on one and on
-two BLAS threads: it says something on a machine without other work only.
+it carried every row, taken from git for the run. `sweeps` is one sweep over the layers of deep
+networks, and of several outputs, in this process, after weight decay. `threads` is the widest
+program on one and on two BLAS threads: it says something on a machine without other work only.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from peers import (
 )
 from scipy.linalg import blas, lapack
 
+import lipsnn
 from lipsnn.solvers import mosek_licence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +62,14 @@ WIDTHS, SAMPLES = (25, 50, 100, 200, 400), (100, 1_000, 10_000, 100_000)
 BEFORE = "9b47ff4"
 CASES = ("wine", "random-100-1000", "random-100-10000", "random-100-100000", "trained-100-10000")
 CASES += ("trained-100-100000", "random-400-10000", "random-400-100000")
-PARTS = ("peers", "growth", "before", "threads")
+PARTS = ("peers", "growth", "before", "threads", "sweeps")
+# Data set, hidden layers and loss of one sweep; "images" are 2,000 Gaussian ones of 784 pixels.
+SWEPT = (
+    ("servo", (40, 30), "squared"),
+    ("wine", (50, 50), "squared"),
+    ("digits", (50,), "cross_entropy"),
+    ("images", (100, 100), "cross_entropy"),
+)
 
 
 def measure(program: str, method: str, data: str, width: int) -> dict[str, Any]:
@@ -122,6 +131,33 @@ def quick(width: int, samples: int) -> bool:
 def _kilobytes(field: str) -> int:
     """Of this process, as Linux tells it."""
     return int(Path("/proc/self/status").read_text().partition(f"{field}:")[2].split()[0])
+
+
+def sweep(data: str, hidden: Sequence[int], loss: str) -> dict[str, Any]:
+    """One sweep over all layers, of a network that weight decay has trained."""
+    from studies.deep import classes, networks
+
+    if data == "images":
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(2000, 784)), rng.integers(10, size=2000)
+    elif loss == "cross_entropy":
+        X, y = classes.load(data, 0, 5000)[:2]
+    else:
+        found = lipsnn.load_dataset(data)
+        X, y = found.X_train, found.y_train[:, None]
+    sizes = [X.shape[1], *hidden, int(y.max()) + 1 if y.ndim == 1 else 1]
+    net = networks.trained(sizes, X, y, loss, 0, 0.1, 100)
+    start = time.process_time()
+    swept = lipsnn.refine(net, X, y, bound="own", loss=loss, method="layers", rounds=1)
+    return {
+        "network": "-".join(map(str, sizes)),
+        "data": data,
+        "n": len(X),
+        "cpu_seconds": time.process_time() - start,
+        "before": swept.initial_objective,
+        "after": swept.objective,
+        "steps": "; ".join(f"{entry.step}: {entry.status}" for entry in swept.history[1:]),
+    }
 
 
 def dsyrk(width: int, samples: int) -> dict[str, Any]:
@@ -304,6 +340,8 @@ def main() -> None:
             table = beside_before(options.cases, options.limit)
         elif part == "threads":
             table = on_threads(options.limit)
+        elif part == "sweeps":
+            table = pd.DataFrame([sweep(*case) for case in SWEPT])
         else:
             table, slopes = growth(options.growth_widths, options.growth_samples, options.limit)
         write_table(
