@@ -100,7 +100,8 @@ def certify(
         Certify output i only, the margin ``f_i - f_j``, or ``C f`` for a matrix C.
     ball : (x0, r), optional
         The inputs with ``|x - x0| <= r``, x0 (d,). With centres (k, d), and a radius for each or
-        one for all, there is a list of k certificates.
+        one for all, there is a list of k certificates; those of one hidden layer and one output
+        are found side by side, of relu, leaky_relu, prelu and abs.
     box : (low, high), optional
         The inputs between low and high, (d,) or numbers.
     polytope : (A, b), optional
