@@ -124,7 +124,7 @@ def certify(
         return _certify(net, method, solver, tol, start)
     if solver is not None or method not in ("auto", *SMALL_METHODS):
         raise ValueError("on a region leave out solver, and method or one of P, q and lowrank")
-    places = regions(net.dim, ball, box, polytope)
+    places, tol = regions(net.dim, ball, box, polytope), _checks.positive(tol, "tol")
     alone = len(places) < 2 or method != "auto" or start is not None or any(rounding)
     ready = [None] * len(places) if alone else certify_balls(net, places, tol)
     found = [

@@ -17,11 +17,12 @@ of order r (r + 1) / 2 as it stands (form "P") and of order m + 1 by Woodbury's 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, lapack
 
 from lipsnn._checks import Array
 
@@ -56,6 +57,7 @@ def weighted_gram(rows: Array, weights: Array) -> Array:
     return total
 
 
+@functools.cache
 def svec(n: int) -> tuple[tuple[Array, Array], Array]:
     """Where the entries of a symmetric (n, n) matrix stand that a vector holds, and the factors
     (1 on the diagonal, sqrt 2 off it) that make its inner product that of the matrices."""
@@ -66,8 +68,10 @@ def svec(n: int) -> tuple[tuple[Array, Array], Array]:
 def _factored(K: Array) -> Solve:
     """Solver by a positive definite matrix, or by many small ones (.., n, n)."""
     if len(K.shape) == 2 or len(K) == 1:
-        factor = cho_factor(K.reshape(K.shape[-2:]), overwrite_a=True, check_finite=False)
-        return lambda b: cho_solve(factor, b.T, check_finite=False).T
+        factor, info = lapack.dpotrf(K.reshape(K.shape[-2:]).T, overwrite_a=1)
+        if info:
+            raise np.linalg.LinAlgError("the Newton matrix is not positive definite")
+        return lambda b: lapack.dpotrs(factor, b.T)[0].T.reshape(b.shape)
     inverse = np.linalg.inv(K)
     return lambda b: (inverse @ b[..., None])[..., 0]
 
@@ -197,12 +201,13 @@ class Scaling:
         """
         n, D = self.sigma.shape[-1], self.diagonal
         first = direction(self.centre(0.0))[:2]
-        after = (D + _over(np.minimum(1.0, self.longest(step))) * step for step in first)
+        steps = _over(np.minimum(1.0, self.longest(np.stack(first))))
+        after = (D + length * step for length, step in zip(steps, first, strict=True))
         mu = np.sum(self.sigma**2, axis=-1) / n
         left = np.sum(np.multiply(*after), axis=(-2, -1)) / n / mu
         mu = mu * np.clip(left, 0.0, 1.0) ** 3
         dP, dX, beside = direction(self.centre(mu, *first))
-        step_p, step_x = (np.minimum(1.0, _DAMPING * self.longest(step)) for step in (dP, dX))
+        step_p, step_x = np.minimum(1.0, _DAMPING * self.longest(np.stack([dP, dX])))
         return dP, dX, beside, step_p, step_x
 
 

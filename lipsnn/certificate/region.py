@@ -193,10 +193,10 @@ def clear_sides(W: Array, b: Array, centers: Array, half: Array, radii: Array) -
     """`Region.sides` (k, m) on k regions, from what `Region.spread` says of each."""
     rows, _ = order_one(np.column_stack([W, b]))
     W, b = rows[:, :-1], rows[:, -1]
-    middle, reach = centers @ W.T + b, half @ np.abs(W).T + radii[:, None] * lengths_of(W)
-    size = np.abs(centers) @ np.abs(W).T + np.abs(b) + reach
     # touching zero within rounding is free, and so is what lies among the subnormal numbers
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        middle, reach = centers @ W.T + b, half @ np.abs(W).T + radii[:, None] * lengths_of(W)
+        size = np.abs(centers) @ np.abs(W).T + np.abs(b) + reach
         clear = np.abs(middle) - reach > 4 * (W.shape[1] + 4) * _EPS * size + _TINY
     return np.where(clear, np.where(middle >= 0, 1, -1), 0)
 

@@ -292,6 +292,40 @@ def test_balls_beside_one_another_are_as_alone(monkeypatch, phi):
         assert Certificate.from_json(found.to_json()).verify() >= found.lower
 
 
+def alone(monkeypatch, net, centres, radius):
+    """How many of the balls were certified by themselves."""
+    calls, real = [], entry._on
+    monkeypatch.setattr(entry, "_on", lambda *given: calls.append(given[0]) or real(*given))
+    certify(net, ball=(centres, radius))
+    monkeypatch.undo()
+    return len(calls)
+
+
+def test_one_ball_does_not_keep_the_others_from_their_stack(monkeypatch):
+    rng = np.random.default_rng(0)
+    net = ShallowNet(np.abs(rng.normal(size=(40, 4))), np.ones(40))
+    centres = np.abs(rng.normal(size=(50, 3)))
+    centres[0] = -1e3  # where the network is constant
+    assert alone(monkeypatch, net, centres, 0.01) == 1
+
+
+@pytest.mark.parametrize(("width", "dim", "left"), [(1000, 10, 0), (30, 300, 8)])
+def test_large_programs_are_solved_alone(monkeypatch, width, dim, left):
+    """Where the work outweighs the calls; slopes that cancel in part do not hinder."""
+    rng = np.random.default_rng(0)
+    net = ShallowNet(rng.normal(size=(width, dim + 1)), rng.normal(size=width))
+    assert alone(monkeypatch, net, rng.normal(size=(8, dim)), 0.1) == left
+
+
+def test_tolerances_of_balls_are_checked():
+    net, centres = draw_network(0, 10, 3), np.zeros((2, 3))
+    for tol in ("1e-7", None, [1e-7], -1.0, 2.0):
+        with pytest.raises(ValueError, match="tol"):
+            certify(net, ball=(centres, 0.3), tol=tol)
+    found = certify(net, ball=(centres, 0.3), tol=np.float32(1e-7))[0]
+    assert Certificate.from_json(found.to_json()).tol == pytest.approx(1e-7)
+
+
 @pytest.mark.parametrize("scale", [1e-120, 1e120])
 def test_balls_that_need_more_care(scale):
     rng = np.random.default_rng(6)
