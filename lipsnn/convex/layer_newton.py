@@ -107,6 +107,13 @@ def solve_layer(program: LayerProgram, tol: float = TOL) -> ProgramSolution:
                 step = min(1.0, _SHORT * room)
                 if loss is not SQUARED:
                     step = min(step, _REACH / max(float(np.abs(df).max()), 1e-9))
+                    # nor past the loss's own minimum along the way: its model may be flat
+                    fall = float(np.vdot(by, df))
+                    while (
+                        fall < 0
+                        and np.vdot(loss.gradient(f + step * df, program.y), df) > -fall / 2
+                    ):
+                        step /= 2
                 if not corrected:
                     after = float(np.vdot(s + step * ds, z + step * dz))
                     after += float(np.vdot(D + step * dM, D + step * dZ))

@@ -379,6 +379,18 @@ def test_classes_that_saturate(seed, size, how):
     assert "numerical_error" not in [entry.status for entry in found.history]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_errors_in_the_linear_part_of_hubers_loss(seed):
+    """Its curvature is zero there: no step goes far past the minimum, back and forth."""
+    net, X, y = drawn((2, 4, 3, 2), seed, n=2)
+    net = Network(net.weights, [*net.biases[:-1], np.array([5.0, -4.0])])
+    program = program_of(net, X, y, 2, loss=LOSSES["huber"], bound=1.0)[0]
+    own, printed = solve_layer(program), program.solve_reference("CLARABEL")
+    assert own.status == "optimal"
+    assert own.iterations < 50
+    assert own.value == pytest.approx(printed.value, rel=1e-4, abs=1e-4)
+
+
 def test_inputs_beyond_the_span_of_the_first_layer_cost_nothing():
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=(6, 4)), rng.normal(size=(5, 6)), rng.normal(size=(1, 5))]
