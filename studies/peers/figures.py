@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from scipy.stats import friedmanchisquare, studentized_range
 
 from studies.common.style import COLORS, INK, axes_of, parts_of
@@ -80,10 +80,14 @@ def curves(rows: pd.DataFrame, column: str, label: str, over: str | None = None)
                 label=method,
             )
         ax.set(xscale="log", yscale="log", title=name)
+        low, high = ax.get_ylim()
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        ax.yaxis.set_major_locator(
+            LogLocator(subs=(1, 2, 5)) if high > 4 * low else MaxNLocator(5, prune="both")
+        )
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-            axis.set_major_formatter(ScalarFormatter())
-            axis.set_minor_formatter(NullFormatter())
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(NullLocator())
     for line in grid:
         line[0].set_ylabel(label)
     for ax in axes[-across:]:
