@@ -251,6 +251,22 @@ def test_iteration_result_reports_its_gap():
     assert np.trace(P) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("form", ["P", "q"])
+def test_programs_beside_one_another_are_as_alone(form):
+    rng = np.random.default_rng(3)
+    u = rng.normal(size=(6, 20, 4))
+    u /= np.linalg.norm(u, axis=2, keepdims=True)
+    c = rng.uniform(size=(6, 20))
+    c[0, 5:] = 0.0  # terms that are not there
+    c /= c.sum(axis=1, keepdims=True)
+    P, q, count = interior_point(c, u, 1e-9, form)
+    for k in range(6):
+        own, shares, steps = interior_point(c[k], u[k], 1e-9, form)
+        np.testing.assert_allclose(P[k], own, atol=1e-9)
+        np.testing.assert_allclose(q[k], shares, atol=1e-9)
+        assert count[k] == steps
+
+
 def test_bad_input():
     net = draw_network(0, 3, 2)
     with pytest.raises(ValueError, match="method must be one of"):
