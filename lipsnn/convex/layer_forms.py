@@ -170,12 +170,10 @@ class Forms:
 
     def add_rows(self, weights: Array, H: Array) -> None:
         """Add ``A' diag(weights) A`` of the carried rows."""
-        width, first = self.V.shape[1], self.parts[0] if self.parts else slice(0)
-        for a, (kept, weight) in enumerate(
-            zip(self.carried.T[first], weights.T[first], strict=True)
-        ):
-            own = slice(a * width, (a + 1) * width)
-            V = self.V[kept] * np.sqrt(weight[kept, None])
+        width = self.V.shape[1]
+        for a in range(self.inner if self.parts else 0):
+            kept, own = self.carried[:, a], slice(a * width, (a + 1) * width)
+            V = self.V[kept] * np.sqrt(weights[kept, a, None])
             H[own, own] += V.T @ V
         for i, part in enumerate(self.parts[1:], start=1):
             for some in _chunks(np.flatnonzero(self.carried[:, part].any(axis=1))):

@@ -172,8 +172,11 @@ def _shortest(rows: Array, low: Array, high: Array) -> Array:
     A primal-dual interior-point method whose steps cost as much as the rows: these may be all of a
     small unit's, thousands.
     """
-    size = max(float(np.abs(rows).max()), np.finfo(float).tiny)
-    A, below, above = rows / size, np.isfinite(low), np.isfinite(high)
+    size, below, above = float(np.abs(rows).max()), np.isfinite(low), np.isfinite(high)
+    ends = np.abs(np.where([below, above], [low, high], 0.0)).max()
+    if not (size > 0 and ends > 0):
+        return np.zeros(rows.shape[1])
+    A, low, high = rows / size, low / ends, high / ends
     c = (np.where(below, low, high - 1.0) + np.where(above, high, low + 1.0)) / 2
     level = max(float(np.abs(A @ (A.T @ c)).max()), np.finfo(float).tiny)
     slack = np.where([below, above], [c - low, high - c], 1.0)
@@ -192,16 +195,16 @@ def _shortest(rows: Array, low: Array, high: Array) -> Array:
             toward = (z > 0) * (target - second) / slack
             side = -residual - z[0] + z[1] + toward[0] - toward[1]
             move = side / weight - spread @ cho_solve(small, spread.T @ side)
-            ends = np.stack([move, -move]) * (z > 0)
-            change = toward - z - z / slack * ends
-            ratio = np.where(z > 0, np.maximum(-ends / slack, -change / np.where(z > 0, z, 1)), 0)
+            apart = np.stack([move, -move]) * (z > 0)
+            change = toward - z - z / slack * apart
+            ratio = np.where(z > 0, np.maximum(-apart / slack, -change / np.where(z > 0, z, 1)), 0)
             step = min(1.0, 0.99 / max(float(ratio.max()), 1e-300))
             if not corrected:
-                after = float(np.sum((z + step * change) * (slack + step * ends)))
+                after = float(np.sum((z + step * change) * (slack + step * apart)))
                 target = gap / (z > 0).sum() * min(1.0, max(after, 0.0) / gap) ** 3
-                second = change * ends
-        c, z, slack = c + step * move, z + step * change, slack + step * ends
-    return size * (A.T @ c)
+                second = change * apart
+        c, z, slack = c + step * move, z + step * change, slack + step * apart
+    return size * ends * (A.T @ c)
 
 
 def _has_interior(rows: Array) -> bool:
