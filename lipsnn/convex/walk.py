@@ -187,9 +187,12 @@ def _shortest(rows: Array, low: Array, high: Array) -> Array:
         gap = float(np.sum(z * slack))
         if gap <= _EXACT * float(v @ v) and np.abs(residual).max() <= _EXACT * level:
             break
-        weight = (z / slack).sum(axis=0) + _EXACT * level
+        weight = (z / slack).sum(axis=0) + _EXACT
         spread = A / weight[:, None]
-        small = cho_factor(np.eye(A.shape[1]) + A.T @ spread)
+        try:
+            small = cho_factor(np.eye(A.shape[1]) + A.T @ spread)
+        except np.linalg.LinAlgError:  # no digit is left to gain
+            break
         target, second = 0.0, np.zeros_like(z)
         for corrected in (False, True):  # Mehrotra's predictor and corrector
             toward = (z > 0) * (target - second) / slack

@@ -36,14 +36,6 @@ PROFILES: dict[str, dict[str, Any]] = {
         "trials": 2,
         "steps": 200,
     },
-    "pilot": _FULL
-    | {
-        "datasets": ("servo", "machine", "rastrigin"),
-        "splits": 2,
-        "fractions": FRACTIONS[1:4],
-        "trials": 2,
-        "steps": 200,
-    },
     "full": _FULL,
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from drawing import draw_network
 
-from lipsnn import load_dataset, objective, refine, train_sgd
+from lipsnn import ShallowNet, load_dataset, objective, refine, train_sgd
 from lipsnn.convex.backend import backend
 from lipsnn.convex.samples import checked
 from lipsnn.convex.search import Search
@@ -103,6 +103,15 @@ def test_descent_across_thousands_of_rows_is_the_steepest():
     margins = outward @ v.value
     clear = np.abs(margins) > 1e-5 * np.abs(margins).max()
     assert (crossed == (margins < 0))[clear].all()
+
+
+def test_rows_that_cancel_end_where_digits_do():
+    X, y = np.array([[-1.12865395], [0.48703318], [-1.12865395], [-1.12865395]]), np.zeros(4)
+    y[3], v = 0.25, 0.1257302210933933
+    weights = np.array([[v, v], [v, v]])
+    net = ShallowNet(weights, np.array([v, -0.12573010118771064]))
+    found = refine(net, X, y, 0.001, method="walk", rounds=2)
+    assert found.objective <= found.initial_objective
 
 
 def test_descent_finds_a_consistent_cell_when_rows_depend_on_each_other():
