@@ -15,7 +15,7 @@ import pandas as pd
 
 from studies.common.style import INK, palette, parts_of
 from studies.paper import printed
-from studies.paper.figures import STYLES, panels, plain_ticks
+from studies.paper.figures import STYLES, named, panels
 from studies.paper.tables import in_paper_order
 
 if TYPE_CHECKING:
@@ -127,12 +127,7 @@ def bands(enclosed: pd.DataFrame, models: Sequence[str] = printed.MODELS) -> Fig
                 color = STYLES[model][0]
                 band = curve["reached"], curve["certified"]
                 ax.fill_between(curve.index, *band, color=color, lw=0.8, label=model)
-            ax.set_yscale("log")
-            plain_ticks(ax)
-        line[0].set_ylabel(f"{dataset}\ntest MSE")
-    for top, bottom, base in zip(grid[0], grid[-1], bases, strict=True):
-        top.set_title(f"base: {base.upper()}", fontsize=11)
-        bottom.set_xlabel(r"attack size ($\ell_2$)")
+    named(grid, datasets, bases)
     figure.legend(
         *grid[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(models)
     )

@@ -155,14 +155,21 @@ def figure1(attacks: pd.DataFrame, models: Sequence[str] = MODELS) -> Figure:
                 band = curve["lower"], curve["upper"]
                 ax.fill_between(curve["radius"], *band, color=STYLES[model][0], alpha=0.13, lw=0)
                 ax.plot(curve["radius"], curve["median"], **styled(model))
-            ax.set_yscale("log")
-            plain_ticks(ax)
+    named(grid, datasets, bases)
+    legend(figure, [model for model in models if model in set(table["model"])])
+    return figure
+
+
+def named(grid: Any, datasets: Sequence[str], bases: Sequence[str]) -> None:
+    """Names and axes of panels of test errors, data sets down and base networks across."""
+    for line, dataset in zip(grid, datasets, strict=True):
         line[0].set_ylabel(f"{dataset}\ntest MSE")
+        for ax in line:
+            ax.set_yscale("log")
+            _plain_ticks(ax)
     for top, bottom, base in zip(grid[0], grid[-1], bases, strict=True):
         top.set_title(f"base: {base.upper()}", fontsize=11)
         bottom.set_xlabel(r"attack size ($\ell_2$)")
-    legend(figure, [model for model in models if model in set(table["model"])])
-    return figure
 
 
 def sensitivity(table: pd.DataFrame) -> Figure:
@@ -225,7 +232,7 @@ def _tinted(percent: float) -> str:
     return f"background-color: rgba({_TINTS[color]}, {strength / 100 + 0.04:.2f})"
 
 
-def plain_ticks(ax: Axes) -> None:
+def _plain_ticks(ax: Axes) -> None:
     """Numbers like 0.3 on a logarithmic axis, few of them."""
     ax.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     ax.yaxis.set_major_formatter("{x:.3g}")
