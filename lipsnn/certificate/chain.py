@@ -26,7 +26,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from lipsnn._checks import Array
 from lipsnn.activations import Sector
-from lipsnn.certificate.interior import quadratic
+from lipsnn.certificate.symmetric import quadratic
 
 
 @dataclass(eq=False)

@@ -17,7 +17,7 @@ from scipy.linalg import solve_triangular
 
 from lipsnn._checks import Array
 from lipsnn.certificate.chain import Banded, Chain
-from lipsnn.certificate.interior import scaled_solver
+from lipsnn.certificate.symmetric import scaled_solver
 
 MAX_ITERATIONS = 100
 # A step stops this far from the boundary.

@@ -13,7 +13,8 @@ import numpy as np
 
 from lipsnn._checks import Array
 from lipsnn.certificate.form import lengths_of, root
-from lipsnn.certificate.interior import interior_point, weighted_gram
+from lipsnn.certificate.interior import interior_point
+from lipsnn.certificate.symmetric import weighted_gram
 
 # Gap at which the ascent is left for the interior point on the span of R: the smaller, the fewer
 # columns are left in R. A tolerance near it is not worth a round.

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from lipsnn._checks import Array
-from lipsnn.certificate.interior import Scaling, scaled_solver
+from lipsnn.certificate.symmetric import Scaling, scaled_solver
 from lipsnn.certificate.threads import one_blas_thread
 from lipsnn.convex.layer_forms import Forms
 from lipsnn.convex.layer_program import LayerProgram

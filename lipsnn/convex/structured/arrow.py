@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from lipsnn._checks import Array
-from lipsnn.certificate.interior import Scaling
+from lipsnn.certificate.symmetric import Scaling
 
 # Rho is at least this much above what the slopes need after a warm start, and at the method's own.
 _MARGIN, _ROOM = 1.1, 1.5

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate.interior import Scaling, svec_solver
+from lipsnn.certificate.symmetric import Scaling, svec_solver
 from lipsnn.train.admm.saddle import Iterate, Point, Saddle
 
 MAX_ITERATIONS = 60

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lipsnn._checks import Array
-from lipsnn.certificate.interior import svec
+from lipsnn.certificate.symmetric import svec
 
 
 @dataclass(frozen=True, eq=False)
